@@ -1,0 +1,49 @@
+"""What people declare: objects, references, label expressions and their validation.
+
+Pure: no sockets, files, clocks, environment or randomness. Imports nothing else of Isthmus.
+Start at `kind.py` (the list of kinds), then read the file of one kind, e.g. `cluster.py`.
+"""
+
+from isthmus.model.advertise_policy import AdvertisePolicy
+from isthmus.model.cluster import Cluster
+from isthmus.model.cluster_access import ClusterAccess
+from isthmus.model.diagnostic import Diagnostic
+from isthmus.model.endpoint import Endpoint
+from isthmus.model.envelope import EnvelopeError, content_hash, emit_envelope, parse_envelope
+from isthmus.model.health_check import HealthCheck
+from isthmus.model.key import ObjectKey
+from isthmus.model.kind import INTERNAL_KINDS, KINDS, PUBLIC_KINDS, kind_by_plural
+from isthmus.model.namespace import Namespace
+from isthmus.model.object import Metadata, Object, System
+from isthmus.model.region import Region
+from isthmus.model.route import Route
+from isthmus.model.site import Site
+from isthmus.model.virtual_host import VirtualHost
+from isthmus.model.virtual_site import VirtualSite
+
+__all__ = [
+    "INTERNAL_KINDS",
+    "KINDS",
+    "PUBLIC_KINDS",
+    "AdvertisePolicy",
+    "Cluster",
+    "ClusterAccess",
+    "Diagnostic",
+    "Endpoint",
+    "EnvelopeError",
+    "HealthCheck",
+    "Metadata",
+    "Namespace",
+    "Object",
+    "ObjectKey",
+    "Region",
+    "Route",
+    "Site",
+    "System",
+    "VirtualHost",
+    "VirtualSite",
+    "content_hash",
+    "emit_envelope",
+    "kind_by_plural",
+    "parse_envelope",
+]

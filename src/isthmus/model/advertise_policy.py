@@ -1,0 +1,38 @@
+"""AdvertisePolicy: where clients reach a virtual host."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from isthmus.model.object import Object, Spec, Use
+from isthmus.model.site import Network
+from isthmus.model.value import Address, Port
+from isthmus.model.where import Where
+
+
+class AdvertiseWhere(Where):
+    """The sites, and which of their networks."""
+
+    network: Network = Field("outside", description="The network whose interface addresses are used.")
+
+
+class AdvertisePolicySpec(Spec):
+    """Sites, address and port (seed 003, "Configuring Advertise policy")."""
+
+    where: AdvertiseWhere = Field(description="The ingress sites.")
+    port: Port = Field(80, description="TCP port.")
+    address: Address | None = Field(None, description="Explicit address; the site's interface addresses when left out.")
+
+    def uses(self, tenant: str, namespace: str) -> Iterator[Use]:
+        """The site or virtual site."""
+        return self.where.uses(tenant, "spec.where")
+
+
+class AdvertisePolicy(Object):
+    """Makes virtual hosts reachable at ingress sites."""
+
+    plural: ClassVar[str] = "advertisepolicies"
+
+    kind: Literal["AdvertisePolicy"] = "AdvertisePolicy"
+    spec: AdvertisePolicySpec

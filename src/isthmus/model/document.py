@@ -1,0 +1,221 @@
+"""From text to objects: YAML or JSON documents, with every error of every document at once."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from isthmus.model.diagnostic import Diagnostic
+from isthmus.model.key import DEFAULT_TENANT, ObjectKey
+from isthmus.model.kind import PUBLIC_KINDS
+from isthmus.model.object import API_VERSION, Object
+
+_DEFAULT_NAMESPACE = "default"
+_SERVER_FIELDS = ("revision", "created", "updated")
+"""What `get` adds to metadata; accepted and ignored so that its output can be applied again."""
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML with the types of JSON: no dates, and `on`, `off`, `yes`, `no` stay text; the same key twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            try:
+                if key in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key!r} stands twice", key_node.start_mark
+                    )
+                seen.add(key)
+            except TypeError:
+                raise yaml.constructor.ConstructorError(None, None, "a key must be text", key_node.start_mark) from None
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")
+    ]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The valid objects of some text, and what is wrong with the rest.
+
+    Attributes:
+        objects: valid objects in document order.
+        diagnostics: every error, in document order.
+    """
+
+    objects: tuple[Object, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def parse_yaml(text: str, source: str = "") -> Parsed:
+    """Parse YAML (or JSON) documents. A document of kind `List` with `items` counts as its items.
+
+    Args:
+        text: zero or more documents; empty ones are skipped.
+        source: name of the file, to begin messages about text that is not YAML.
+    """
+    prefix = f"{source}: " if source else ""
+    try:
+        documents = list(yaml.load_all(text, Loader=_Loader))  # a safe loader, narrowed
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        return Parsed((), (Diagnostic("invalid-yaml", None, "", f"{prefix}not valid YAML{place}: {problem}"),))
+    return parse_documents(documents)
+
+
+def parse_documents(documents: Iterable[Any], tenant: str = DEFAULT_TENANT) -> Parsed:
+    """Turn decoded documents into objects of a tenant. Never raises."""
+    objects: list[Object] = []
+    diagnostics: list[Diagnostic] = []
+    seen: set[ObjectKey] = set()
+    for document in _flatten(documents):
+        result = _parse_one(document, tenant)
+        if isinstance(result, Object):
+            if result.key in seen:
+                diagnostics.append(
+                    Diagnostic("duplicate-object", result.key, "", "the same object stands twice", "keep one of them")
+                )
+                continue
+            seen.add(result.key)
+            objects.append(result)
+        else:
+            diagnostics.extend(result)
+    return Parsed(tuple(objects), tuple(diagnostics))
+
+
+def _flatten(documents: Iterable[Any]) -> Iterator[Any]:
+    for document in documents:
+        if document is None:
+            continue
+        if isinstance(document, Mapping) and document.get("kind") == "List" and isinstance(document.get("items"), list):
+            yield from document["items"]
+        else:
+            yield document
+
+
+def _parse_one(document: Any, tenant: str) -> Object | list[Diagnostic]:
+    if not isinstance(document, Mapping):
+        return [
+            Diagnostic("invalid-document", None, "", "a document must be a mapping with apiVersion, kind and metadata")
+        ]
+    kind, metadata = document.get("kind"), document.get("metadata")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    cls = PUBLIC_KINDS.get(kind) if isinstance(kind, str) else None
+    name, namespace = str(metadata.get("name", "")), str(metadata.get("namespace", "") or "")
+    if cls is None:
+        known = ", ".join(PUBLIC_KINDS)
+        key = ObjectKey(tenant, str(kind), namespace, name)
+        return [Diagnostic("unknown-kind", key, "kind", f"{kind!r} is not a kind", f"use one of {known}")]
+    if not cls.tenant_wide and not namespace:
+        namespace = _DEFAULT_NAMESPACE
+    key = ObjectKey(tenant, cls.__name__, namespace, name)
+    early = _frame_diagnostics(document, metadata, key, tenant)
+    if early:
+        return early
+    clean = {part: document[part] for part in document if part not in ("status", "system")}
+    clean["metadata"] = {part: metadata[part] for part in metadata if part not in _SERVER_FIELDS} | {"tenant": tenant}
+    if not cls.tenant_wide:
+        clean["metadata"]["namespace"] = namespace
+    try:
+        return cls.model_validate_json(json.dumps(clean, default=_refuse))
+    except ValidationError as error:
+        return [_from_pydantic(key, part) for part in error.errors(include_url=False)]
+    except (TypeError, ValueError) as error:
+        return [Diagnostic("invalid-document", key, "", str(error))]
+
+
+def _refuse(value: Any) -> Any:
+    raise TypeError(f"a value of type {type(value).__name__} has no place in a document")
+
+
+def _frame_diagnostics(
+    document: Mapping[Any, Any], metadata: Mapping[Any, Any], key: ObjectKey, tenant: str
+) -> list[Diagnostic]:
+    found = []
+    if document.get("apiVersion") != API_VERSION:
+        found.append(
+            Diagnostic(
+                "wrong-api-version",
+                key,
+                "apiVersion",
+                f"{document.get('apiVersion')!r} is not served",
+                f"write {API_VERSION}",
+            )
+        )
+    if metadata.get("tenant", tenant) != tenant:
+        found.append(
+            Diagnostic(
+                "foreign-tenant", key, "metadata.tenant", "the tenant is taken from your credential", "remove it"
+            )
+        )
+    return found
+
+
+_MENDS = {
+    "extra_forbidden": "remove it, or see the object reference for the right name",
+    "missing": "add it",
+    "string_type": "write text, in quotes if it looks like a number",
+    "int_type": "write a whole number without quotes",
+    "bool_type": "write true or false",
+    "tuple_type": "write a list",
+    "model_type": "write a mapping",
+    "model_attributes_type": "write a mapping",
+    "dict_type": "write a mapping",
+}
+
+
+def _from_pydantic(key: ObjectKey, error: Any) -> Diagnostic:
+    kind = error["type"]
+    path = _path(error["loc"])
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if kind == "extra_forbidden":
+        message = "unknown field"
+    elif kind == "missing":
+        message = "required field is missing"
+    elif kind != "value_error":
+        message = (
+            f"must be {message[0].lower() + message[1:]}" if error["msg"].startswith("Input should be ") else message
+        )
+        given = error.get("input")
+        if isinstance(given, str | int | float | bool) and len(str(given)) < 80:
+            message += f", not {given!r}"
+    code = {"extra_forbidden": "unknown-field", "missing": "missing-field", "value_error": "invalid-value"}.get(
+        kind, "invalid-value"
+    )
+    return Diagnostic(code, key, path, message, _MENDS.get(kind, ""))
+
+
+def _path(parts: tuple[str | int, ...]) -> str:
+    """`spec.match[0].path`, from pydantic's location. Members of unions name types there; those are left out."""
+    path = ""
+    for part in parts:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif (
+            not re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*|\S+", part)
+            or "[" in part
+            or "(" in part
+            or part in ("str", "int")
+        ):
+            continue
+        else:
+            path += f".{part}" if path else part
+    return path

@@ -1,0 +1,82 @@
+"""Site: a place with a data path, where clients enter and applications run."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from isthmus.model.key import ObjectKey
+from isthmus.model.location import Location
+from isthmus.model.object import Frozen, Name, Object, Spec, Use
+from isthmus.model.value import Address, Port
+
+Network = Literal["inside", "outside"]
+
+
+class SocketAddress(Frozen):
+    """An IP address and a TCP port."""
+
+    address: Address
+    port: Port = Field(7400, description="TCP port.")
+
+
+class Fabric(Frozen):
+    """How other sites reach this one."""
+
+    addresses: tuple[SocketAddress, ...] = Field(
+        (), max_length=8, description="Where this site's Envoy listens for other sites (mTLS)."
+    )
+    reachability: Literal["direct", "outbound"] = Field(
+        "direct",
+        description="`outbound`: the site cannot be dialled, so it only takes clients in and hosts no endpoint.",
+    )
+
+
+class Interface(Frozen):
+    """One network interface and the addresses that clients use on it."""
+
+    name: str = Field(min_length=1, max_length=15, description="Name of the interface in the system.")
+    network: Network = Field(
+        "outside", description="`outside` faces clients in general, `inside` the site's own network."
+    )
+    addresses: tuple[Address, ...] = Field(min_length=1, description="IP addresses of the interface.")
+
+
+class SiteSpec(Spec):
+    """A site's place, connections and state."""
+
+    location: Location | None = Field(None, description="Where the site is; decides what is near.")
+    regions: tuple[Name, ...] = Field(
+        (), max_length=2, description="The regions it connects to, best first; the two nearest when empty."
+    )
+    fabric: Fabric = Field(Fabric(), description="How other sites reach it.")
+    interfaces: tuple[Interface, ...] = Field((), description="Where clients reach it.")
+    drained: bool = Field(False, description="When true, other sites stop sending requests here; running ones finish.")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        names = [interface.name for interface in self.interfaces]
+        if len(set(names)) != len(names):
+            raise ValueError("interfaces have the same name; give each its own")
+        if len(set(self.regions)) != len(self.regions):
+            raise ValueError("the same region is named twice")
+        return self
+
+    def uses(self, tenant: str, namespace: str) -> Iterator[Use]:
+        """The regions."""
+        for index, name in enumerate(self.regions):
+            yield Use(f"spec.regions[{index}]", ObjectKey(tenant, "Region", "", name))
+
+    def network_addresses(self, network: Network) -> tuple[str, ...]:
+        """The addresses of all interfaces of a network, in order."""
+        return tuple(a for interface in self.interfaces if interface.network == network for a in interface.addresses)
+
+
+class Site(Object):
+    """A cloud network, data centre, point of presence or edge location that runs a site agent and Envoy."""
+
+    plural: ClassVar[str] = "sites"
+    tenant_wide: ClassVar[bool] = True
+
+    kind: Literal["Site"] = "Site"
+    spec: SiteSpec = SiteSpec()

@@ -1,0 +1,141 @@
+"""Checks across objects: what one document alone cannot show.
+
+`validate` looks at a whole set of objects, as it would be after an apply, and returns every error in it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+
+from isthmus.model.advertise_policy import AdvertisePolicy
+from isthmus.model.diagnostic import Diagnostic
+from isthmus.model.endpoint import Endpoint
+from isthmus.model.key import BUILT_IN_NAMESPACES, SHARED_NAMESPACE, ObjectKey
+from isthmus.model.object import Object
+from isthmus.model.selection import SiteSelection
+from isthmus.model.virtual_host import VirtualHost
+
+Objects = Mapping[ObjectKey, Object]
+
+
+def validate(objects: Objects) -> list[Diagnostic]:
+    """Every error between objects, ordered by object, field and code."""
+    selection = SiteSelection(objects)
+    found: list[Diagnostic] = []
+    for obj in objects.values():
+        found.extend(_namespace(obj, objects))
+        found.extend(_references(obj, objects))
+        if isinstance(obj, Endpoint):
+            found.extend(_outbound(obj, selection))
+        elif isinstance(obj, AdvertisePolicy):
+            found.extend(_address(obj, selection))
+    found.extend(_overlaps(objects, selection))
+    return sorted(found, key=lambda d: (str(d.object), d.field, d.code, d.message))
+
+
+def referrers(objects: Objects, key: ObjectKey) -> list[ObjectKey]:
+    """The objects that refer to `key`, sorted. A namespace is referred to by what it holds."""
+    if key.kind == "Namespace":
+        return sorted(other for other in objects if other.namespace == key.name and other.tenant == key.tenant)
+    return sorted(other for other, obj in objects.items() if any(use.target == key for use in obj.uses()))
+
+
+def _namespace(obj: Object, objects: Objects) -> Iterator[Diagnostic]:
+    name = obj.metadata.namespace
+    if (
+        name
+        and name not in BUILT_IN_NAMESPACES
+        and ObjectKey(obj.metadata.tenant, "Namespace", "", name) not in objects
+    ):
+        yield Diagnostic(
+            "unknown-namespace",
+            obj.key,
+            "metadata.namespace",
+            f"the namespace {name} does not exist",
+            f"add a Namespace {name}",
+        )
+
+
+def _references(obj: Object, objects: Objects) -> Iterator[Diagnostic]:
+    own = obj.metadata.namespace
+    for field, target in obj.uses():
+        if target.namespace not in (own, "", SHARED_NAMESPACE):
+            yield Diagnostic(
+                "foreign-namespace",
+                obj.key,
+                f"{field}.namespace",
+                f"refers to the namespace {target.namespace}",
+                f"refer to the own namespace {own} or to {SHARED_NAMESPACE}",
+            )
+        elif target not in objects:
+            yield Diagnostic(
+                "dangling-reference", obj.key, field, f"{target.title} does not exist", "create it, or correct the name"
+            )
+
+
+def _outbound(endpoint: Endpoint, selection: SiteSelection) -> Iterator[Diagnostic]:
+    for site in selection.sites(endpoint.spec.where, endpoint.metadata.tenant):
+        if site.spec.fabric.reachability == "outbound":
+            field = "spec.where.site" if endpoint.spec.where.site else "spec.where.virtualSite"
+            yield Diagnostic(
+                "outbound-site-hosts-endpoint",
+                endpoint.key,
+                field,
+                f"Site {site.metadata.name} is reachable only outbound and can take clients in but not host endpoints",
+                "use a site with spec.fabric.reachability direct",
+            )
+
+
+def _address(policy: AdvertisePolicy, selection: SiteSelection) -> Iterator[Diagnostic]:
+    where = policy.spec.where
+    if policy.spec.address is not None or where.site is None:
+        return  # a virtual site may gain sites later: the sites without an address say so in their status
+    for site in selection.sites(where, policy.metadata.tenant):
+        if not site.spec.network_addresses(where.network):
+            yield Diagnostic(
+                "no-address",
+                policy.key,
+                "spec.where.network",
+                f"Site {site.metadata.name} has no address on its {where.network} network",
+                "add an interface to the site, or set spec.address",
+            )
+
+
+def _overlaps(objects: Objects, selection: SiteSelection) -> Iterator[Diagnostic]:
+    """Two virtual hosts with one domain on one address and port. The later one is at fault.
+
+    Only virtual hosts that share a domain are compared, so the cost is that of the (rare) candidates.
+    """
+    by_domain: dict[tuple[str, str], list[VirtualHost]] = defaultdict(list)
+    for obj in objects.values():
+        if isinstance(obj, VirtualHost) and obj.spec.advertise_policies:
+            for domain in obj.spec.domains:
+                by_domain[obj.metadata.tenant, domain].append(obj)
+    for (_, domain), hosts in by_domain.items():
+        hosts.sort(key=lambda host: (host.system.created or float("inf"), host.key))
+        for first, second in combinations(hosts, 2):
+            shared = _shared_socket(first, second, objects, selection)
+            if shared is not None:
+                yield Diagnostic(
+                    "overlapping-domain",
+                    second.key,
+                    f"spec.domains[{second.spec.domains.index(domain)}]",
+                    f"{domain} is already served by {first.key.title} on {shared}",
+                    "use another domain, address, port or site",
+                )
+
+
+def _shared_socket(first: VirtualHost, second: VirtualHost, objects: Objects, selection: SiteSelection) -> str | None:
+    a, b = _sockets(first, objects, selection), _sockets(second, objects, selection)
+    if a is b:
+        return next(iter(sorted(a)), None)
+    return next(iter(sorted(a & b)), None)
+
+
+def _sockets(host: VirtualHost, objects: Objects, selection: SiteSelection) -> frozenset[str]:
+    found: set[str] = set()
+    for _, target in host.uses():
+        policy = objects.get(target)
+        if isinstance(policy, AdvertisePolicy):
+            found.update(selection.sockets(policy))
+    return frozenset(found)

@@ -1,0 +1,89 @@
+"""Checked values that several kinds use: durations, addresses, ports, regular expressions, domains."""
+
+import ipaddress
+import re
+from typing import Annotated
+
+import re2
+from pydantic import AfterValidator, Field
+
+_DURATION = re.compile(r"(\d+(?:\.\d{1,3})?)(ms|s|m|h)")
+_RE2_OPTIONS = re2.Options()
+_RE2_OPTIONS.log_errors = False
+_UNIT = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+_DOMAIN_LABEL = re.compile(r"[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?", re.IGNORECASE)
+
+
+def milliseconds(duration: str) -> int:
+    """The length of a duration such as `250ms`, `1.5s`, `2m` or `1h`, in milliseconds.
+
+    Raises:
+        ValueError: the text is not a duration.
+    """
+    found = _DURATION.fullmatch(duration)
+    if not found:
+        raise ValueError(f"{duration!r} is not a duration: write a number and a unit, for example 250ms, 15s or 2m")
+    return round(float(found[1]) * _UNIT[found[2]])
+
+
+def _check_duration(value: str) -> str:
+    milliseconds(value)
+    return value
+
+
+def _check_positive_duration(value: str) -> str:
+    if milliseconds(value) <= 0:
+        raise ValueError("must be longer than 0")
+    return value
+
+
+def _check_address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is not an IPv4 or IPv6 address") from None
+
+
+def _check_regex(value: str) -> str:
+    try:
+        re2.compile(value, options=_RE2_OPTIONS)
+    except re2.error as error:
+        reason = error.args[0]
+        text = reason.decode() if isinstance(reason, bytes) else str(reason)
+        raise ValueError(f"{value!r} is not an RE2 regular expression ({text})") from None
+    return value
+
+
+def _check_domain(value: str) -> str:
+    """Lower-case; exact (`a.example`), wildcard (`*.example`), any (`*`), each with an optional `:port`."""
+    host, separator, port = value.partition(":")
+    if separator and not (port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"{value!r}: the part after ':' is not a port")
+    rest = "" if host == "*" else host.removeprefix("*.")
+    if host != "*" and (len(host) > 253 or not all(_DOMAIN_LABEL.fullmatch(label) for label in rest.split("."))):
+        raise ValueError(f"{value!r} is not a domain: write shop.example, *.shop.example or *, with an optional :port")
+    return value.lower()
+
+
+def _check_header(value: str) -> str:
+    if not re.fullmatch(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+", value):
+        raise ValueError(f"{value!r} is not a header name (RFC 9110 token)")
+    if value.lower().startswith("x-isthmus-"):
+        raise ValueError("headers that start with x-isthmus- are reserved")
+    return value.lower()
+
+
+def _check_path(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError(f"{value!r} must start with '/'")
+    return value
+
+
+Duration = Annotated[str, AfterValidator(_check_duration)]
+PositiveDuration = Annotated[str, AfterValidator(_check_positive_duration)]
+Address = Annotated[str, AfterValidator(_check_address)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Regex = Annotated[str, AfterValidator(_check_regex)]
+Domain = Annotated[str, AfterValidator(_check_domain)]
+HeaderName = Annotated[str, AfterValidator(_check_header)]
+Path = Annotated[str, AfterValidator(_check_path)]
