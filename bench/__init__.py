@@ -1,0 +1,1 @@
+"""The benchmarks: one module per case, run by `python -m bench` (`make bench`)."""

@@ -1,0 +1,50 @@
+"""Run the benchmark cases: `python -m bench [--only NAME] [--quick]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import gateway, machine, report
+
+CASES = {"gateway": gateway.run}
+
+
+def main() -> int:
+    """Exit 0 when every case ran and reached its targets, 1 when one missed or could not run."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", action="append", choices=sorted(CASES), help="run this case (may be repeated)")
+    parser.add_argument("--quick", action="store_true", help="short runs, for trying the benchmarks themselves")
+    parser.add_argument("--output", type=Path, default=Path(".bench"), help="folder of the JSON files")
+    arguments = parser.parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    here = machine.describe()
+    console.print(here.sentence(), style="dim", highlight=False)
+    if arguments.quick:
+        console.print("quick: short runs, the numbers are rough", style="yellow")
+    results: list[report.Result] = []
+    failed = []
+    for name, run in CASES.items():
+        if arguments.only and name not in arguments.only:
+            continue
+        try:
+            result = run(arguments.quick)
+        except Exception:  # a case that cannot run must not cost the others their numbers
+            console.print(f"{name} could not run:", style="bold red")
+            traceback.print_exc()
+            failed.append(name)
+            continue
+        report.show(result, console)
+        results.append(result)
+    path = report.write(here, results, arguments.quick, arguments.output)
+    console.print(f"written to {path}", style="dim", highlight=False)
+    missed = [target for result in results for target in result.targets if not target.met]
+    return 1 if failed or missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Gateway overhead: a compiled virtual host against hand-written proxies, same origin, one core each."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from bench.load import Load, drive
+from bench.process import cores
+from bench.proxy import Server, haproxy, minimal_envoy, nginx, origin
+from bench.report import Result, Target
+
+Proxy = Callable[[Path, int, str], AbstractContextManager[Server]]
+BASELINE = "Envoy, minimal, by hand"
+PROXIES: dict[str, Proxy] = {
+    BASELINE: minimal_envoy,
+    "HAProxy": haproxy,
+    "nginx": nginx,
+}
+
+
+def run(quick: bool) -> Result:
+    """Drive every proxy in turn, several rounds, so that what disturbs the machine disturbs all of them."""
+    rounds, seconds = (2, 2) if quick else (7, 5)
+    measured, others = cores()
+    loads: dict[str, list[Load]] = {name: [] for name in PROXIES}
+    with tempfile.TemporaryDirectory(prefix="isb") as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        upstream = stack.enter_context(origin(folder, others))
+        servers = {name: stack.enter_context(start(folder, upstream.port, measured)) for name, start in PROXIES.items()}
+        for server in servers.values():
+            drive(server.url, 1, folder, others, {}, host=server.host)
+        for _ in range(rounds):
+            for name, server in servers.items():
+                loads[name].append(drive(server.url, seconds, folder, others, {"proxy": server.pid}, host=server.host))
+    return _result(loads, rounds, seconds)
+
+
+def _ratio(loads: dict[str, list[Load]], name: str) -> float:
+    """Median over the rounds of this proxy's CPU per request to the baseline's in the same round."""
+    pairs = zip(loads[name], loads[BASELINE], strict=True)
+    return statistics.median(one.cpu["proxy"] / base.cpu["proxy"] for one, base in pairs)
+
+
+def _result(loads: dict[str, list[Load]], rounds: int, seconds: int) -> Result:
+    rows = [
+        [
+            name,
+            statistics.median(load.rate for load in runs),
+            statistics.median(load.p50 for load in runs),
+            statistics.median(load.p99 for load in runs),
+            statistics.median(load.cpu["proxy"] for load in runs),
+            _ratio(loads, name),
+        ]
+        for name, runs in loads.items()
+    ]
+    return Result(
+        case="gateway",
+        title="Gateway overhead: GET of 1 KiB over 32 kept-alive connections, proxy on one core",
+        columns=["proxy", "requests/s", "p50 µs", "p99 µs", "CPU µs/request", "ratio to minimal Envoy"],
+        rows=rows,
+        targets=[
+            Target("CPU per request, compiled to minimal", _ratio(loads, name), 1.15)
+            for name in loads
+            if "compiled" in name
+        ],
+        notes=[
+            f"median of {rounds} interleaved rounds of {seconds} s; the load and the origin share the other cores, so "
+            "where a proxy is cheaper than they are, requests/s is theirs, and CPU per request is the number to read",
+        ],
+        raw={
+            name: [[load.rate, load.p50, load.p99, load.cpu["proxy"]] for load in runs] for name, runs in loads.items()
+        },
+    )
