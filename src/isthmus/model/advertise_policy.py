@@ -18,7 +18,7 @@ class AdvertiseWhere(Where):
 
 
 class AdvertisePolicySpec(Spec):
-    """Sites, address and port (seed 003, "Configuring Advertise policy")."""
+    """Sites, address and port."""
 
     where: AdvertiseWhere = Field(description="The ingress sites.")
     port: Port = Field(80, description="TCP port.")

@@ -14,7 +14,7 @@ EndpointSelection = Literal["LOCAL_ONLY", "LOCAL_PREFERRED", "DISTRIBUTED"]
 
 
 class ClusterSpec(Spec):
-    """Endpoints and how one is chosen (seed 003, "Configuring Clusters")."""
+    """Endpoints and how one is chosen."""
 
     endpoints: tuple[Reference, ...] = Field(min_length=1, max_length=1000, description="Endpoint objects.")
     load_balancing: LoadBalancing = Field("ROUND_ROBIN", description="Algorithm that chooses among equals.")

@@ -11,7 +11,7 @@ from isthmus.model.where import Where
 
 
 class EndpointSpec(Spec):
-    """Where the server is and how its site reaches it (seed 003, "Configuring Endpoints")."""
+    """Where the server is and how its site reaches it."""
 
     where: Where = Field(description="The site, or the virtual site, from which the address is reached.")
     address: Address = Field(description="IP address, as that site reaches it.")

@@ -186,7 +186,7 @@ class RouteSpec(Spec):
 
 
 class Route(Object):
-    """One rule of application routing (seed 003, "Configuring Routes")."""
+    """One rule of application routing."""
 
     plural: ClassVar[str] = "routes"
 

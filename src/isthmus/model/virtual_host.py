@@ -11,7 +11,7 @@ from isthmus.model.value import Domain
 
 
 class VirtualHostSpec(Spec):
-    """A reverse proxy for some domains (seed 003, "Configuring Virtual Host")."""
+    """A reverse proxy for some domains."""
 
     proxy: Literal["HTTP"] = Field("HTTP", description="Proxy type.")
     domains: tuple[Domain, ...] = Field(

@@ -10,7 +10,7 @@ from isthmus.model.object import Frozen, Name, Use
 
 
 class Where(Frozen):
-    """Exactly one of a site and a virtual site (seed 003, "where")."""
+    """Exactly one of a site and a virtual site."""
 
     site: Name | None = Field(None, description="Name of one Site.")
     virtual_site: Name | None = Field(None, description="Name of a VirtualSite: all sites that it selects.")
