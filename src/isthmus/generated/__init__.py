@@ -1,0 +1,1 @@
+"""Messages written by protoc: `make generate`."""
