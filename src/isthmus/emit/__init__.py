@@ -1,0 +1,1 @@
+"""Intent to the configuration of an engine. Pure functions."""
