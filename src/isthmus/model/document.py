@@ -17,6 +17,8 @@ from isthmus.model.object import API_VERSION, Object
 _DEFAULT_NAMESPACE = "default"
 _SERVER_FIELDS = ("revision", "created", "updated")
 """What `get` adds to metadata; accepted and ignored so that its output can be applied again."""
+_DEEPEST = 64
+"""Levels of nesting; documents of the kinds that exist need 8."""
 
 
 class _Loader(yaml.CSafeLoader):
@@ -70,15 +72,37 @@ def parse_yaml(text: str, source: str = "") -> Parsed:
         text: zero or more documents; empty ones are skipped.
         source: name of the file, to begin messages about text that is not YAML.
     """
+    decoded = decode_yaml(text, source)
+    return Parsed((), (decoded,)) if isinstance(decoded, Diagnostic) else parse_documents(decoded)
+
+
+def decode_yaml(text: str, source: str = "") -> list[Any] | Diagnostic:
+    """The documents of some YAML or JSON text as plain values, or why it is not YAML. See `parse_yaml`."""
     prefix = f"{source}: " if source else ""
     try:
-        documents = list(yaml.load_all(text, Loader=_Loader))  # a safe loader, narrowed
+        _check_depth(text)
+        return list(yaml.load_all(text, Loader=_Loader))  # a safe loader, narrowed
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        return Parsed((), (Diagnostic("invalid-yaml", None, "", f"{prefix}not valid YAML{place}: {problem}"),))
-    return parse_documents(documents)
+    except (ValueError, RecursionError) as error:  # characters outside Unicode, numbers that are none
+        place, problem = "", str(error)
+    return Diagnostic("invalid-yaml", None, "", f"{prefix}not valid YAML{place}: {problem}")
+
+
+def _check_depth(text: str) -> None:
+    """Refuse deep nesting before the loader, which recurses in C and would crash the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"nested deeper than {_DEEPEST} levels", event.start_mark
+                )
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def parse_documents(documents: Iterable[Any], tenant: str = DEFAULT_TENANT) -> Parsed:
@@ -137,8 +161,8 @@ def _parse_one(document: Any, tenant: str) -> Object | list[Diagnostic]:
     try:
         return cls.model_validate_json(json.dumps(clean, default=_refuse))
     except ValidationError as error:
-        return [_from_pydantic(key, part) for part in error.errors(include_url=False)]
-    except (TypeError, ValueError) as error:
+        return _from_pydantic(key, error)
+    except (TypeError, ValueError, RecursionError) as error:
         return [Diagnostic("invalid-document", key, "", str(error))]
 
 
@@ -182,18 +206,27 @@ _MENDS = {
 }
 
 
-def _from_pydantic(key: ObjectKey, error: Any) -> Diagnostic:
+def _from_pydantic(key: ObjectKey, error: ValidationError) -> list[Diagnostic]:
+    """One diagnostic per field: pydantic reports a field of several types once per type, and a list that lost its
+    faulty items as too short."""
+    found: dict[str, Diagnostic] = {}
+    for part in error.errors(include_url=False):
+        path = _path(part["loc"])
+        follows = part["type"] == "too_short" and any(other.startswith(f"{path}[") for other in found)
+        if path not in found and not follows:
+            found[path] = _diagnostic(key, path, part)
+    return list(found.values())
+
+
+def _diagnostic(key: ObjectKey, path: str, error: Any) -> Diagnostic:
     kind = error["type"]
-    path = _path(error["loc"])
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    message = error["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
         message = "unknown field"
     elif kind == "missing":
         message = "required field is missing"
     elif kind != "value_error":
-        message = (
-            f"must be {message[0].lower() + message[1:]}" if error["msg"].startswith("Input should be ") else message
-        )
+        message = re.sub(r"^[A-Z][a-z]+ should ", "must ", message).replace(" after validation", "")
         given = error.get("input")
         if isinstance(given, str | int | float | bool) and len(str(given)) < 80:
             message += f", not {given!r}"

@@ -19,10 +19,11 @@ def status_range(value: int | str) -> tuple[int, int]:
     Raises:
         ValueError: not a status code (100 to 599) or a rising range of two.
     """
-    first, _, last = str(value).partition("-")
-    if not (first.isdigit() and (last or first).isdigit() and 100 <= int(first) <= int(last or first) <= 599):
+    first, dash, last = str(value).partition("-")
+    last = last if dash else first
+    if not (first.isdecimal() and last.isdecimal() and 100 <= int(first) <= int(last) <= 599):
         raise ValueError(f"{value!r} is not a status code or range; write 200 or 200-299")
-    return int(first), int(last or first)
+    return int(first), int(last)
 
 
 class HttpHealthCheck(Frozen):

@@ -27,7 +27,7 @@ class ObjectKey(NamedTuple):
     @property
     def title(self) -> str:
         """How messages to people name the object: `Cluster shop/web`, `Site fra`."""
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+        return f"{self.kind} {self.path or '(without a name)'}"
 
     @property
     def path(self) -> str:

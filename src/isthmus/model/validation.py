@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 from isthmus.model.advertise_policy import AdvertisePolicy
+from isthmus.model.cluster import Cluster
 from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.endpoint import Endpoint
 from isthmus.model.key import BUILT_IN_NAMESPACES, SHARED_NAMESPACE, ObjectKey
@@ -16,6 +17,8 @@ from isthmus.model.selection import SiteSelection
 from isthmus.model.virtual_host import VirtualHost
 
 Objects = Mapping[ObjectKey, Object]
+MAX_CLUSTER_SITES = 1000
+"""Sites that one cluster's endpoints may be at: every ingress site holds one entry for each."""
 
 
 def validate(objects: Objects) -> list[Diagnostic]:
@@ -29,6 +32,8 @@ def validate(objects: Objects) -> list[Diagnostic]:
             found.extend(_outbound(obj, selection))
         elif isinstance(obj, AdvertisePolicy):
             found.extend(_address(obj, selection))
+        elif isinstance(obj, Cluster):
+            found.extend(_breadth(obj, objects, selection))
     found.extend(_overlaps(objects, selection))
     return sorted(found, key=lambda d: (str(d.object), d.field, d.code, d.message))
 
@@ -99,6 +104,22 @@ def _address(policy: AdvertisePolicy, selection: SiteSelection) -> Iterator[Diag
                 f"Site {site.metadata.name} has no address on its {where.network} network",
                 "add an interface to the site, or set spec.address",
             )
+
+
+def _breadth(cluster: Cluster, objects: Objects, selection: SiteSelection) -> Iterator[Diagnostic]:
+    sites: set[ObjectKey] = set()
+    for _, target in cluster.uses():
+        endpoint = objects.get(target)
+        if isinstance(endpoint, Endpoint):
+            sites.update(site.key for site in selection.sites(endpoint.spec.where, endpoint.metadata.tenant))
+    if len(sites) > MAX_CLUSTER_SITES:
+        yield Diagnostic(
+            "too-many-sites",
+            cluster.key,
+            "spec.endpoints",
+            f"the endpoints are at {len(sites)} sites, more than {MAX_CLUSTER_SITES}",
+            "split the cluster, or narrow the virtual sites of its endpoints",
+        )
 
 
 def _overlaps(objects: Objects, selection: SiteSelection) -> Iterator[Diagnostic]:

@@ -39,9 +39,12 @@ def _check_positive_duration(value: str) -> str:
 
 def _check_address(value: str) -> str:
     try:
-        return str(ipaddress.ip_address(value))
+        address = ipaddress.ip_address(value)
     except ValueError:
         raise ValueError(f"{value!r} is not an IPv4 or IPv6 address") from None
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id:
+        raise ValueError(f"{value!r} has a scope, which other sites do not know; leave out the part after '%'")
+    return str(address)
 
 
 def _check_regex(value: str) -> str:
