@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from isthmus.emit.envoy.bootstrap import Bootstrap, emit_bootstrap
 from isthmus.engine.envoy import Admin, AdsServer, EnvoyProcess, EnvoySettings
 

@@ -8,6 +8,7 @@ import signal
 import stat
 
 import httpx
+
 from isthmus.engine.envoy import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from isthmus.engine.envoy.process import process_start
 

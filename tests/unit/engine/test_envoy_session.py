@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from envoy.service.discovery.v3 import discovery_pb2
+
 from isthmus.engine.envoy.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Nack, Resource, parse_resource
 from isthmus.engine.envoy.session import GATE, Session
 

@@ -1,0 +1,114 @@
+"""Brings the objects of a manifest into Envoy, and finds out which of them it refuses.
+
+1. Build a plan from the wanted objects, with what was refused before, and has not changed since, at its good version.
+2. Give the plan's resources to the discovery server and wait for Envoy's answers.
+3. Nothing refused: these versions are good now, in memory and on disk.
+4. Something refused: isolate the objects at fault among those that differ from their good versions, revert them, and
+   go on with 3. Envoy itself keeps the old version of a refused resource meanwhile.
+
+A newer manifest interrupts all this: `Superseded` is raised out of `apply`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from isthmus.engine.envoy import Nack, Push
+from isthmus.model.key import ObjectKey
+from isthmus.model.object import Object
+from isthmus.site.inventory import Inventory, Refusal
+from isthmus.site.isolation import isolate
+
+P = TypeVar("P")
+
+
+class Superseded(Exception):
+    """Something newer is to be applied instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[P]):
+    """What runs now. `refusals` are Envoy's, by object; `changed` and `removed` are for the store of good versions."""
+
+    plan: P
+    refusals: Mapping[ObjectKey, Refusal]
+    changed: Mapping[str, bytes]
+    removed: Iterable[str]
+
+
+class Rollout(Generic[P]):
+    """`build` compiles objects to a plan; `push` makes a plan the one in force and gives its resources to Envoy."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        build: Callable[[Mapping[ObjectKey, Object]], Awaitable[P]],
+        push: Callable[[P], Push],
+        superseded: asyncio.Event,
+        site: ObjectKey,
+    ) -> None:
+        self._inventory = inventory
+        self._build = build
+        self._push = push
+        self._superseded = superseded
+        self._site = site
+        self._refused: dict[ObjectKey, tuple[bytes, Refusal]] = {}
+
+    def forget_refusals(self) -> None:
+        """Try refused versions again at the next `apply`: their cause may have been outside of them."""
+        self._refused.clear()
+
+    async def apply(self) -> Outcome[P]:
+        """Apply what the inventory wants. Raises Superseded."""
+        wanted = self._inventory.wanted
+        known = {key: entry for key, entry in self._refused.items() if key in wanted and wanted[key].body == entry[0]}
+        plan, nacks = await self._try(frozenset(known))
+        fresh: dict[ObjectKey, Refusal] = {}
+        if nacks:
+            plan, fresh = await self._isolate(plan, nacks, frozenset(known))
+        self._refused = known | {key: (wanted[key].body, refusal) for key, refusal in fresh.items() if key in wanted}
+        refusals = {key: entry[1] for key, entry in known.items()} | fresh
+        changed, removed = self._inventory.accept(self._refused)
+        return Outcome(plan, refusals, changed, removed)
+
+    async def _try(self, reverted: frozenset[ObjectKey]) -> tuple[P, tuple[Nack, ...]]:
+        plan = await self._build(self._inventory.view(reverted))
+        if self._superseded.is_set():
+            raise Superseded
+        push = self._push(plan)
+        answered = asyncio.ensure_future(push.acked())
+        newer = asyncio.ensure_future(self._superseded.wait())
+        try:
+            await asyncio.wait((answered, newer), return_when=asyncio.FIRST_COMPLETED)
+            if answered.done():
+                return plan, answered.result()
+            raise Superseded
+        finally:
+            answered.cancel()
+            newer.cancel()
+
+    async def _isolate(
+        self, plan: P, nacks: tuple[Nack, ...], known: frozenset[ObjectKey]
+    ) -> tuple[P, dict[ObjectKey, Refusal]]:
+        async def accepts(reverted: frozenset[ObjectKey]) -> bool:
+            return not (await self._try(known | reverted))[1]
+
+        suspects = [key for key in self._inventory.changed() if key not in known]
+        culprits = await isolate(suspects, accepts)
+        refusals = {}
+        for key in sorted(culprits):
+            others = culprits - {key}
+            causes = (await self._try(known | others))[1] if others else nacks
+            refusals[key] = _refusal(key, causes or nacks)
+        plan, left = await self._try(known | culprits)
+        if left:  # refused although nothing differs from what was good before: the cause is on this machine
+            refusals.setdefault(self._site, _refusal(self._site, left))
+        return plan, refusals
+
+
+def _refusal(key: ObjectKey, nacks: tuple[Nack, ...]) -> Refusal:
+    message = "; ".join(f"{nack.name}: {nack.message}" for nack in nacks[:3])
+    return Refusal(str(key), "refused-by-envoy", "", message)

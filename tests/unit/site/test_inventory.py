@@ -1,0 +1,87 @@
+"""Which versions a site uses."""
+
+from __future__ import annotations
+
+import json
+
+from isthmus.model.cluster import Cluster
+from isthmus.model.document import parse_documents
+from isthmus.model.envelope import emit_envelope
+from isthmus.model.key import ObjectKey
+from isthmus.model.object import Object
+from isthmus.site.inventory import Inventory
+
+
+def cluster(timeout: str = "1s") -> Object:
+    return read("Cluster", "web", {"endpoints": [{"name": "one"}], "connectTimeout": timeout})
+
+
+def route(cluster: str = "web", prefix: str = "/") -> Object:
+    spec = {"match": [{"path": {"prefix": prefix}}], "forward": {"clusters": [{"cluster": {"name": cluster}}]}}
+    return read("Route", "all", spec)
+
+
+def read(kind: str, name: str, spec: dict[str, object]) -> Object:
+    document = {"apiVersion": "isthmus/v1", "kind": kind, "metadata": {"namespace": "shop", "name": name}, "spec": spec}
+    parsed = parse_documents([document], "default")
+    assert not parsed.diagnostics, parsed.diagnostics
+    return parsed.objects[0]
+
+
+def bodies(*objects: Object) -> dict[str, bytes]:
+    return {str(obj.key): emit_envelope(obj) for obj in objects}
+
+
+CLUSTER = ObjectKey("default", "Cluster", "shop", "web")
+ROUTE = ObjectKey("default", "Route", "shop", "all")
+
+
+def test_accepted_versions_are_good_and_told_to_the_disk() -> None:
+    inventory = Inventory({})
+    inventory.receive(bodies(cluster(), route()))
+    assert inventory.changed() == [CLUSTER, ROUTE]
+    changed, removed = inventory.accept()
+    assert set(changed) == {str(CLUSTER), str(ROUTE)}
+    assert removed == []
+    inventory.receive(bodies(cluster("2s")))
+    assert inventory.accept() == (bodies(cluster("2s")), [str(ROUTE)])
+
+
+def test_an_unknown_field_keeps_the_good_version_and_is_reported() -> None:
+    inventory = Inventory(bodies(cluster()))
+    document = json.loads(emit_envelope(cluster("2s")))
+    document["spec"]["teleport"] = True
+    inventory.receive({str(CLUSTER): json.dumps(document).encode()})
+    assert inventory.unreadable[CLUSTER].code == "unsupported"
+    assert "teleport" in inventory.unreadable[CLUSTER].message
+    used = inventory.view()[CLUSTER]
+    assert isinstance(used, Cluster)
+    assert used.spec.connect_timeout == "1s"
+
+
+def test_an_unknown_kind_is_reported_and_left_out() -> None:
+    inventory = Inventory({})
+    key = "default/Wormhole/shop/near"
+    inventory.receive({key: b'{"kind":"Wormhole"}'})
+    assert inventory.view() == {}
+    assert [refusal.code for refusal in inventory.unreadable.values()] == ["unsupported"]
+
+
+def test_a_reverted_object_goes_back_to_its_good_version() -> None:
+    inventory = Inventory(bodies(cluster("1s"), route()))
+    inventory.receive(bodies(cluster("2s"), route()))
+    assert inventory.view([CLUSTER])[CLUSTER] == cluster("1s")
+    inventory.accept([CLUSTER])
+    assert inventory.changed() == [CLUSTER]
+
+
+def test_with_a_new_object_that_cannot_be_used_its_new_users_stay_behind() -> None:
+    inventory = Inventory(bodies(route("old")))
+    inventory.receive(bodies(cluster(), route("web")))
+    assert inventory.view([CLUSTER]) == {ROUTE: route("old")}
+
+
+def test_users_that_have_not_changed_do_not_follow() -> None:
+    inventory = Inventory(bodies(cluster("1s"), route(prefix="/a")))
+    inventory.receive(bodies(cluster("2s"), route(prefix="/b")))
+    assert inventory.view([CLUSTER]) == {CLUSTER: cluster("1s"), ROUTE: route(prefix="/b")}

@@ -1,0 +1,87 @@
+"""What a site does when Envoy refuses, with the discovery server's answers played by a rule."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from isthmus.engine.envoy import Nack, Push
+from isthmus.model.key import ObjectKey
+from isthmus.model.object import Object
+from isthmus.site.inventory import Inventory
+from isthmus.site.rollout import Rollout, Superseded
+
+from .test_inventory import CLUSTER, ROUTE, bodies, cluster, route
+
+SITE = ObjectKey("default", "Site", "", "fra")
+Plan = Mapping[ObjectKey, Object]
+
+
+class Rule:
+    """Refuses every plan that holds one of the `bad` objects."""
+
+    def __init__(self, inventory: Inventory, *bad: Object) -> None:
+        self.bad = bad
+        self.superseded = asyncio.Event()
+        self.plans: list[Plan] = []
+        self.rollout = Rollout(inventory, self.build, self.push, self.superseded, SITE)
+
+    async def build(self, objects: Plan) -> Plan:
+        return objects
+
+    def push(self, plan: Plan) -> Push:
+        self.plans.append(plan)
+        push = Push([("type", "resource")])
+        bad = [obj for obj in self.bad if obj in plan.values()]
+        push.settle(("type", "resource"), Nack("type", "resource", "1", f"no {bad[0].key}") if bad else None)
+        return push
+
+
+async def test_everything_is_accepted() -> None:
+    inventory = Inventory({})
+    inventory.receive(bodies(cluster(), route()))
+    outcome = await Rule(inventory).rollout.apply()
+    assert outcome.refusals == {}
+    assert set(outcome.changed) == {str(CLUSTER), str(ROUTE)}
+    assert inventory.changed() == []
+
+
+async def test_the_refused_object_keeps_its_good_version_and_the_others_move_on() -> None:
+    inventory = Inventory(bodies(cluster("1s"), route(prefix="/a")))
+    inventory.receive(bodies(cluster("2s"), route(prefix="/b")))
+    rule = Rule(inventory, cluster("2s"))
+    outcome = await rule.rollout.apply()
+    assert outcome.plan == {CLUSTER: cluster("1s"), ROUTE: route(prefix="/b")}
+    assert [(key, refusal.code) for key, refusal in outcome.refusals.items()] == [(CLUSTER, "refused-by-envoy")]
+    assert str(CLUSTER) in outcome.refusals[CLUSTER].message
+
+    tried = len(rule.plans)
+    inventory.receive(bodies(cluster("2s"), route(prefix="/c")))
+    outcome = await rule.rollout.apply()
+    assert len(rule.plans) == tried + 1  # what is known to be refused is not tried again
+    assert CLUSTER in outcome.refusals
+
+    inventory.receive(bodies(cluster("3s"), route(prefix="/c")))
+    assert (await rule.rollout.apply()).refusals == {}
+
+
+async def test_a_cause_outside_of_all_objects_is_the_sites() -> None:
+    inventory = Inventory(bodies(cluster("1s")))
+    inventory.receive(bodies(cluster("2s")))
+    outcome = await Rule(inventory, cluster("1s"), cluster("2s")).rollout.apply()
+    assert set(outcome.refusals) == {CLUSTER, SITE}
+
+
+async def test_a_newer_manifest_interrupts() -> None:
+    inventory = Inventory({})
+    inventory.receive(bodies(cluster()))
+    rule = Rule(inventory)
+    rule.rollout = Rollout(inventory, rule.build, lambda plan: Push([("never", "answered")]), rule.superseded, SITE)
+    task = asyncio.create_task(rule.rollout.apply())
+    await asyncio.sleep(0)
+    rule.superseded.set()
+    with pytest.raises(Superseded):
+        await task
+    assert inventory.changed() == [CLUSTER]
