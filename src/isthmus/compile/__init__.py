@@ -1,0 +1,9 @@
+"""Objects to intent, for one site: pure, incremental, and never raising.
+
+`compile_site` compiles once; a `Compiler` compiles change by change. What comes out is in `intent.py`, and it is all
+that emitters and explanations know of the compiler.
+"""
+
+from isthmus.compile.compiler import Compilation, Compiler, compile_site
+
+__all__ = ["Compilation", "Compiler", "compile_site"]

@@ -1,0 +1,195 @@
+"""Clusters: as an ingress site uses them, and as the site of their endpoints hosts them."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from isthmus.compile.endpoint import compile_endpoint
+from isthmus.compile.health_check import compile_health_check
+from isthmus.compile.intent import Cluster, Endpoint, Hosted, Member, Shape
+from isthmus.compile.memo import Memo
+from isthmus.compile.place import compile_site_fact, dns_name
+from isthmus.compile.source import find, foreign, scope
+from isthmus.model import Cluster as ClusterObject
+from isthmus.model import Diagnostic, ObjectKey
+from isthmus.model.reference import resolve
+from isthmus.model.value import milliseconds
+
+HASHING = ("RING_HASH", "MAGLEV")
+"""Algorithms that hash something of the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledCluster:
+    """A cluster as this site uses it, and what is wrong with it here."""
+
+    cluster: Cluster
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledHosted:
+    """A cluster as this site hosts it, and what is wrong with it here."""
+
+    hosted: Hosted
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a route needs to know of a cluster."""
+
+    shape: Shape
+    hashes: bool
+
+
+def compile_target(memo: Memo, key: ObjectKey) -> Target | None:
+    """What a route needs to know of a cluster; None when it is unknown."""
+    compiled = memo.ask(compile_cluster, key)
+    if compiled is None:
+        return None
+    return Target(compiled.cluster.shape, compiled.cluster.load_balancing in HASHING)
+
+
+def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
+    """A cluster as the ingress side of this site uses it; None when it is unknown."""
+    obj = find(memo, ClusterObject, key)
+    if obj is None:
+        return None
+    spec, here = obj.spec, scope(memo)
+    found: list[Diagnostic] = []
+    by_site: dict[ObjectKey, list[Endpoint]] = defaultdict(list)
+    for index, reference in enumerate(spec.endpoints):
+        target = resolve(reference, "Endpoint", key.tenant, key.namespace)
+        placed = None if foreign(target, key) else memo.ask(compile_endpoint, target)
+        if placed is None:
+            found.append(_dangling(key, f"spec.endpoints[{index}]", target, "the endpoint is left out"))
+            continue
+        for site in placed.sites:
+            by_site[site].append(placed.endpoint)
+    if spec.endpoint_selection == "LOCAL_ONLY":
+        by_site = defaultdict(list, {site: each for site, each in by_site.items() if site == here.site})
+    members = []
+    for site in sorted(by_site):
+        member = _member(memo, site, by_site[site])
+        if member.fabric or member.own:
+            members.append(member)
+        else:
+            found.append(_unreachable(key, site))
+    cluster = Cluster(
+        key=key,
+        number=obj.system.number or 0,
+        shape=_shape(members, spec.endpoint_selection, spec.load_balancing),
+        selection=spec.endpoint_selection,
+        load_balancing=spec.load_balancing,
+        members=tuple(members),
+        connect_timeout=milliseconds(spec.connect_timeout),
+        stale_after=milliseconds(spec.stale_after) if spec.stale_after else None,
+    )
+    return CompiledCluster(cluster, tuple(found))
+
+
+def _shape(members: list[Member], selection: str, load_balancing: str) -> Shape:
+    """The shape, by the first of these rules that fits:
+
+    1. no member elsewhere: LOCAL (also when there is no member at all);
+    2. no member here: FABRIC;
+    3. DISTRIBUTED, or an algorithm that hashes: UNIFORM. A hash must give the same endpoint whichever site is asked, so
+       its key travels with the request, and the own site must be reached as the others are;
+    4. otherwise: LOCAL_FIRST.
+    """
+    if all(member.own for member in members):
+        return Shape.LOCAL
+    if not any(member.own for member in members):
+        return Shape.FABRIC
+    if selection == "DISTRIBUTED" or load_balancing in HASHING:
+        return Shape.UNIFORM
+    return Shape.LOCAL_FIRST
+
+
+def _member(memo: Memo, site: ObjectKey, endpoints: list[Endpoint]) -> Member:
+    fact = memo.ask(compile_site_fact, site)
+    here = scope(memo)
+    return Member(
+        site=site.name,
+        number=fact.number if fact else 0,
+        own=site == here.site,
+        fabric=fact.fabric if fact else (),
+        dns_name=dns_name(site, here.trust_domain),
+        place=fact.place if fact else None,
+        drained=fact.drained if fact else False,
+        endpoints=tuple(sorted(endpoints, key=lambda endpoint: endpoint.key)),
+    )
+
+
+def compile_hosted(memo: Memo, key: ObjectKey) -> CompiledHosted | None:
+    """A cluster's endpoints at this site; None when the cluster is unknown.
+
+    Endpoints that are not among the objects are passed over: a site that only hosts gets no endpoints of others.
+    """
+    obj = find(memo, ClusterObject, key)
+    if obj is None:
+        return None
+    found: list[Diagnostic] = []
+    endpoints: dict[object, Endpoint] = {}
+    for placed in memo.ask(_local_endpoints, key):
+        first = endpoints.setdefault(placed.socket, placed)
+        if first is not placed:
+            found.append(_twice(key, placed, first))
+    checks = []
+    for index, reference in enumerate(obj.spec.health_checks if endpoints else ()):
+        target = resolve(reference, "HealthCheck", key.tenant, key.namespace)
+        check = None if foreign(target, key) else memo.ask(compile_health_check, (target, key.name))
+        if check is None:
+            found.append(_dangling(key, f"spec.healthChecks[{index}]", target, "the check is left out"))
+        else:
+            checks.append(check)
+    hosted = Hosted(
+        key=key,
+        number=obj.system.number or 0,
+        load_balancing=obj.spec.load_balancing,
+        connect_timeout=milliseconds(obj.spec.connect_timeout),
+        health_checks=tuple(dict.fromkeys(checks)),
+        endpoints=tuple(endpoints.values()),
+    )
+    return CompiledHosted(hosted, tuple(found))
+
+
+def _local_endpoints(memo: Memo, key: ObjectKey) -> tuple[Endpoint, ...]:
+    obj, here = find(memo, ClusterObject, key), scope(memo).site
+    found = set()
+    for reference in obj.spec.endpoints if obj else ():
+        target = resolve(reference, "Endpoint", key.tenant, key.namespace)
+        placed = None if foreign(target, key) else memo.ask(compile_endpoint, target)
+        if placed is not None and here in placed.sites:
+            found.add(placed.endpoint)
+    return tuple(sorted(found, key=lambda endpoint: endpoint.key))
+
+
+def _dangling(key: ObjectKey, field: str, target: ObjectKey, effect: str) -> Diagnostic:
+    return Diagnostic(
+        "dangling-reference",
+        key,
+        field,
+        f"{target.title} does not exist; {effect}",
+        "create it, or correct the name",
+    )
+
+
+def _unreachable(key: ObjectKey, site: ObjectKey) -> Diagnostic:
+    return Diagnostic(
+        "unreachable-site",
+        key,
+        "spec.endpoints",
+        f"{site.title} has endpoints of this cluster but no fabric address that other sites can dial",
+        "set spec.fabric.addresses of the site",
+    )
+
+
+def _twice(key: ObjectKey, endpoint: Endpoint, first: Endpoint) -> Diagnostic:
+    return Diagnostic(
+        "duplicate-address",
+        key,
+        "spec.endpoints",
+        f"{endpoint.key.title} has the same address and port as {first.key.title} and is left out",
+        "name one of them; use its weight to give it a larger share",
+    )

@@ -1,0 +1,128 @@
+"""Virtual hosts: where they are advertised, and the rules that they hold."""
+
+from dataclasses import dataclass
+
+from isthmus.compile.intent import Rule, Socket, VirtualHost
+from isthmus.compile.memo import Memo
+from isthmus.compile.place import compile_site_fact, compile_where
+from isthmus.compile.route import CompiledRoute, compile_route
+from isthmus.compile.source import find, foreign, scope
+from isthmus.model import AdvertisePolicy, Diagnostic, ObjectKey, Site
+from isthmus.model import VirtualHost as VirtualHostObject
+from isthmus.model.reference import resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Advertisement:
+    """What a virtual host claims at this site.
+
+    Attributes:
+        rank: who keeps a domain that two claim: the lower.
+        domains: as declared, each with its place in the declaration.
+    """
+
+    rank: tuple[float, ObjectKey]
+    domains: tuple[str, ...]
+    sockets: tuple[Socket, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySockets:
+    """Where an advertise policy lets clients reach virtual hosts at this site."""
+
+    sockets: tuple[Socket, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A virtual host's rules, the clusters that they name, and what is wrong with them."""
+
+    rules: tuple[Rule, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def compile_advertisement(memo: Memo, key: ObjectKey) -> Advertisement | None:
+    """What a virtual host claims at this site; None when it is unknown."""
+    obj = find(memo, VirtualHostObject, key)
+    if obj is None:
+        return None
+    sockets: dict[Socket, None] = {}
+    found: list[Diagnostic] = []
+    for index, reference in enumerate(obj.spec.advertise_policies):
+        target = resolve(reference, "AdvertisePolicy", key.tenant, key.namespace)
+        policy = None if foreign(target, key) else memo.ask(_sockets, target)
+        if policy is None:
+            found.append(_dangling(key, f"spec.advertisePolicies[{index}]", target, "it is not advertised there"))
+            continue
+        found.extend(policy.diagnostics)
+        sockets.update(dict.fromkeys(policy.sockets))
+    return Advertisement(
+        rank=(obj.system.created or float("inf"), key),
+        domains=obj.spec.domains,
+        sockets=tuple(sorted(sockets)),
+        diagnostics=tuple(found),
+    )
+
+
+def _sockets(memo: Memo, key: ObjectKey) -> PolicySockets | None:
+    policy, here = find(memo, AdvertisePolicy, key), scope(memo).site
+    if policy is None:
+        return None
+    spec = policy.spec
+    if here not in memo.ask(compile_where, (spec.where, key.tenant)):
+        return PolicySockets((), ())
+    addresses = (spec.address,) if spec.address else memo.ask(_network_addresses, spec.where.network)
+    if not addresses:
+        message = f"{here.title} has no address on its {spec.where.network} network"
+        mend = "add an interface to the site, or set spec.address"
+        return PolicySockets((), (Diagnostic("no-address", key, "spec.where.network", message, mend),))
+    own = memo.ask(compile_site_fact, here)
+    free, found = [], []
+    for address in addresses:
+        socket = Socket(address, spec.port)
+        if own is not None and socket in own.fabric:
+            message = f"{here.title} listens for other sites on {socket}"
+            found.append(Diagnostic("socket-in-use", key, "spec.port", message, "use another port or address"))
+        else:
+            free.append(socket)
+    return PolicySockets(tuple(free), tuple(found))
+
+
+def _network_addresses(memo: Memo, network: str) -> tuple[str, ...]:
+    site = find(memo, Site, scope(memo).site)
+    return () if site is None else site.spec.network_addresses("inside" if network == "inside" else "outside")
+
+
+def compile_virtual_host(memo: Memo, question: tuple[ObjectKey, tuple[str, ...]]) -> VirtualHost:
+    """A virtual host with the domains that it keeps on some socket."""
+    key, domains = question
+    return VirtualHost(key, domains, memo.ask(compile_rules, key).rules)
+
+
+def compile_rules(memo: Memo, key: ObjectKey) -> Rules:
+    """A virtual host's rules in order. A route that does not exist is left out."""
+    rules: list[Rule] = []
+    found: list[Diagnostic] = []
+    obj = find(memo, VirtualHostObject, key)
+    for index, reference in enumerate(obj.spec.routes if obj else ()):
+        target = resolve(reference, "Route", key.tenant, key.namespace)
+        compiled: CompiledRoute | None = None if foreign(target, key) else memo.ask(compile_route, target)
+        if compiled is None:
+            found.append(_dangling(key, f"spec.routes[{index}]", target, "the route is left out"))
+            continue
+        rules.append(compiled.rule)
+        found.extend(compiled.diagnostics)
+    return Rules(tuple(rules), tuple(found))
+
+
+def compile_used_clusters(memo: Memo, key: ObjectKey) -> frozenset[ObjectKey]:
+    """The clusters that a virtual host's rules name."""
+    return frozenset(c for rule in memo.ask(compile_rules, key).rules for c in CompiledRoute(rule, ()).clusters())
+
+
+def _dangling(key: ObjectKey, field: str, target: ObjectKey, effect: str) -> Diagnostic:
+    return Diagnostic(
+        "dangling-reference", key, field, f"{target.title} does not exist; {effect}", "create it, or correct the name"
+    )
