@@ -99,7 +99,10 @@ def _check_depth(text: str) -> None:
             depth += 1
             if depth > _DEEPEST:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"nested deeper than {_DEEPEST} levels", event.start_mark
+                    None,
+                    None,
+                    f"nested deeper than {_DEEPEST} levels",
+                    event.start_mark,  # type: ignore[arg-type]  # libyaml's mark
                 )
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1

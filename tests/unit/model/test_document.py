@@ -216,7 +216,11 @@ TO = {"clusters": [{"cluster": {"name": "a"}}]}
         ("VirtualHost", {"domains": ["shop.example:0"]}, "spec.domains[0]"),
         ("VirtualHost", {"domains": ["a.example", "A.example"]}, "spec"),
         ("VirtualHost", {"domains": ["a.example"], "proxy": "TCP"}, "spec.proxy"),
-        ("VirtualHost", {"domains": ["a.example"], "routes": [{"name": "a", "namespace": ""}]}, "spec.routes[0].namespace"),
+        (
+            "VirtualHost",
+            {"domains": ["a.example"], "routes": [{"name": "a", "namespace": ""}]},
+            "spec.routes[0].namespace",
+        ),
         ("Route", {}, "spec"),
         ("Route", {"directResponse": {"status": 200}, "redirect": {"port": 1}}, "spec"),
         ("Route", {"directResponse": {"status": 100}}, "spec.directResponse.status"),
@@ -235,10 +239,22 @@ TO = {"clusters": [{"cluster": {"name": "a"}}]}
         ("Route", {"forward": TO, "match": [{"path": {"regex": "("}}]}, "spec.match[0].path.regex"),
         ("Route", {"forward": TO, "match": [{"path": {"regex": "(?=a)"}}]}, "spec.match[0].path.regex"),
         ("Route", {"forward": TO, "match": [{"methods": ["get"]}]}, "spec.match[0].methods[0]"),
-        ("Route", {"forward": TO, "match": [{"headers": [{"name": "a b", "present": True}]}]}, "spec.match[0].headers[0].name"),
-        ("Route", {"forward": TO, "match": [{"headers": [{"name": "X-Isthmus-Cluster", "present": True}]}]}, "spec.match[0].headers[0].name"),
+        (
+            "Route",
+            {"forward": TO, "match": [{"headers": [{"name": "a b", "present": True}]}]},
+            "spec.match[0].headers[0].name",
+        ),
+        (
+            "Route",
+            {"forward": TO, "match": [{"headers": [{"name": "X-Isthmus-Cluster", "present": True}]}]},
+            "spec.match[0].headers[0].name",
+        ),
         ("Route", {"forward": TO, "match": [{"headers": [{"name": "a"}]}]}, "spec.match[0].headers[0]"),
-        ("Route", {"forward": TO, "match": [{"queryParameters": [{"name": "a", "exact": "b", "regex": "c"}]}]}, "spec.match[0].queryParameters[0]"),
+        (
+            "Route",
+            {"forward": TO, "match": [{"queryParameters": [{"name": "a", "exact": "b", "regex": "c"}]}]},
+            "spec.match[0].queryParameters[0]",
+        ),
         ("Route", {"forward": {**TO, "prefixRewrite": "/"}, "match": [{"path": {"regex": "/a"}}]}, "spec"),
         ("Cluster", {"endpoints": []}, "spec.endpoints"),
         ("Cluster", {"endpoints": [{"name": "a"}, {"name": "a"}]}, "spec"),
@@ -254,7 +270,7 @@ TO = {"clusters": [{"cluster": {"name": "a"}}]}
         ("HealthCheck", {"tcp": {}, "unhealthyThreshold": 0}, "spec.unhealthyThreshold"),
         ("AdvertisePolicy", {"where": {"site": "a", "network": "middle"}}, "spec.where.network"),
     ],
-)  # fmt: skip
+)
 def test_faulty_field(kind: str, spec: object, field: str) -> None:
     parsed = parse(kind, spec)
     assert [found for _, found in errors(parsed)] == [field]

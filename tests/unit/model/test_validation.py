@@ -150,11 +150,13 @@ def test_valid_objects_have_no_diagnostics() -> None:
             ("no-address", "AdvertisePolicy shop/a", "spec.where.network"),
         ),
         (
-            document("VirtualHost", "shop/a", "{domains: [b.example, SHOP.example], advertisePolicies: [{name: edge}]}"),
+            document(
+                "VirtualHost", "shop/a", "{domains: [b.example, SHOP.example], advertisePolicies: [{name: edge}]}"
+            ),
             ("overlapping-domain", "VirtualHost shop/a", "spec.domains[1]"),
         ),
     ],
-)  # fmt: skip
+)
 def test_one_error(text: str, expected: tuple[str, str, str]) -> None:
     assert only(validate(objects(text))) == expected
 
@@ -217,10 +219,16 @@ def test_limit_of_sites_per_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
         ("default/VirtualHost/shop/web", []),
         (
             "default/Namespace//shop",
-            ["AdvertisePolicy shop/edge", "Cluster shop/web", "Endpoint shop/web", "Route shop/web", "VirtualHost shop/web"],
+            [
+                "AdvertisePolicy shop/edge",
+                "Cluster shop/web",
+                "Endpoint shop/web",
+                "Route shop/web",
+                "VirtualHost shop/web",
+            ],
         ),
     ],
-)  # fmt: skip
+)
 def test_referrers(key: str, expected: list[str]) -> None:
     assert [other.title for other in referrers(objects(), ObjectKey(*key.split("/")))] == expected
 
