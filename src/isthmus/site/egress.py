@@ -1,0 +1,238 @@
+"""The egress side: which of this site's endpoints are healthy, and what other sites are told about them.
+
+An endpoint is announced when Envoy has accepted the cluster with it and, if the cluster has health checks, has found it
+healthy. While Envoy is down nothing is announced. A drained site announces its endpoints as draining, and withdraws
+them when `DRAIN` seconds have passed.
+
+Until the first reconciliation after a start nothing is planned at all: what a running BGP speaker announces from before
+stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from isthmus.compile.intent import Endpoint, Hosted, Intent
+from isthmus.engine.envoy import HealthEvent, HostHealth
+from isthmus.health.announcer import AnnouncementPlan, Announcer, EndpointNumbers, HealthyEndpoint
+from isthmus.health.route import EndpointRoute
+from isthmus.model.key import ObjectKey
+
+DRAIN = 10.0
+"""Seconds from announcing endpoints as draining to their withdrawal."""
+
+_Host = tuple[str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What Envoy's health checks say of one host. `since`: Unix seconds."""
+
+    healthy: bool
+    reason: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEndpoint:
+    """One endpoint of this site in one cluster, for status and explain."""
+
+    cluster: ObjectKey
+    endpoint: ObjectKey
+    address: str
+    port: int
+    weight: int
+    healthy: bool
+    reason: str
+    since: float | None
+    announced: bool
+
+
+class Egress:
+    """`speak` tells the BGP speaker; `changed` hears which clusters have another local health; `save` persists numbers.
+
+    `xds_name` gives the name under which Envoy knows the local endpoints of a cluster.
+    """
+
+    def __init__(
+        self,
+        numbers: EndpointNumbers,
+        *,
+        xds_name: Callable[[ObjectKey], str],
+        speak: Callable[[AnnouncementPlan], None],
+        changed: Callable[[Iterable[ObjectKey]], None],
+        save: Callable[[EndpointNumbers], None],
+    ) -> None:
+        self._numbers = numbers
+        self._xds_name = xds_name
+        self._speak = speak
+        self._changed = changed
+        self._save = save
+        self._announcer: Announcer | None = None
+        self._site = 0
+        self._intent: Intent | None = None
+        self._verdicts: dict[_Host, Verdict] = {}
+        self._announced: set[str] = set()
+        self._reconciled = False
+        self._drained_at: float | None = None
+
+    def identify(self, site: int, announced: Iterable[EndpointRoute]) -> None:
+        """Learn the site's number, and what a running BGP speaker announces from before."""
+        if self._announcer is None or site != self._site:
+            self._site = site
+            self._announcer = Announcer(site)
+        routes = list(announced)
+        self._announcer.adopt(routes)
+        names = {number: name for name, number in self._numbers.by_name.items()}
+        self._announced = {names[route.endpoint] for route in routes if route.endpoint in names}
+
+    def routes(self) -> tuple[EndpointRoute, ...]:
+        """Everything announced: what a speaker that starts afresh must be told."""
+        return self._announcer.announced() if self._announcer is not None else ()
+
+    def confirm(self, intent: Intent, now: float) -> float | None:
+        """Envoy has accepted `intent`. Returns when to call `plan` again though nothing happens, Unix seconds."""
+        self._intent = intent
+        if not intent.drained:
+            self._drained_at = None
+        elif self._drained_at is None:
+            self._drained_at = now if self._announced else 0.0
+        names = {self._name(hosted, endpoint) for hosted, endpoint in _pairs(intent)}
+        numbers = self._numbers.retain(names).allocate(names)
+        if numbers is not self._numbers:
+            self._save(numbers)
+            self._numbers = numbers
+        hosts = {self._host(hosted, endpoint) for hosted, endpoint in _pairs(intent)}
+        self._verdicts = {host: verdict for host, verdict in self._verdicts.items() if host in hosts}
+        self._changed([hosted.key for hosted in intent.hosted])
+        return self.plan(now)
+
+    def hear(self, event: HealthEvent, now: float) -> float | None:
+        """A health check has another result. As `plan`."""
+        host = (event.cluster, event.address, event.port)
+        self._verdicts[host] = Verdict(event.healthy, event.reason, event.at)
+        self._changed(self._clusters_of({event.cluster}))
+        return self.plan(now)
+
+    def reconcile(self, hosts: Iterable[HostHealth], now: float) -> float | None:
+        """All results at once, after a start of Envoy or of the agent. As `plan`."""
+        touched = set()
+        for host in hosts:
+            key = (host.cluster, host.address, host.port)
+            known = self._verdicts.get(key)
+            if host.pending or (known is not None and known.healthy == host.healthy):
+                continue
+            self._verdicts[key] = Verdict(host.healthy, "" if host.healthy else "active", now)
+            touched.add(host.cluster)
+        self._reconciled = True
+        self._changed(self._clusters_of(touched))
+        return self.plan(now)
+
+    def envoy_down(self, now: float) -> None:
+        """Envoy is gone, and with it everything that it knew."""
+        self._verdicts.clear()
+        clusters = [hosted.key for hosted in self._intent.hosted] if self._intent else []
+        self._intent = None
+        self._changed(clusters)
+        if self._reconciled:
+            self.plan(now)
+
+    def leave(self, intent: Intent, now: float) -> bool:
+        """Withdraw what `intent` no longer holds, before it is taken from Envoy. True if there was something."""
+        kept = {self._name(hosted, endpoint) for hosted, endpoint in _pairs(intent)}
+        gone = self._announced - kept
+        if not gone or self._intent is None:
+            return False
+        hosted = tuple(
+            replace(item, endpoints=tuple(e for e in item.endpoints if self._name(item, e) in kept))
+            for item in self._intent.hosted
+        )
+        self._intent = replace(self._intent, hosted=hosted)
+        self.plan(now)
+        return True
+
+    def plan(self, now: float) -> float | None:
+        """Tell the speaker what has changed; return when to plan again though nothing happens, Unix seconds."""
+        if self._announcer is None or not self._reconciled:
+            return None
+        desired = self._desired(now)
+        plan = self._announcer.plan(desired, self._numbers, now)
+        self._announced = set(desired)
+        if plan.announce or plan.withdraw:
+            self._speak(plan)
+        ends = None if self._drained_at is None else self._drained_at + DRAIN
+        times = [time for time in (plan.next_at, ends) if time is not None and time > now]
+        return min(times, default=None)
+
+    def weight(self, cluster: ObjectKey) -> int:
+        """Sum of the weights of the cluster's healthy endpoints here."""
+        if self._intent is None:
+            return 0
+        return sum(
+            endpoint.weight
+            for hosted in self._intent.hosted
+            if hosted.key == cluster
+            for endpoint in hosted.endpoints
+            if self._healthy(hosted, endpoint)
+        )
+
+    def endpoints(self) -> list[LocalEndpoint]:
+        """Every endpoint of this site that Envoy has accepted."""
+        found = []
+        for hosted, endpoint in _pairs(self._intent) if self._intent else ():
+            verdict = self._verdicts.get(self._host(hosted, endpoint))
+            healthy = self._healthy(hosted, endpoint)
+            if not hosted.health_checks:
+                reason = "no health check"
+            elif verdict is None:
+                reason = "not checked yet"
+            else:
+                reason = "passes its health checks" if verdict.healthy else f"fails its health check: {verdict.reason}"
+            found.append(
+                LocalEndpoint(
+                    cluster=hosted.key,
+                    endpoint=endpoint.key,
+                    address=endpoint.socket.address,
+                    port=endpoint.socket.port,
+                    weight=endpoint.weight,
+                    healthy=healthy,
+                    reason=reason,
+                    since=verdict.since if verdict is not None else None,
+                    announced=self._name(hosted, endpoint) in self._announced,
+                )
+            )
+        return found
+
+    def _desired(self, now: float) -> Mapping[str, HealthyEndpoint]:
+        intent = self._intent
+        if intent is None or (self._drained_at is not None and now >= self._drained_at + DRAIN):
+            return {}
+        return {
+            self._name(hosted, endpoint): HealthyEndpoint(hosted.number, endpoint.weight, draining=intent.drained)
+            for hosted, endpoint in _pairs(intent)
+            if hosted.number and self._healthy(hosted, endpoint)
+        }
+
+    def _healthy(self, hosted: Hosted, endpoint: Endpoint) -> bool:
+        if not hosted.health_checks:
+            return True
+        verdict = self._verdicts.get(self._host(hosted, endpoint))
+        if verdict is None:  # a check was added to a cluster that is in use: it stays so until the first result
+            return self._name(hosted, endpoint) in self._announced
+        return verdict.healthy
+
+    def _clusters_of(self, names: set[str]) -> list[ObjectKey]:
+        hosted = self._intent.hosted if self._intent else ()
+        return [item.key for item in hosted if self._xds_name(item.key) in names]
+
+    def _host(self, hosted: Hosted, endpoint: Endpoint) -> _Host:
+        return (self._xds_name(hosted.key), endpoint.socket.address, endpoint.socket.port)
+
+    @staticmethod
+    def _name(hosted: Hosted, endpoint: Endpoint) -> str:
+        return f"{hosted.key}|{endpoint.key}"
+
+
+def _pairs(intent: Intent) -> Iterable[tuple[Hosted, Endpoint]]:
+    return ((hosted, endpoint) for hosted in intent.hosted for endpoint in hosted.endpoints)

@@ -1,0 +1,213 @@
+"""The ingress side: from what BGP says about remote endpoints to the endpoint assignments of this site's Envoy.
+
+An event touches the clusters of one number. They are chosen anew once per turn of the event loop, however many events
+that turn brings, and only assignments that come out different are pushed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from isthmus.compile.intent import Cluster, Intent, Member
+from isthmus.health.choice import Selection, SiteChoice, SiteInfo, choose, next_change
+from isthmus.health.event import EndOfRib, Event
+from isthmus.health.table import Entry, Table
+from isthmus.model.key import ObjectKey
+
+Assignments = Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteEndpoint:
+    """A remote endpoint as the table holds it, for status."""
+
+    cluster: ObjectKey
+    site: str
+    entry: Entry
+
+
+class Ingress:
+    """`emit` turns a cluster and its choice into named assignments; `push` gives changed ones to Envoy.
+
+    `local_weight` is the weight of a cluster's healthy endpoints at this site.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        *,
+        emit: Callable[[Cluster, tuple[SiteChoice, ...]], Assignments],
+        push: Callable[[Assignments], None],
+        local_weight: Callable[[ObjectKey], int],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.table = table
+        self._emit = emit
+        self._push = push
+        self._local_weight = local_weight
+        self._clock = clock
+        self._own: SiteInfo | None = None
+        self._by_number: dict[int, list[Cluster]] = {}
+        self._by_key: dict[ObjectKey, Cluster] = {}
+        self._choices: dict[ObjectKey, tuple[SiteChoice, ...]] = {}
+        self._assigned: dict[ObjectKey, Assignments] = {}
+        self._touched: set[ObjectKey] = set()
+        self._limits: dict[int, float] = {}
+        self._due: dict[int, float] = {}
+        self._scheduled: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.changed = False
+        """The table differs from what was last written to disk; its writer resets it."""
+
+    def use(self, intent: Intent) -> dict[str, bytes]:
+        """Serve `intent` from now on; return the assignments of all its clusters.
+
+        What has not changed since the last intent (the compiler then gives the same object) is not chosen anew.
+        """
+        before, self._by_key = self._by_key, {cluster.key: cluster for cluster in intent.clusters}
+        own = _own(intent)
+        same = own == self._own
+        self._own = own
+        self._by_number = {}
+        for cluster in intent.clusters:
+            self._by_number.setdefault(cluster.number, []).append(cluster)
+        for key in self._assigned.keys() - self._by_key.keys():
+            del self._assigned[key], self._choices[key]
+        self._touch_numbers(self.table.retain(intent.imports))
+        assignments: dict[str, bytes] = {}
+        for cluster in intent.clusters:
+            if not same or before.get(cluster.key) is not cluster or cluster.key in self._touched:
+                self._assign(cluster, self._choose(cluster))
+            assignments.update(self._assigned[cluster.key])
+        self._touched.clear()
+        self._limits = {c.number: c.stale_after / 1000 for c in intent.clusters if c.stale_after is not None}
+        self._due.clear()
+        self._set_timer(self._by_number)
+        return assignments
+
+    def hear(self, event: Event) -> None:
+        """Take in what a BGP session said."""
+        self._touch_numbers(self.table.apply(event, self._clock()))
+        if isinstance(event, EndOfRib):
+            self._set_timer(())
+
+    def forget_session(self, name: str) -> None:
+        """The site no longer uses a region."""
+        self._touch_numbers(self.table.forget_session(name, self._clock()))
+
+    def touch(self, keys: Iterable[ObjectKey]) -> None:
+        """Choose anew for these clusters: the health of their local endpoints has changed."""
+        self._touched.update(key for key in keys if key in self._by_key)
+        self._schedule()
+
+    def choice(self, key: ObjectKey) -> tuple[SiteChoice, ...]:
+        """The sites in use for a cluster, best first; empty when it is unknown here."""
+        return self._choices.get(key, ())
+
+    def choices(self) -> Mapping[ObjectKey, tuple[SiteChoice, ...]]:
+        """The sites in use, by cluster."""
+        return self._choices
+
+    def remote_endpoints(self) -> list[RemoteEndpoint]:
+        """Every remote endpoint of this site's clusters."""
+        found: list[RemoteEndpoint] = []
+        for cluster in self._by_key.values():
+            names = {member.number: member.site for member in cluster.members}
+            found += [
+                RemoteEndpoint(cluster.key, names[entry.route.site], entry)
+                for entry in self.table.entries(cluster.number)
+                if entry.route.site in names
+            ]
+        return found
+
+    def stop(self) -> None:
+        for handle in (self._scheduled, self._timer):
+            if handle is not None:
+                handle.cancel()
+        self._scheduled = self._timer = None
+
+    def _touch_numbers(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self.changed = True
+            self._touched.update(cluster.key for cluster in self._by_number.get(number, ()))
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._touched and self._scheduled is None:
+            self._scheduled = asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = None
+        touched, self._touched = self._touched, set()
+        assignments: dict[str, bytes] = {}
+        for key in touched:
+            cluster = self._by_key.get(key)
+            if cluster is None:
+                continue
+            choice = self._choose(cluster)
+            if choice != self._choices.get(key):
+                assignments.update(self._assign(cluster, choice))
+        if assignments:
+            self._push(assignments)
+        self._set_timer({self._by_key[key].number for key in touched if key in self._by_key})
+
+    def _choose(self, cluster: Cluster) -> tuple[SiteChoice, ...]:
+        assert self._own is not None
+        return choose(
+            self._own,
+            Selection(cluster.selection),
+            [_info(member) for member in cluster.members if not member.own],
+            self.table.entries(cluster.number),
+            self._clock(),
+            local_weight=self._local_weight(cluster.key),
+        )
+
+    def _assign(self, cluster: Cluster, choice: tuple[SiteChoice, ...]) -> Assignments:
+        self._choices[cluster.key] = choice
+        self._assigned[cluster.key] = self._emit(cluster, choice)
+        return self._assigned[cluster.key]
+
+    def _set_timer(self, numbers: Iterable[int]) -> None:
+        """Wake when time alone changes something: an entry expires, or is no longer as good as fresh.
+
+        Only `numbers` are looked at; what is due for the others is remembered.
+        """
+        now = self._clock()
+        for number in numbers:
+            limit = self._limits.get(number)
+            times = (
+                next_change(self.table.entries(number), now),
+                self.table.deadline({number: limit}) if limit is not None else None,
+            )
+            self._due[number] = min((moment for moment in times if moment is not None), default=math.inf)
+        sweep = self.table.deadline({})
+        due = min(self._due.values(), default=math.inf)
+        due = due if sweep is None else min(due, sweep)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due < math.inf:
+            self._timer = asyncio.get_running_loop().call_later(max(0.001, due - now), self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        now = self._clock()
+        overdue = [number for number, due in self._due.items() if due <= now]
+        limits = {number: limit for number, limit in self._limits.items() if number in overdue}
+        self._touch_numbers({*self.table.expire(now, limits), *overdue})
+        if not self._touched:
+            self._set_timer(overdue)
+
+
+def _info(member: Member) -> SiteInfo:
+    place = (member.place.latitude, member.place.longitude) if member.place else None
+    return SiteInfo(member.site, member.number, place, member.drained)
+
+
+def _own(intent: Intent) -> SiteInfo:
+    place = (intent.place.latitude, intent.place.longitude) if intent.place else None
+    return SiteInfo(intent.site, intent.number, place, intent.drained)
