@@ -7,7 +7,7 @@ cannot be used is left out, and with it the new versions of the objects that use
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from isthmus.model.envelope import EnvelopeError, parse_envelope
@@ -40,37 +40,51 @@ class Inventory:
         self.wanted: dict[ObjectKey, Version] = {}
         self.good: dict[ObjectKey, Version] = {}
         self.unreadable: dict[ObjectKey, Refusal] = {}
+        self._entries: dict[str, str] = {}
         for key, body in good.items():
             try:
                 self.good[parse_key(key)] = Version(parse_envelope(body), body)
             except (ValueError, EnvelopeError):
                 continue
 
-    def receive(self, bodies: Mapping[str, bytes]) -> None:
-        """Take all objects of a manifest. Parsing is skipped for bytes that are known."""
-        wanted: dict[ObjectKey, Version] = {}
-        unreadable: dict[ObjectKey, Refusal] = {}
-        for text, body in bodies.items():
-            key = parse_key(text)
-            known = self._known(key, body)
-            if known is not None:
-                wanted[key] = known
-                continue
-            try:
-                obj = parse_envelope(body)
-                if obj.key != key:
-                    raise EnvelopeError(f"the object calls itself {obj.key}", unsupported=False)
-                wanted[key] = Version(obj, body)
-            except EnvelopeError as error:
-                code = "unsupported" if error.unsupported else "damaged"
-                unreadable[key] = Refusal(text, code, "", str(error))
-                if key in self.good:
-                    wanted[key] = self.good[key]
-        self.wanted, self.unreadable = wanted, unreadable
+    def receive(self, entries: Mapping[str, str], body: Callable[[str], bytes | None]) -> None:
+        """Take a manifest: key text -> content hash, and `body` to get at the objects. What is known is not read again.
+
+        Raises KeyError when a body is missing.
+        """
+        for text in self._entries.keys() - entries.keys():
+            self.wanted.pop(parse_key(text), None)
+            self.unreadable.pop(parse_key(text), None)
+        for text, digest in entries.items() - self._entries.items():
+            content = body(digest)
+            if content is None:
+                raise KeyError(text)
+            self._take(text, content)
+        self._entries = dict(entries)
+
+    def _take(self, text: str, body: bytes) -> None:
+        key = parse_key(text)
+        self.unreadable.pop(key, None)
+        good = self.good.get(key)
+        if good is not None and good.body == body:
+            self.wanted[key] = good
+            return
+        try:
+            obj = parse_envelope(body)
+            if obj.key != key:
+                raise EnvelopeError(f"the object calls itself {obj.key}", unsupported=False)
+            self.wanted[key] = Version(obj, body)
+        except EnvelopeError as error:
+            code = "unsupported" if error.unsupported else "damaged"
+            self.unreadable[key] = Refusal(text, code, "", str(error))
+            if good is not None:
+                self.wanted[key] = good
+            else:
+                self.wanted.pop(key, None)
 
     def changed(self) -> list[ObjectKey]:
         """Objects whose wanted version is not the good one, in order of their keys: the suspects of a refusal."""
-        return sorted(key for key, version in self.wanted.items() if self.good.get(key) != version)
+        return sorted(key for key, version in self.wanted.items() if self._differs(key, version))
 
     def view(self, reverted: Iterable[ObjectKey] = ()) -> dict[ObjectKey, Object]:
         """The objects to compile when `reverted` go back to their good versions."""
@@ -80,17 +94,14 @@ class Inventory:
     def accept(self, reverted: Iterable[ObjectKey] = ()) -> tuple[dict[str, bytes], list[str]]:
         """Note that Envoy has accepted `view(reverted)`; return what changed and what was removed, for the disk."""
         versions = self._versions(reverted)
-        changed = {str(key): version.body for key, version in versions.items() if self.good.get(key) != version}
+        changed = {str(key): version.body for key, version in versions.items() if self._differs(key, version)}
         removed = [str(key) for key in self.good if key not in versions]
         self.good = versions
         return changed, removed
 
-    def _known(self, key: ObjectKey, body: bytes) -> Version | None:
-        for versions in (self.wanted, self.good):
-            version = versions.get(key)
-            if version is not None and version.body == body:
-                return version
-        return None
+    def _differs(self, key: ObjectKey, version: Version) -> bool:
+        good = self.good.get(key)
+        return good is not version and (good is None or good.body != version.body)
 
     def _versions(self, reverted: Iterable[ObjectKey]) -> dict[ObjectKey, Version]:
         back = set(reverted)
@@ -102,7 +113,7 @@ class Inventory:
                 key
                 for key, version in self.wanted.items()
                 if key not in back
-                and self.good.get(key) != version
+                and self._differs(key, version)
                 and any(use.target in missing for use in version.object.uses())
             }
             back |= missing

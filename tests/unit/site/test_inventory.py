@@ -6,7 +6,7 @@ import json
 
 from isthmus.model.cluster import Cluster
 from isthmus.model.document import parse_documents
-from isthmus.model.envelope import emit_envelope
+from isthmus.model.envelope import content_hash, emit_envelope
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
 from isthmus.site.inventory import Inventory
@@ -32,18 +32,23 @@ def bodies(*objects: Object) -> dict[str, bytes]:
     return {str(obj.key): emit_envelope(obj) for obj in objects}
 
 
+def receive(inventory: Inventory, envelopes: dict[str, bytes]) -> None:
+    by_hash = {content_hash(body): body for body in envelopes.values()}
+    inventory.receive({key: content_hash(body) for key, body in envelopes.items()}, by_hash.get)
+
+
 CLUSTER = ObjectKey("default", "Cluster", "shop", "web")
 ROUTE = ObjectKey("default", "Route", "shop", "all")
 
 
 def test_accepted_versions_are_good_and_told_to_the_disk() -> None:
     inventory = Inventory({})
-    inventory.receive(bodies(cluster(), route()))
+    receive(inventory, bodies(cluster(), route()))
     assert inventory.changed() == [CLUSTER, ROUTE]
     changed, removed = inventory.accept()
     assert set(changed) == {str(CLUSTER), str(ROUTE)}
     assert removed == []
-    inventory.receive(bodies(cluster("2s")))
+    receive(inventory, bodies(cluster("2s")))
     assert inventory.accept() == (bodies(cluster("2s")), [str(ROUTE)])
 
 
@@ -51,7 +56,7 @@ def test_an_unknown_field_keeps_the_good_version_and_is_reported() -> None:
     inventory = Inventory(bodies(cluster()))
     document = json.loads(emit_envelope(cluster("2s")))
     document["spec"]["teleport"] = True
-    inventory.receive({str(CLUSTER): json.dumps(document).encode()})
+    receive(inventory, {str(CLUSTER): json.dumps(document).encode()})
     assert inventory.unreadable[CLUSTER].code == "unsupported"
     assert "teleport" in inventory.unreadable[CLUSTER].message
     used = inventory.view()[CLUSTER]
@@ -62,14 +67,14 @@ def test_an_unknown_field_keeps_the_good_version_and_is_reported() -> None:
 def test_an_unknown_kind_is_reported_and_left_out() -> None:
     inventory = Inventory({})
     key = "default/Wormhole/shop/near"
-    inventory.receive({key: b'{"kind":"Wormhole"}'})
+    receive(inventory, {key: b'{"kind":"Wormhole"}'})
     assert inventory.view() == {}
     assert [refusal.code for refusal in inventory.unreadable.values()] == ["unsupported"]
 
 
 def test_a_reverted_object_goes_back_to_its_good_version() -> None:
     inventory = Inventory(bodies(cluster("1s"), route()))
-    inventory.receive(bodies(cluster("2s"), route()))
+    receive(inventory, bodies(cluster("2s"), route()))
     assert inventory.view([CLUSTER])[CLUSTER] == cluster("1s")
     inventory.accept([CLUSTER])
     assert inventory.changed() == [CLUSTER]
@@ -77,11 +82,11 @@ def test_a_reverted_object_goes_back_to_its_good_version() -> None:
 
 def test_with_a_new_object_that_cannot_be_used_its_new_users_stay_behind() -> None:
     inventory = Inventory(bodies(route("old")))
-    inventory.receive(bodies(cluster(), route("web")))
+    receive(inventory, bodies(cluster(), route("web")))
     assert inventory.view([CLUSTER]) == {ROUTE: route("old")}
 
 
 def test_users_that_have_not_changed_do_not_follow() -> None:
     inventory = Inventory(bodies(cluster("1s"), route(prefix="/a")))
-    inventory.receive(bodies(cluster("2s"), route(prefix="/b")))
+    receive(inventory, bodies(cluster("2s"), route(prefix="/b")))
     assert inventory.view([CLUSTER]) == {CLUSTER: cluster("1s"), ROUTE: route(prefix="/b")}

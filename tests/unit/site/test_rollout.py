@@ -13,7 +13,7 @@ from isthmus.model.object import Object
 from isthmus.site.inventory import Inventory
 from isthmus.site.rollout import Rollout, Superseded
 
-from .test_inventory import CLUSTER, ROUTE, bodies, cluster, route
+from .test_inventory import CLUSTER, ROUTE, bodies, cluster, receive, route
 
 SITE = ObjectKey("default", "Site", "", "fra")
 Plan = Mapping[ObjectKey, Object]
@@ -41,7 +41,7 @@ class Rule:
 
 async def test_everything_is_accepted() -> None:
     inventory = Inventory({})
-    inventory.receive(bodies(cluster(), route()))
+    receive(inventory, bodies(cluster(), route()))
     outcome = await Rule(inventory).rollout.apply()
     assert outcome.refusals == {}
     assert set(outcome.changed) == {str(CLUSTER), str(ROUTE)}
@@ -50,7 +50,7 @@ async def test_everything_is_accepted() -> None:
 
 async def test_the_refused_object_keeps_its_good_version_and_the_others_move_on() -> None:
     inventory = Inventory(bodies(cluster("1s"), route(prefix="/a")))
-    inventory.receive(bodies(cluster("2s"), route(prefix="/b")))
+    receive(inventory, bodies(cluster("2s"), route(prefix="/b")))
     rule = Rule(inventory, cluster("2s"))
     outcome = await rule.rollout.apply()
     assert outcome.plan == {CLUSTER: cluster("1s"), ROUTE: route(prefix="/b")}
@@ -58,25 +58,25 @@ async def test_the_refused_object_keeps_its_good_version_and_the_others_move_on(
     assert str(CLUSTER) in outcome.refusals[CLUSTER].message
 
     tried = len(rule.plans)
-    inventory.receive(bodies(cluster("2s"), route(prefix="/c")))
+    receive(inventory, bodies(cluster("2s"), route(prefix="/c")))
     outcome = await rule.rollout.apply()
     assert len(rule.plans) == tried + 1  # what is known to be refused is not tried again
     assert CLUSTER in outcome.refusals
 
-    inventory.receive(bodies(cluster("3s"), route(prefix="/c")))
+    receive(inventory, bodies(cluster("3s"), route(prefix="/c")))
     assert (await rule.rollout.apply()).refusals == {}
 
 
 async def test_a_cause_outside_of_all_objects_is_the_sites() -> None:
     inventory = Inventory(bodies(cluster("1s")))
-    inventory.receive(bodies(cluster("2s")))
+    receive(inventory, bodies(cluster("2s")))
     outcome = await Rule(inventory, cluster("1s"), cluster("2s")).rollout.apply()
     assert set(outcome.refusals) == {CLUSTER, SITE}
 
 
 async def test_a_newer_manifest_interrupts() -> None:
     inventory = Inventory({})
-    inventory.receive(bodies(cluster()))
+    receive(inventory, bodies(cluster()))
     rule = Rule(inventory)
     rule.rollout = Rollout(inventory, rule.build, lambda plan: Push([("never", "answered")]), rule.superseded, SITE)
     task = asyncio.create_task(rule.rollout.apply())
