@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.load import Load, drive
 from bench.process import cores
 from bench.proxy import Server, haproxy, minimal_envoy, nginx, origin
-from bench.report import Result, Target
+from bench.report import Result, Target, Value
 
 Proxy = Callable[[Path, int, str], AbstractContextManager[Server]]
 BASELINE = "Envoy, minimal, by hand"
@@ -47,7 +47,7 @@ def _ratio(loads: dict[str, list[Load]], name: str) -> float:
 
 
 def _result(loads: dict[str, list[Load]], rounds: int, seconds: int) -> Result:
-    rows = [
+    rows: list[list[Value]] = [
         [
             name,
             statistics.median(load.rate for load in runs),
