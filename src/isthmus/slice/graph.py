@@ -1,0 +1,140 @@
+"""The links between objects that decide who needs what.
+
+    Site <--member-- VirtualSite
+    AdvertisePolicy --advertises--> Site | VirtualSite          (where clients enter)
+    VirtualHost --names--> AdvertisePolicy
+    VirtualHost --uses--> Route --uses--> Cluster --uses--> Endpoint, HealthCheck
+    Endpoint --places--> Site | VirtualSite                     (where applications run)
+    Site --connects--> Region
+
+An object that does not exist may be linked to, but links to nothing itself.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from isthmus.model.advertise_policy import AdvertisePolicy
+from isthmus.model.endpoint import Endpoint
+from isthmus.model.key import SHARED_NAMESPACE, ObjectKey
+from isthmus.model.label import matches
+from isthmus.model.object import Object
+from isthmus.model.region import Region
+from isthmus.model.site import Site
+from isthmus.model.virtual_host import VirtualHost
+from isthmus.model.virtual_site import VirtualSite
+from isthmus.slice.nearness import nearest_regions
+from isthmus.slice.relation import Relation
+
+_T = TypeVar("_T")
+
+
+class Graph:
+    """The links, kept current. `update` is one edit; the relations remember the state before it."""
+
+    def __init__(self) -> None:
+        self.objects: dict[ObjectKey, Object] = {}
+        self.advertises = Relation()
+        self.names = Relation()
+        self.uses = Relation()
+        self.places = Relation()
+        self.member = Relation()
+        self.connects = Relation()
+        self.regions: dict[ObjectKey, tuple[str, ...]] = {}
+        self.region_objects: dict[ObjectKey, Region] = {}
+        self._sites: dict[ObjectKey, Site] = {}
+        self._groups: dict[ObjectKey, VirtualSite] = {}
+
+    @property
+    def relations(self) -> tuple[Relation, ...]:
+        """All of them."""
+        return (self.advertises, self.names, self.uses, self.places, self.member, self.connects)
+
+    @property
+    def sites(self) -> Mapping[ObjectKey, Site]:
+        """The sites that exist."""
+        return self._sites
+
+    def update(self, changes: Mapping[ObjectKey, Object | None]) -> None:
+        """Put objects in place of what they were; None removes one.
+
+        1. Objects and the links that they write down.
+        2. Memberships: of changed sites in every group, of every site in changed groups.
+        3. The regions of changed sites, or of every site of a tenant whose regions changed.
+        """
+        for relation in self.relations:
+            relation.begin()
+        sites: list[ObjectKey] = []
+        groups: list[ObjectKey] = []
+        tenants: set[str] = set()
+        for key, obj in changes.items():
+            self._put(key, obj)
+            if key.kind == "Site":
+                sites.append(key)
+            elif key.kind == "VirtualSite":
+                groups.append(key)
+            elif key.kind == "Region":
+                tenants.add(key.tenant)
+        self._regroup(sites, groups)
+        reconnect = {key for key in self._sites if key.tenant in tenants} if tenants else set()
+        self._reconnect(reconnect.union(sites))
+
+    def _put(self, key: ObjectKey, obj: Object | None) -> None:
+        if obj is None:
+            self.objects.pop(key, None)
+        else:
+            self.objects[key] = obj
+        targets = () if obj is None else _targets(obj)
+        match key.kind:
+            case "AdvertisePolicy":
+                self.advertises.replace(key, targets)
+            case "Endpoint":
+                self.places.replace(key, targets)
+            case "VirtualHost":
+                self.names.replace(key, [t for t in targets if t.kind == "AdvertisePolicy"])
+                self.uses.replace(key, [t for t in targets if t.kind == "Route"])
+            case "Route" | "Cluster":
+                self.uses.replace(key, targets)
+            case "Site":
+                _keep(self._sites, key, obj if isinstance(obj, Site) else None)
+            case "Region":
+                _keep(self.region_objects, key, obj if isinstance(obj, Region) else None)
+            case "VirtualSite":
+                _keep(self._groups, key, obj if isinstance(obj, VirtualSite) else None)
+
+    def _regroup(self, sites: Iterable[ObjectKey], groups: Iterable[ObjectKey]) -> None:
+        for site in sites:
+            for group, owner in self._groups.items():
+                if group.tenant == site.tenant:
+                    self._set_member(group, owner, site, self._sites.get(site))
+        for group in groups:
+            found = self._groups.get(group)
+            for site in set(self.member.right(group)) | (set(self._sites) if found else set()):
+                if site.tenant == group.tenant:
+                    self._set_member(group, found, site, self._sites.get(site))
+
+    def _set_member(self, group: ObjectKey, owner: VirtualSite | None, key: ObjectKey, site: Site | None) -> None:
+        belongs = owner is not None and site is not None and matches(owner.spec.selector, site.metadata.labels)
+        if belongs != self.member.holds(group, key):
+            (self.member.add if belongs else self.member.discard)(group, key)
+
+    def _reconnect(self, sites: Iterable[ObjectKey]) -> None:
+        for key in sites:
+            site = self._sites.get(key)
+            names = nearest_regions(site, self.region_objects.values()) if site is not None else ()
+            self.connects.replace(key, [ObjectKey(key.tenant, "Region", "", name) for name in names])
+            _keep(self.regions, key, names if site is not None else None)
+
+
+def _keep(table: dict[ObjectKey, _T], key: ObjectKey, value: _T | None) -> None:
+    if value is None:
+        table.pop(key, None)
+    else:
+        table[key] = value
+
+
+def _targets(obj: Object) -> list[ObjectKey]:
+    """What an object links to, without references that its namespace may not make."""
+    if not isinstance(obj, AdvertisePolicy | Endpoint | VirtualHost) and obj.kind not in ("Route", "Cluster"):
+        return []
+    allowed = (obj.metadata.namespace, "", SHARED_NAMESPACE)
+    return [use.target for use in obj.uses() if use.target.namespace in allowed]
