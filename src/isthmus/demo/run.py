@@ -1,0 +1,102 @@
+"""Run the demo: start, show, stay up until a signal, stop without leaving anything behind."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from isthmus import __version__
+from isthmus.client import ConsoleError
+from isthmus.demo.deployment import Deployment, DeploymentError
+from isthmus.demo.report import Step, emit_report
+from isthmus.demo.scenario import INTERRUPTS, run_steps
+from isthmus.demo.shop import HOST, Shop
+
+Tell = Callable[[str], None]
+
+
+def run_demo(*, check: bool, keep: Path | None) -> int:
+    """Run it to its end. Returns the exit code: 0 when all was as it should be, 1 when not, 130 when interrupted.
+
+    Args:
+        check: run the scenario once, print a JSON report on stdout and end.
+        keep: keep the state (logs, databases, keys) in this directory, given as an absolute path.
+    """
+    return asyncio.run(_run(check, keep))
+
+
+async def _run(check: bool, keep: Path | None) -> int:
+    started = time.monotonic()
+
+    def tell(text: str) -> None:
+        print(f"[{time.monotonic() - started:5.1f} s] {text}" if text else "", file=sys.stderr, flush=True)
+
+    task = asyncio.current_task()
+    assert task is not None
+    for number in INTERRUPTS:
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    steps: list[Step] = []
+    error = ""
+    deployment = Deployment(keep, keep=keep is not None)
+    try:
+        async with deployment:
+            shop = Shop(deployment)
+            await shop.start(tell)
+            await run_steps(shop, tell, steps.append)
+            if not check:
+                await _stay(shop, tell, all(step.passed for step in steps))
+            tell("stopping everything")
+    except asyncio.CancelledError:
+        tell("interrupted; everything is stopped")
+        return 130 if check or not steps else 0
+    except (DeploymentError, ConsoleError, OSError) as failure:
+        error = str(failure)
+        tell(f"the demo failed: {error}")
+    if check:
+        _print(emit_report(steps, time.monotonic() - started, __version__, error))
+    return 0 if not error and all(step.passed for step in steps) else 1
+
+
+async def _stay(shop: Shop, tell: Tell, passed: bool) -> None:
+    tell("")
+    tell("That was the tour" + ("." if passed else "; not everything was as it should be, see FAIL above."))
+    print(_invitation(shop), flush=True)
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    print(file=sys.stderr)
+
+
+def _invitation(shop: Shop) -> str:
+    """What to try, made to be pasted."""
+    deployment = shop.deployment
+    near = Path(sys.executable).parent / "isthmus"
+    command = "isthmus" if shutil.which("isthmus") else str(near)
+    lines = ["", "Still up. Ask the shop at each site (Ctrl-C stops everything):"]
+    for site in shop.sites:
+        target = shop.target(site)
+        lines.append(f"  curl -s -H 'Host: {HOST}' http://{target.address}:{target.port}/        # {site}")
+    target = shop.target("ams", "/search?q=tea")
+    lines += [
+        f"  curl -s -H 'Host: {HOST}' 'http://{target.address}:{target.port}{target.path}'   # spread by weight",
+        "",
+        "Look around, in another shell:",
+        f"  export ISTHMUS_URL={deployment.url} ISTHMUS_TOKEN_FILE={deployment.token_file} \\",
+        f"         ISTHMUS_CA={deployment.ca_file}",
+        f"  {command} status",
+        f"  {command} explain http://{HOST}/ --from ams",
+        f"  {command} get endpoints -n shop",
+        f"  {command} get route pages -n shop -o yaml",
+        f"  {command} site drain fra      # and undrain",
+        "",
+        f"State and logs: {deployment.directory}",
+    ]
+    return "\n".join(lines)
+
+
+def _print(document: dict[str, Any]) -> None:
+    print(json.dumps(document, indent=2), flush=True)
