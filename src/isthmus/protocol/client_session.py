@@ -65,9 +65,10 @@ class RenewalAnswered:
 
 @dataclass(frozen=True, slots=True)
 class TrustReceived:
-    """A verified trust list with a higher version."""
+    """A verified trust list, not older than the one in use. `signed` is what a relay passes on."""
 
     trust: TrustList
+    signed: bytes
 
 
 ClientEvent = Welcomed | Adopted | Refused | Asked | RenewalAnswered | TrustReceived
@@ -193,7 +194,9 @@ class ClientSession:
             trust = verify_trust(signed, self._keys())
         except ManifestRefused as refusal:
             return [Refused(self.subject, refusal.code, str(refusal))]
-        return [TrustReceived(trust)] if trust.version > self._trust_version() else []
+        if trust.version < self._trust_version():
+            return []
+        return [TrustReceived(trust, signed.SerializeToString())]
 
     def _update(self, updates: Any, events: list[ClientEvent]) -> list[str]:
         by_subject: dict[str, list[Any]] = {}

@@ -64,7 +64,7 @@ class Hub:
         shelf: Shelf,
         handler: HubHandler,
         *,
-        trust: bytes,
+        trust: bytes | None,
         release: str,
         roles: Iterable[Role],
         tenant: str | None = None,
@@ -113,6 +113,7 @@ class Hub:
         if not streams:
             self._streams.pop(stream.identity.subject, None)
         now = time.time()
+        _log.info("stream.closed", peer=stream.identity.uri, seconds=round(now - stream.since, 3))
         for subject in sorted(stream.reaches):
             self._route(stream, subject, False, now)
 
@@ -177,6 +178,7 @@ class Hub:
                 future.set_result(event)
         elif isinstance(event, Opened):
             stream.release, stream.opened = event.release, True
+            _log.info("stream.opened", peer=stream.identity.uri, release=event.release)
             self._route(stream, stream.identity.subject, True, time.time())
         elif isinstance(event, RenewalAsked):
             task = asyncio.get_running_loop().create_task(self._renew(stream, event))

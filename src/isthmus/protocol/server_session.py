@@ -49,12 +49,15 @@ ServerEvent = Opened | AppliedReport | StatusReport | PresenceReport | Answered 
 
 
 class ServerSession:
-    """One stream from a region or site whose certificate says `peer`. `trust` is a serialized SignedTrust message."""
+    """One stream from a region or site whose certificate says `peer`.
 
-    def __init__(self, peer: Identity, shelf: Shelf, trust: bytes, release: str) -> None:
+    `trust` is a serialized SignedTrust message, None as long as there is none to pass on.
+    """
+
+    def __init__(self, peer: Identity, shelf: Shelf, trust: bytes | None, release: str) -> None:
         self.peer = peer
         self._shelf = shelf
-        self._trust: bytes | None = trust
+        self._trust = trust
         self._release = release
         self._version = 0
         self._sent: dict[str, Version] = {}

@@ -54,6 +54,9 @@ class UplinkHandler:
     def credential(self, credential: Credential) -> None:
         """The certificate was renewed, or the trust list has changed; it is on disk already."""
 
+    def trust(self, signed: bytes) -> None:
+        """The trust list as the console signed it, for relays to pass on. Comes with every new stream."""
+
     def refused(self, upstream: str, refusal: Refused) -> None:
         """A stream brought something that was not the console's. It is logged already and nothing of it is used."""
 
@@ -236,7 +239,7 @@ class Uplink:
         elif isinstance(event, RenewalAnswered):
             self._renewed(event)
         elif isinstance(event, TrustReceived):
-            self._trust(event.trust)
+            self._trust(event.trust, event.signed)
 
     async def _answer(self, session: ClientSession, asked: Asked) -> None:
         try:
@@ -256,9 +259,11 @@ class Uplink:
             else:
                 future.set_result(event.chain_pem)
 
-    def _trust(self, trust: TrustList) -> None:
-        self._use(self._credential.trusting(trust))
-        _log.info("trust.changed", version=trust.version)
+    def _trust(self, trust: TrustList, signed: bytes) -> None:
+        if trust.version > self._credential.trust.version:
+            self._use(self._credential.trusting(trust))
+            _log.info("trust.changed", version=trust.version)
+        self._handler.trust(signed)
 
     def _use(self, credential: Credential) -> None:
         self._credentials.save(credential)

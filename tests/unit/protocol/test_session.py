@@ -55,8 +55,7 @@ class Console:
 
     def session(self, subject: str) -> ServerSession:
         tenant, role, name = subject.split("/")
-        trust = make_trust(self.signer, TrustList(1, b"bundle", (self.signer.public_pem,)))
-        return ServerSession(Identity("example.net", Role(role), tenant, name), self.shelf, trust, "1.0")
+        return ServerSession(Identity("example.net", Role(role), tenant, name), self.shelf, None, "1.0")
 
 
 class Peer:
@@ -431,10 +430,12 @@ def test_a_renewal_goes_up_and_its_answer_down() -> None:
 
 def test_a_newer_trust_list_is_taken_and_an_older_one_is_not() -> None:
     console = Console()
-    line, _ = connect(console, Peer(console))
+    site = Peer(console)
+    line, _ = connect(console, site)
     newer = TrustList(2, b"two authorities", (console.signer.public_pem, Signer.create().public_pem))
     line.server.set_trust(make_trust(console.signer, newer))
-    assert line.run() == [TrustReceived(newer)]
+    assert line.run() == [TrustReceived(newer, make_trust(console.signer, newer))]
+    site.trust_version = 2
     line.server.set_trust(make_trust(console.signer, TrustList(1, b"old", newer.signing_keys)))
     assert line.run() == []
 
