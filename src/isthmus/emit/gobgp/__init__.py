@@ -1,0 +1,1 @@
+"""Endpoint routes, sites and reflectors as messages of GoBGP's API."""
