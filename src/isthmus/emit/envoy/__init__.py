@@ -1,1 +1,17 @@
-"""Intent to Envoy resources."""
+"""Intent to Envoy resources. Names are in `name.py`, one kind of resource per file."""
+
+from isthmus.emit.envoy.emitter import Changes, EnvoyEmitter, Resources, emit_resources
+from isthmus.emit.envoy.endpoint import emit_cluster_endpoints, emit_hosted_endpoints
+from isthmus.emit.envoy.setting import EnvoyPaths
+from isthmus.emit.envoy.tls import emit_secrets
+
+__all__ = [
+    "Changes",
+    "EnvoyEmitter",
+    "EnvoyPaths",
+    "Resources",
+    "emit_cluster_endpoints",
+    "emit_hosted_endpoints",
+    "emit_resources",
+    "emit_secrets",
+]

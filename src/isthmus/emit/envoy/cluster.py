@@ -1,0 +1,191 @@
+"""Clusters, in the three shapes that Envoy can run.
+
+*Local*: the endpoints as they are. *Fabric*: other sites, HTTP/2 over mTLS. An aggregate puts the first before the
+second. *Uniform*: all sites over HTTP/2, the own one through an internal listener. One cluster cannot mix endpoints and
+sites, because plaintext HTTP/1 and ALPN do not go together.
+"""
+
+from typing import Any
+
+from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
+from envoy.config.cluster.v3.cluster_pb2 import Cluster as EnvoyCluster
+from envoy.config.cluster.v3.cluster_pb2 import UpstreamConnectionOptions
+from envoy.config.cluster.v3.outlier_detection_pb2 import OutlierDetection
+from envoy.config.common.mutation_rules.v3.mutation_rules_pb2 import HeaderMutation as Mutation
+from envoy.config.core.v3.address_pb2 import TcpKeepalive
+from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption, TransportSocket
+from envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions, KeepaliveSettings
+from envoy.extensions.clusters.aggregate.v3.cluster_pb2 import ClusterConfig
+from envoy.extensions.filters.http.header_mutation.v3.header_mutation_pb2 import HeaderMutation, Mutations
+from envoy.extensions.filters.http.upstream_codec.v3.upstream_codec_pb2 import UpstreamCodec
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
+from envoy.extensions.transport_sockets.internal_upstream.v3.internal_upstream_pb2 import InternalUpstreamTransport
+from envoy.extensions.transport_sockets.raw_buffer.v3.raw_buffer_pb2 import RawBuffer
+from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
+
+from isthmus.compile.intent import Cluster, Hosted, Shape
+from isthmus.emit.envoy import name
+from isthmus.emit.envoy.health_check import emit_health_check
+from isthmus.emit.envoy.http import FABRIC_WINDOW
+from isthmus.emit.envoy.setting import EnvoyPaths
+from isthmus.emit.envoy.source import ADS
+from isthmus.emit.envoy.tls import emit_dialling_socket
+from isthmus.emit.envoy.wire import duration, pack, serialize, struct
+
+METADATA = "isthmus"
+"""Namespace of endpoint metadata that the emitter sets."""
+OWN_SITE = "own"
+"""Key of the endpoint metadata that marks the own site."""
+_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_LARGE = 65_536
+_POLICY = {
+    "ROUND_ROBIN": EnvoyCluster.ROUND_ROBIN,
+    "LEAST_REQUEST": EnvoyCluster.LEAST_REQUEST,
+    "RANDOM": EnvoyCluster.RANDOM,
+    "RING_HASH": EnvoyCluster.RING_HASH,
+    "MAGLEV": EnvoyCluster.MAGLEV,
+}
+
+
+def emit_hosted_cluster(hosted: Hosted, paths: EnvoyPaths) -> bytes:
+    """The endpoints of a cluster at this site."""
+    cluster = _cluster(name.local_cluster(hosted.key), _POLICY[hosted.load_balancing])
+    cluster.connect_timeout.CopyFrom(duration(hosted.connect_timeout))
+    cluster.ignore_health_on_host_removal = True
+    if hosted.health_checks:
+        # Envoy runs one health check per cluster; the others have clusters of their own (`emit_probe_clusters`).
+        cluster.health_checks.append(emit_health_check(hosted.health_checks[0], paths))
+        cluster.common_lb_config.ignore_new_hosts_until_first_hc = True
+    cluster.outlier_detection.CopyFrom(_outliers(failures=5, ejection=5_000, longest=30_000))
+    return serialize(cluster)
+
+
+def emit_sites_cluster(cluster: Cluster) -> bytes:
+    """The cluster whose members are sites, for every shape but LOCAL."""
+    uniform = cluster.shape is Shape.UNIFORM
+    # RANDOM would ignore the sites' weights; among the endpoints of the chosen site it is what was asked for.
+    policy = "ROUND_ROBIN" if cluster.load_balancing == "RANDOM" else cluster.load_balancing
+    message = _cluster(str(name.sites_cluster(cluster.key, cluster.shape)), _POLICY[policy])
+    message.connect_timeout.CopyFrom(duration(1_000))
+    message.transport_socket.CopyFrom(_DIALLING)
+    if uniform:
+        message.transport_socket_matches.append(_OWN_SOCKET)
+    # Health checks of endpoints are the business of their own site. What is left to find out here, and quickly, is
+    # whether a site can be reached: pings over idle and busy connections, and failures that no application caused.
+    message.typed_extension_protocol_options[_OPTIONS].CopyFrom(pack(_http2()))
+    message.outlier_detection.CopyFrom(_outliers(failures=2, ejection=1_000, longest=5_000))
+    message.upstream_connection_options.CopyFrom(_KEEPALIVE)
+    return serialize(message)
+
+
+def emit_aggregate_cluster(cluster: Cluster) -> bytes:
+    """Local endpoints first, then other sites. The filters of the cluster that a route names run, never a member's: so
+    the header for the egress site is added here, and only to requests for hosts with the metadata to fill it."""
+    members = [name.local_cluster(cluster.key), name.fabric_cluster(cluster.key)]
+    message = EnvoyCluster(
+        name=name.target_cluster(cluster.key, cluster.shape),
+        cluster_type=EnvoyCluster.CustomClusterType(
+            name="envoy.clusters.aggregate", typed_config=pack(ClusterConfig(clusters=members))
+        ),
+        lb_policy=EnvoyCluster.CLUSTER_PROVIDED,
+        circuit_breakers=_BREAKERS,
+        connect_timeout=duration(cluster.connect_timeout),
+    )
+    options = HttpProtocolOptions(
+        explicit_http_config=HttpProtocolOptions.ExplicitHttpConfig(http_protocol_options={}),
+        http_filters=[_NAME_CLUSTER, _CODEC],
+    )
+    message.typed_extension_protocol_options[_OPTIONS].CopyFrom(pack(options))
+    return serialize(message)
+
+
+def _cluster(cluster_name: str, policy: Any) -> EnvoyCluster:
+    return EnvoyCluster(
+        name=cluster_name,
+        type=EnvoyCluster.EDS,
+        eds_cluster_config=EnvoyCluster.EdsClusterConfig(eds_config=ADS),
+        lb_policy=policy,
+        # Requests are never sent to hosts that are known to be bad, however few the good ones are.
+        common_lb_config=EnvoyCluster.CommonLbConfig(healthy_panic_threshold={"value": 0.0}),
+        circuit_breakers=_BREAKERS,
+    )
+
+
+def _outliers(failures: int, ejection: int, longest: int) -> OutlierDetection:
+    """Only failures to reach a host count: an application's 5xx is its answer, not the host's failure."""
+    return OutlierDetection(
+        split_external_local_origin_errors=True,
+        consecutive_local_origin_failure={"value": failures},
+        enforcing_consecutive_local_origin_failure={"value": 100},
+        enforcing_local_origin_success_rate={"value": 0},
+        enforcing_consecutive_5xx={"value": 0},
+        enforcing_consecutive_gateway_failure={"value": 0},
+        enforcing_success_rate={"value": 0},
+        interval=duration(1_000),
+        base_ejection_time=duration(ejection),
+        max_ejection_time=duration(longest),
+        max_ejection_percent={"value": 100},
+    )
+
+
+def _http2() -> HttpProtocolOptions:
+    options = Http2ProtocolOptions(
+        connection_keepalive=KeepaliveSettings(interval=duration(1_000), timeout=duration(1_000)),
+        allow_connect=True,
+        **FABRIC_WINDOW,
+    )
+    return HttpProtocolOptions(
+        explicit_http_config=HttpProtocolOptions.ExplicitHttpConfig(http2_protocol_options=options)
+    )
+
+
+_BREAKERS = CircuitBreakers(
+    thresholds=[
+        CircuitBreakers.Thresholds(
+            max_connections={"value": _LARGE},
+            max_pending_requests={"value": _LARGE},
+            max_requests={"value": _LARGE},
+            max_retries={"value": _LARGE},
+        )
+    ]
+)
+_KEEPALIVE = UpstreamConnectionOptions(
+    tcp_keepalive=TcpKeepalive(
+        keepalive_probes={"value": 3}, keepalive_time={"value": 10}, keepalive_interval={"value": 5}
+    )
+)
+_DIALLING = emit_dialling_socket()
+_OWN_SOCKET = EnvoyCluster.TransportSocketMatch(
+    name=OWN_SITE,
+    match=struct({OWN_SITE: True}),
+    transport_socket=TransportSocket(
+        name="envoy.transport_sockets.internal_upstream",
+        typed_config=pack(
+            InternalUpstreamTransport(
+                transport_socket=TransportSocket(
+                    name="envoy.transport_sockets.raw_buffer", typed_config=pack(RawBuffer())
+                )
+            )
+        ),
+    ),
+)
+_NAME_CLUSTER = HttpFilter(
+    name="envoy.filters.http.header_mutation",
+    typed_config=pack(
+        HeaderMutation(
+            mutations=Mutations(
+                request_mutations=[
+                    Mutation(
+                        append=HeaderValueOption(
+                            header=HeaderValue(
+                                key=name.CLUSTER_HEADER, value=f"%UPSTREAM_METADATA({METADATA}:cluster)%"
+                            ),
+                            append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+                        )
+                    )
+                ]
+            )
+        )
+    ),
+)
+_CODEC = HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=pack(UpstreamCodec()))

@@ -1,0 +1,125 @@
+"""Intent to all of Envoy's resources but secrets and what health decides.
+
+Every resource is a pure function of a part of the intent, remembered by that part's identity: the compiler gives an
+unchanged part as the same object, so one changed route emits one virtual host and joins the others' bytes.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from isthmus.compile.intent import Cluster, Intent, Listener, Shape, Socket, VirtualHost
+from isthmus.emit.envoy import name
+from isthmus.emit.envoy.cluster import emit_aggregate_cluster, emit_hosted_cluster, emit_sites_cluster
+from isthmus.emit.envoy.endpoint import emit_hosted_endpoints
+from isthmus.emit.envoy.fabric import emit_access
+from isthmus.emit.envoy.listener import emit_fabric_listener, emit_ingress_listener, emit_own_listener
+from isthmus.emit.envoy.memory import Each, Last
+from isthmus.emit.envoy.setting import EnvoyPaths
+from isthmus.emit.envoy.virtual_host import emit_fabric_routes, emit_ingress_routes, emit_virtual_host
+
+Resources = dict[str, dict[str, bytes]]
+"""Type URL -> resource name -> serialized message."""
+Changes = dict[str, dict[str, bytes | None]]
+"""Type URL -> resource name -> serialized message, or None for a resource that is no more."""
+
+
+class EnvoyEmitter:
+    """Emits intents one after the other, remembering between them."""
+
+    def __init__(self, paths: EnvoyPaths) -> None:
+        self._paths = paths
+        self._emitted: Resources = {}
+        self._fabric_routes = {name.FABRIC_ROUTES: emit_fabric_routes()}
+        self._ports: dict[Socket, _IngressRoutes] = {}
+        self._listeners = Last(self._emit_listeners)
+        self._routes = Last(self._emit_routes)
+        self._access = Last(emit_access)
+        self._hosted = Last(_Named(lambda each: [(name.local_cluster(each.key), emit_hosted_cluster(each, paths))]))
+        self._endpoints = Last(_Named(lambda each: [(name.local_cluster(each.key), emit_hosted_endpoints(each))]))
+        self._clusters = Last(_Named(_emit_cluster))
+        self._all_clusters: Last[tuple[dict[str, bytes], dict[str, bytes]], dict[str, bytes]] = Last(
+            lambda pair: pair[0] | pair[1]
+        )
+
+    def emit(self, intent: Intent) -> Resources:
+        """All resources of an intent. Read-only: a type without changes is the same mapping as last time."""
+        fabric = intent.fabric
+        sockets = tuple(listener.socket for listener in intent.listeners)
+        self._emitted = {
+            name.LISTENER_TYPE: self._listeners((sockets, fabric.sockets)),
+            name.ROUTE_TYPE: self._routes(intent.listeners),
+            name.CLUSTER_TYPE: self._all_clusters((self._hosted(intent.hosted), self._clusters(intent.clusters))),
+            name.ENDPOINT_TYPE: self._endpoints(intent.hosted),
+            name.EXTENSION_TYPE: {name.FABRIC_ACCESS: self._access(fabric.access)},
+        }
+        return self._emitted
+
+    def update(self, intent: Intent) -> Changes:
+        """What differs from the last intent's resources."""
+        before = self._emitted
+        changes = {kind: _difference(before.get(kind, {}), after) for kind, after in self.emit(intent).items()}
+        return {kind: changed for kind, changed in changes.items() if changed}
+
+    def _emit_listeners(self, sockets: tuple[tuple[Socket, ...], tuple[Socket, ...]]) -> dict[str, bytes]:
+        ingress, fabric = sockets
+        return {
+            **{name.ingress_listener(each): emit_ingress_listener(each, self._paths) for each in ingress},
+            **{name.fabric_listener(each): emit_fabric_listener(each, self._paths) for each in fabric},
+            name.OWN_LISTENER: emit_own_listener(),
+        }
+
+    def _emit_routes(self, listeners: tuple[Listener, ...]) -> dict[str, bytes]:
+        self._ports = {each.socket: self._ports.get(each.socket) or _IngressRoutes(each.socket) for each in listeners}
+        return {
+            **{name.ingress_listener(each.socket): self._ports[each.socket](each) for each in listeners},
+            **self._fabric_routes,
+        }
+
+
+def emit_resources(intent: Intent, paths: EnvoyPaths) -> Resources:
+    """All resources of an intent but secrets (`emit_secrets`) and the assignments of clusters of sites
+    (`emit_cluster_endpoints`)."""
+    return EnvoyEmitter(paths).emit(intent)
+
+
+class _IngressRoutes:
+    def __init__(self, socket: Socket) -> None:
+        self._virtual_hosts: Each[VirtualHost, bytes] = Each(partial(emit_virtual_host, port=socket.port))
+        self._routes = Last(self._emit)
+
+    def __call__(self, listener: Listener) -> bytes:
+        return self._routes(listener)
+
+    def _emit(self, listener: Listener) -> bytes:
+        return emit_ingress_routes(listener.socket, self._virtual_hosts(listener.virtual_hosts))
+
+
+class _Named:
+    """From parts to resources by name."""
+
+    def __init__(self, function: Callable[[Any], list[tuple[str, bytes]]]) -> None:
+        self._each: Each[Any, list[tuple[str, bytes]]] = Each(function)
+
+    def __call__(self, parts: tuple[Any, ...]) -> dict[str, bytes]:
+        return dict(pair for pairs in self._each(parts) for pair in pairs)
+
+
+def _emit_cluster(cluster: Cluster) -> list[tuple[str, bytes]]:
+    found = []
+    sites = name.sites_cluster(cluster.key, cluster.shape)
+    if sites is not None:
+        found.append((sites, emit_sites_cluster(cluster)))
+    if cluster.shape is Shape.LOCAL_FIRST:
+        found.append((name.path(cluster.key), emit_aggregate_cluster(cluster)))
+    return found
+
+
+def _difference(before: dict[str, bytes], after: dict[str, bytes]) -> dict[str, bytes | None]:
+    if before is after:
+        return {}
+    changed: dict[str, bytes | None] = {
+        key: body for key, body in after.items() if before.get(key) is not body and before.get(key) != body
+    }
+    changed.update((key, None) for key in before if key not in after)
+    return changed

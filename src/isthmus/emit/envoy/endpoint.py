@@ -1,0 +1,97 @@
+"""Endpoint assignments: of local clusters from the intent, of clusters of sites from the choice that health makes."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from envoy.config.core.v3.address_pb2 import Address, EnvoyInternalAddress
+from envoy.config.core.v3.base_pb2 import Metadata
+from envoy.config.core.v3.health_check_pb2 import DEGRADED, DRAINING, HEALTHY, UNHEALTHY
+from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint as EnvoyEndpoint
+from envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+
+from isthmus.compile.intent import Cluster, Endpoint, Hosted, Member, Shape, Socket
+from isthmus.emit.envoy import name
+from isthmus.emit.envoy.cluster import METADATA, OWN_SITE
+from isthmus.emit.envoy.listener import emit_address
+from isthmus.emit.envoy.wire import serialize, struct
+from isthmus.health.choice import SiteChoice, SiteState
+
+_STATE = {SiteState.HEALTHY: HEALTHY, SiteState.DEGRADED: DEGRADED, SiteState.DRAINING: DRAINING}
+# A place keeps all requests while one host there is healthy: by default Envoy moves some away below 72 %.
+_POLICY = ClusterLoadAssignment.Policy(overprovisioning_factor={"value": 100_000})
+
+
+def emit_hosted_endpoints(hosted: Hosted, unhealthy: frozenset[Socket] = frozenset()) -> bytes:
+    """The assignment of a local cluster. `unhealthy`: those that a probe outside of Envoy's own found bad."""
+    return serialize(
+        ClusterLoadAssignment(
+            cluster_name=name.local_cluster(hosted.key),
+            endpoints=[
+                LocalityLbEndpoints(
+                    lb_endpoints=[_endpoint(each, bad=each.socket in unhealthy) for each in hosted.endpoints]
+                )
+            ],
+            policy=_POLICY,
+        )
+    )
+
+
+def _endpoint(endpoint: Endpoint, *, bad: bool) -> LbEndpoint:
+    return LbEndpoint(
+        endpoint=EnvoyEndpoint(address=emit_address(endpoint.socket)),
+        load_balancing_weight={"value": endpoint.weight},
+        health_status=UNHEALTHY if bad else 0,
+    )
+
+
+def emit_cluster_endpoints(cluster: Cluster, choices: Iterable[SiteChoice]) -> bytes:
+    """The assignment of the cluster of sites (`name.sites_cluster`) of any cluster that is not LOCAL.
+
+    Sites that are no members, and the own site where it is no host of this cluster, are passed over; the priorities
+    that remain close up, as Envoy wants them.
+    """
+    members = {member.site: member for member in cluster.members}
+    by_priority: dict[int, list[LbEndpoint]] = defaultdict(list)
+    for choice in choices:
+        member = members.get(choice.site)
+        if member is not None and (not member.own or cluster.shape is Shape.UNIFORM):
+            by_priority[choice.priority].append(_site(cluster, member, choice))
+    localities = [
+        LocalityLbEndpoints(lb_endpoints=hosts, priority=index)
+        for index, (_, hosts) in enumerate(sorted(by_priority.items()))
+    ]
+    return serialize(
+        ClusterLoadAssignment(
+            cluster_name=str(name.sites_cluster(cluster.key, cluster.shape)), endpoints=localities, policy=_POLICY
+        )
+    )
+
+
+def _site(cluster: Cluster, member: Member, choice: SiteChoice) -> LbEndpoint:
+    """A site is one host, whatever the number of its addresses: a connection tries them in turn."""
+    metadata = {"envoy.lb": struct({"hash_key": member.site})}
+    if member.own:
+        metadata["envoy.transport_socket_match"] = struct({OWN_SITE: True})
+        address = Address(
+            envoy_internal_address=EnvoyInternalAddress(
+                server_listener_name=name.OWN_LISTENER, endpoint_id=name.local_cluster(cluster.key)
+            )
+        )
+        endpoint = EnvoyEndpoint(address=address, hostname=member.dns_name)
+    else:
+        endpoint = EnvoyEndpoint(
+            address=emit_address(member.fabric[0]),
+            hostname=member.dns_name,
+            additional_addresses=[
+                EnvoyEndpoint.AdditionalAddress(address=emit_address(socket)) for socket in member.fabric[1:]
+            ],
+        )
+    if cluster.shape is Shape.LOCAL_FIRST:
+        metadata[METADATA] = struct({"cluster": name.local_cluster(cluster.key)})
+    return LbEndpoint(
+        endpoint=endpoint,
+        load_balancing_weight={"value": max(1, choice.weight)},
+        health_status=_STATE[choice.state],
+        metadata=Metadata(filter_metadata=metadata),
+    )

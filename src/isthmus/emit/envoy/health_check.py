@@ -1,0 +1,42 @@
+"""Health checks of local endpoints. Every change is written to a file, which the site agent follows."""
+
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+from envoy.config.core.v3.health_check_pb2 import HealthCheck as EnvoyHealthCheck
+from envoy.extensions.health_check.event_sinks.file.v3.file_pb2 import HealthCheckEventFileSink
+from envoy.type.v3.range_pb2 import Int64Range
+
+from isthmus.compile.intent import HealthCheck, HttpProbe
+from isthmus.emit.envoy.setting import EnvoyPaths
+from isthmus.emit.envoy.wire import duration, pack
+
+
+def emit_health_check(check: HealthCheck, paths: EnvoyPaths) -> EnvoyHealthCheck:
+    """One probe. Its interval also holds before the first request: Envoy's own default there is a minute."""
+    message = EnvoyHealthCheck(
+        interval=duration(check.interval),
+        no_traffic_interval=duration(check.interval),
+        timeout=duration(check.timeout),
+        unhealthy_threshold={"value": check.unhealthy_threshold},
+        healthy_threshold={"value": check.healthy_threshold},
+        interval_jitter_percent=check.jitter_percent,
+    )
+    if check.http is not None:
+        message.http_health_check.CopyFrom(_http(check.http))
+    else:
+        message.tcp_health_check.SetInParent()
+    if paths.health_events:
+        sink = HealthCheckEventFileSink(event_log_path=paths.health_events)
+        message.event_logger.append(
+            TypedExtensionConfig(name="envoy.health_check.event_sinks.file", typed_config=pack(sink))
+        )
+    return message
+
+
+def _http(probe: HttpProbe) -> EnvoyHealthCheck.HttpHealthCheck:
+    """Every other status counts towards the threshold as a failed connection does; Envoy by itself acts on the first."""
+    return EnvoyHealthCheck.HttpHealthCheck(
+        host=probe.host,
+        path=probe.path,
+        expected_statuses=[Int64Range(start=first, end=last + 1) for first, last in probe.statuses],
+        retriable_statuses=[Int64Range(start=100, end=600)],
+    )

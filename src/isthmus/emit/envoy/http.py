@@ -1,0 +1,137 @@
+"""HTTP connection managers: the ingress one, hardened as an edge, and the fabric one, transparent.
+
+Settings of the ingress side follow Envoy's "Configuring Envoy as an edge proxy", but for one: no limit on the time of a
+whole request, which would cut long uploads; the stream's idle timeout and the limit on headers stop slow attackers.
+"""
+
+from envoy.config.accesslog.v3.accesslog_pb2 import AccessLogFilter, ResponseFlagFilter
+from envoy.config.common.mutation_rules.v3.mutation_rules_pb2 import HeaderMutation
+from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+from envoy.config.core.v3.config_source_pb2 import ExtensionConfigSource
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+from envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions, HttpProtocolOptions, KeepaliveSettings
+from envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+    HttpFilter,
+    LocalReplyConfig,
+    Rds,
+    ResponseMapper,
+)
+from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import (
+    HeaderMutation as EarlyHeaderMutation,
+)
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
+
+from isthmus.compile.intent import Socket
+from isthmus.emit.envoy import name
+from isthmus.emit.envoy.access_log import FABRIC_FIELDS, INGRESS_FIELDS, emit_access_log
+from isthmus.emit.envoy.setting import EnvoyPaths
+from isthmus.emit.envoy.source import ADS
+from isthmus.emit.envoy.wire import duration, pack
+
+_RBAC_TYPE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
+_NEVER_REACHED = ("UF", "UH", "NC", "UO", "NR")
+"""Response flags of answers to requests that reached no application: connection failed, no healthy endpoint, no such
+cluster, circuit breaker open, no route."""
+_KIB = 1024
+_WINDOW = {"initial_stream_window_size": {"value": 64 * _KIB}, "initial_connection_window_size": {"value": 1024 * _KIB}}
+FABRIC_WINDOW = {
+    "initial_stream_window_size": {"value": 1024 * _KIB},
+    "initial_connection_window_size": {"value": 16 * 1024 * _KIB},
+}
+"""Enough for 80 Mbit/s per request over 100 ms, and 1.3 Gbit/s per connection."""
+
+
+def emit_ingress_manager(socket: Socket, paths: EnvoyPaths) -> HttpConnectionManager:
+    """The connection manager of an ingress listener."""
+    listener = name.ingress_listener(socket)
+    return HttpConnectionManager(
+        stat_prefix=name.statistics(listener),
+        rds=Rds(config_source=ADS, route_config_name=listener),
+        http_filters=[_router()],
+        early_header_mutation_extensions=[_remove_internal_headers()],
+        use_remote_address={"value": True},
+        server_name="isthmus",
+        normalize_path={"value": True},
+        merge_slashes=True,
+        path_with_escaped_slashes_action=HttpConnectionManager.UNESCAPE_AND_REDIRECT,
+        strip_trailing_host_dot=True,
+        common_http_protocol_options=HttpProtocolOptions(
+            idle_timeout=duration(3_600_000), headers_with_underscores_action=HttpProtocolOptions.REJECT_REQUEST
+        ),
+        http2_protocol_options=Http2ProtocolOptions(max_concurrent_streams={"value": 100}, **_WINDOW),
+        stream_idle_timeout=duration(300_000),
+        request_headers_timeout=duration(10_000),
+        upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
+        access_log=emit_access_log(paths.access_log, INGRESS_FIELDS),
+    )
+
+
+def emit_fabric_manager(paths: EnvoyPaths) -> HttpConnectionManager:
+    """The connection manager for other sites' requests: who may call what, then on to the application."""
+    manager = _transparent_manager("fabric")
+    manager.http_filters.extend((_access(), _router()))
+    manager.http2_protocol_options.connection_keepalive.CopyFrom(
+        KeepaliveSettings(interval=duration(30_000), timeout=duration(10_000))
+    )
+    manager.access_log.extend(emit_access_log(paths.access_log, FABRIC_FIELDS))
+    return manager
+
+
+def emit_own_manager() -> HttpConnectionManager:
+    """The connection manager for this site's own requests, by the door that only this Envoy can open. Ingress has
+    logged them, and has set the header that names the cluster."""
+    manager = _transparent_manager("own")
+    manager.http_filters.append(_router())
+    return manager
+
+
+def _transparent_manager(prefix: str) -> HttpConnectionManager:
+    return HttpConnectionManager(
+        codec_type=HttpConnectionManager.HTTP2,
+        stat_prefix=prefix,
+        rds=Rds(config_source=ADS, route_config_name=name.FABRIC_ROUTES),
+        use_remote_address={"value": False},
+        skip_xff_append=True,
+        generate_request_id={"value": False},
+        preserve_external_request_id=True,
+        server_header_transformation=HttpConnectionManager.PASS_THROUGH,
+        http2_protocol_options=Http2ProtocolOptions(allow_connect=True, **FABRIC_WINDOW),
+        stream_idle_timeout={},
+        max_request_headers_kb={"value": 96},
+        upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
+        local_reply_config=LocalReplyConfig(mappers=[_mark_local_replies()]),
+    )
+
+
+def _router() -> HttpFilter:
+    return HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router(suppress_envoy_headers=True)))
+
+
+def _access() -> HttpFilter:
+    return HttpFilter(
+        name=name.FABRIC_ACCESS, config_discovery=ExtensionConfigSource(config_source=ADS, type_urls=[_RBAC_TYPE])
+    )
+
+
+def _remove_internal_headers() -> TypedExtensionConfig:
+    mutation = HeaderMutation(
+        remove_on_match=HeaderMutation.RemoveOnMatch(key_matcher=StringMatcher(prefix=name.HEADER_PREFIX))
+    )
+    return TypedExtensionConfig(
+        name="envoy.http.early_header_mutation.header_mutation",
+        typed_config=pack(EarlyHeaderMutation(mutations=[mutation])),
+    )
+
+
+def _mark_local_replies() -> ResponseMapper:
+    return ResponseMapper(
+        filter=AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=_NEVER_REACHED)),
+        headers_to_add=[
+            HeaderValueOption(
+                header=HeaderValue(key=name.LOCAL_REPLY_HEADER, value="1"),
+                append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+            )
+        ],
+    )

@@ -1,0 +1,93 @@
+"""Every name that Envoy is given. Operators meet them in statistics, logs and dumps, so they are public.
+
+| what | name |
+|---|---|
+| cluster as routes name it | `default/shop/web@local`, `default/shop/web@fabric`, or for both `default/shop/web` |
+| ingress listener, its routes | `ingress/192.0.2.1:80` |
+| fabric listeners, the own site's door, their routes | `fabric/192.0.2.1:7400`, `fabric/own`, `fabric` |
+| route | `default/shop/site\\|shop/home`: virtual host, then route |
+| prefix of HTTP statistics | `ingress_192_0_2_1_80`, `fabric`, `own` (no dots: they end a tag) |
+"""
+
+import re
+
+from isthmus.compile.intent import Shape, Socket
+from isthmus.model.key import ObjectKey
+
+_PREFIX = "type.googleapis.com/"
+LISTENER_TYPE = _PREFIX + "envoy.config.listener.v3.Listener"
+ROUTE_TYPE = _PREFIX + "envoy.config.route.v3.RouteConfiguration"
+CLUSTER_TYPE = _PREFIX + "envoy.config.cluster.v3.Cluster"
+ENDPOINT_TYPE = _PREFIX + "envoy.config.endpoint.v3.ClusterLoadAssignment"
+SECRET_TYPE = _PREFIX + "envoy.extensions.transport_sockets.tls.v3.Secret"
+EXTENSION_TYPE = _PREFIX + "envoy.config.core.v3.TypedExtensionConfig"
+
+CLUSTER_HEADER = "x-isthmus-cluster"
+"""Names, between sites, the hosted cluster that a request is for."""
+HASH_HEADER = "x-isthmus-hash"
+"""Carries, between sites, what consistent hashing looks at."""
+LOCAL_REPLY_HEADER = "x-isthmus-local-reply"
+"""Marks an egress site's own answer to a request that reached no application."""
+HEADER_PREFIX = "x-isthmus-"
+"""Headers that no client, application or user's rule may set."""
+
+IDENTITY_SECRET = "identity"  # noqa: S105 - the name of a secret, not one
+TRUST_SECRET = "trust"  # noqa: S105 - the name of a secret, not one
+FABRIC_ROUTES = "fabric"
+FABRIC_ACCESS = "fabric-access"
+OWN_LISTENER = "fabric/own"
+
+
+def path(key: ObjectKey) -> str:
+    """`tenant/namespace/name`."""
+    return f"{key.tenant}/{key.namespace}/{key.name}"
+
+
+def local_cluster(key: ObjectKey) -> str:
+    """The endpoints of a cluster at this site. Every site uses the same name, so that it can be asked for by it."""
+    return path(key) + "@local"
+
+
+def fabric_cluster(key: ObjectKey) -> str:
+    """The other sites of a cluster."""
+    return path(key) + "@fabric"
+
+
+def target_cluster(key: ObjectKey, shape: Shape) -> str:
+    """What a route names."""
+    if shape is Shape.LOCAL:
+        return local_cluster(key)
+    return fabric_cluster(key) if shape is Shape.FABRIC else path(key)
+
+
+def sites_cluster(key: ObjectKey, shape: Shape) -> str | None:
+    """The cluster whose members are sites, and whose assignment health therefore decides; None when there is none."""
+    if shape is Shape.LOCAL:
+        return None
+    return path(key) if shape is Shape.UNIFORM else fabric_cluster(key)
+
+
+def parse_cluster(name: str) -> ObjectKey | None:
+    """The object that a cluster's name stands for, or None when it is no such name."""
+    parts = name.removesuffix("@local").removesuffix("@fabric").split("/")
+    return ObjectKey(parts[0], "Cluster", parts[1], parts[2]) if len(parts) == 3 else None
+
+
+def ingress_listener(socket: Socket) -> str:
+    """An ingress listener, and its route configuration."""
+    return f"ingress/{socket}"
+
+
+def fabric_listener(socket: Socket) -> str:
+    """A listener for other sites."""
+    return f"fabric/{socket}"
+
+
+def route(virtual_host: ObjectKey, route_key: ObjectKey) -> str:
+    """A route as the access log shows it: the log has no field for the virtual host."""
+    return f"{path(virtual_host)}|{route_key.namespace}/{route_key.name}"
+
+
+def statistics(listener: str) -> str:
+    """The prefix of a listener's HTTP statistics."""
+    return re.sub(r"[^a-z0-9]+", "_", listener)

@@ -1,0 +1,16 @@
+"""Where this machine's Envoy writes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoyPaths:
+    """Files of one site. An empty path switches the log off.
+
+    Attributes:
+        access_log: one JSON document per request, of ingress and of the fabric.
+        health_events: one JSON document per change of an endpoint's health (`envoy.data.core.v3.HealthCheckEvent`).
+    """
+
+    access_log: str = ""
+    health_events: str = ""

@@ -1,0 +1,57 @@
+"""mTLS between sites: TLS 1.3 alone, the site's certificate and the trust bundle from secrets."""
+
+from envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
+from envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
+    CertificateValidationContext,
+    TlsCertificate,
+    TlsParameters,
+)
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig, Secret
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
+    CommonTlsContext,
+    DownstreamTlsContext,
+    UpstreamTlsContext,
+)
+
+from isthmus.emit.envoy import name
+from isthmus.emit.envoy.source import ADS
+from isthmus.emit.envoy.wire import pack, serialize
+
+
+def _common() -> CommonTlsContext:
+    return CommonTlsContext(
+        tls_params=TlsParameters(
+            tls_minimum_protocol_version=TlsParameters.TLSv1_3, tls_maximum_protocol_version=TlsParameters.TLSv1_3
+        ),
+        tls_certificate_sds_secret_configs=[SdsSecretConfig(name=name.IDENTITY_SECRET, sds_config=ADS)],
+        validation_context_sds_secret_config=SdsSecretConfig(name=name.TRUST_SECRET, sds_config=ADS),
+        alpn_protocols=["h2"],
+    )
+
+
+def emit_accepting_socket() -> TransportSocket:
+    """The fabric listener's end. Any certificate of the deployment connects; each request is then allowed or not."""
+    context = DownstreamTlsContext(common_tls_context=_common(), require_client_certificate={"value": True})
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+
+
+def emit_dialling_socket() -> TransportSocket:
+    """The calling end. The peer must present the DNS name of the very site that the endpoint stands for."""
+    context = UpstreamTlsContext(common_tls_context=_common(), auto_host_sni=True, auto_sni_san_validation=True)
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+
+
+def emit_secrets(chain_pem: str | bytes, key_pem: str | bytes, bundle_pem: str | bytes) -> dict[str, bytes]:
+    """Secrets by name: the site's certificate chain with its key, and the trust bundle (PEM)."""
+    identity = Secret(
+        name=name.IDENTITY_SECRET,
+        tls_certificate=TlsCertificate(certificate_chain=_inline(chain_pem), private_key=_inline(key_pem)),
+    )
+    trust = Secret(
+        name=name.TRUST_SECRET, validation_context=CertificateValidationContext(trusted_ca=_inline(bundle_pem))
+    )
+    return {name.IDENTITY_SECRET: serialize(identity), name.TRUST_SECRET: serialize(trust)}
+
+
+def _inline(pem: str | bytes) -> DataSource:
+    return DataSource(inline_bytes=pem.encode() if isinstance(pem, str) else pem)

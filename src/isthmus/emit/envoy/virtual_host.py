@@ -1,0 +1,76 @@
+"""Virtual hosts and route configurations."""
+
+from collections.abc import Iterable
+
+from envoy.config.route.v3.route_components_pb2 import Route, RouteAction, RouteMatch
+from envoy.config.route.v3.route_components_pb2 import VirtualHost as EnvoyVirtualHost
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+
+from isthmus.compile.intent import Socket, VirtualHost
+from isthmus.emit.envoy import name
+from isthmus.emit.envoy.route import emit_routes
+from isthmus.emit.envoy.wire import field, serialize
+
+_VIRTUAL_HOSTS = RouteConfiguration.VIRTUAL_HOSTS_FIELD_NUMBER
+
+
+def emit_virtual_host(virtual_host: VirtualHost, port: int) -> bytes:
+    """One virtual host, as a field of its listener's route configuration."""
+    message = EnvoyVirtualHost(
+        name=name.path(virtual_host.key),
+        domains=emit_domains(virtual_host.domains, port),
+        routes=[route for rule in virtual_host.rules for route in emit_routes(virtual_host.key, rule)],
+    )
+    return field(_VIRTUAL_HOSTS, serialize(message))
+
+
+def emit_domains(domains: Iterable[str], port: int) -> list[str]:
+    """Domains as Envoy compares them with the Host header. Clients that dial an unusual port name it there."""
+    found = []
+    for domain in domains:
+        found.append(domain)
+        if ":" not in domain and domain != "*":
+            found.append(f"{domain}:{port}")
+    return found
+
+
+def emit_ingress_routes(socket: Socket, virtual_hosts: Iterable[bytes]) -> bytes:
+    """The route configuration of an ingress listener, from its emitted virtual hosts."""
+    frame = RouteConfiguration(
+        name=name.ingress_listener(socket),
+        response_headers_to_remove=[name.LOCAL_REPLY_HEADER],
+        # Routes of a virtual host and the clusters they name arrive together but not at once.
+        validate_clusters={"value": False},
+        max_direct_response_body_size_bytes={"value": 16_384},
+    )
+    return b"".join((serialize(frame), *virtual_hosts))
+
+
+def emit_fabric_routes() -> bytes:
+    """The one route of the fabric: to the cluster that the request names.
+
+    Ingress has routed, so nothing is matched, rewritten, timed or tried again here.
+    """
+    route = Route(
+        name="fabric",
+        match=RouteMatch(prefix="/"),
+        route=RouteAction(
+            cluster_header=name.CLUSTER_HEADER,
+            timeout={},
+            idle_timeout={},
+            hash_policy=[
+                RouteAction.HashPolicy(
+                    header=RouteAction.HashPolicy.Header(header_name=name.HASH_HEADER), terminal=True
+                ),
+                RouteAction.HashPolicy(header=RouteAction.HashPolicy.Header(header_name="x-forwarded-for")),
+            ],
+        ),
+    )
+    return serialize(
+        RouteConfiguration(
+            name=name.FABRIC_ROUTES,
+            virtual_hosts=[EnvoyVirtualHost(name="fabric", domains=["*"], routes=[route])],
+            request_headers_to_remove=[name.CLUSTER_HEADER, name.HASH_HEADER],
+            response_headers_to_remove=[name.LOCAL_REPLY_HEADER],
+        )
+    )
