@@ -18,6 +18,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from isthmus.emit.envoy.setting import EnvoyPaths
+
 MAX_PATH = 80
 """Bytes of the directory's path, so that every socket in it fits the 107 bytes of sockaddr_un."""
 
@@ -103,6 +105,11 @@ class SiteDirectory:
     @property
     def health_events(self) -> Path:
         return self.envoy / "health" / "events.log"
+
+    @property
+    def envoy_paths(self) -> EnvoyPaths:
+        """What the emitter needs to know of this directory."""
+        return EnvoyPaths(access_log=str(self.access_log), health_events=str(self.health_events))
 
     @property
     def gobgp(self) -> Path:

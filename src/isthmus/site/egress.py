@@ -75,6 +75,7 @@ class Egress:
         self._verdicts: dict[_Host, Verdict] = {}
         self._announced: set[str] = set()
         self._reconciled = False
+        self._spoken = False
         self._drained_at: float | None = None
 
     def identify(self, site: int, announced: Iterable[EndpointRoute]) -> None:
@@ -159,7 +160,8 @@ class Egress:
         desired = self._desired(now)
         plan = self._announcer.plan(desired, self._numbers, now)
         self._announced = set(desired)
-        if plan.announce or plan.withdraw:
+        if plan.announce or plan.withdraw or not self._spoken:  # the first word opens the BGP sessions
+            self._spoken = True
             self._speak(plan)
         ends = None if self._drained_at is None else self._drained_at + DRAIN
         times = [time for time in (plan.next_at, ends) if time is not None and time > now]

@@ -119,6 +119,17 @@ class AdsServer:
         wanted = self._store.get(type_url, {}).get(name)
         return wanted is not None and self._held.get((type_url, name)) == wanted.version
 
+    def audit(self, type_url: str) -> Push:
+        """A push that is done once Envoy holds, or has refused, all that is wanted now of a type that it subscribes to
+        as a whole (listeners, clusters). Clusters are answered when they are warm, so endpoints are in place then too.
+        """
+        wanted = self._store.get(type_url, {})
+        missing = [name for name, item in wanted.items() if self._held.get((type_url, name)) != item.version]
+        push = Push((type_url, name) for name in missing)
+        for name in missing:
+            self._waiting.setdefault((type_url, name), []).append((wanted[name].version, push))
+        return push
+
     def resources(self) -> dict[str, dict[str, bytes]]:
         """What is wanted now."""
         return {url: {name: item.body for name, item in items.items()} for url, items in self._store.items()}

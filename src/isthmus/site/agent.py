@@ -1,0 +1,392 @@
+"""The site agent: brings manifests into Envoy, health into routes, and routes into endpoints.
+
+Three loops run side by side and never wait for each other:
+- *configuration*: a higher manifest -> objects -> plan -> Envoy's answer -> acknowledgement up;
+- *egress*: Envoy's health events -> announcements;
+- *ingress*: routes -> choice of sites -> endpoint assignments, pushed in the same turn of the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+import httpx
+import structlog
+
+from isthmus import __version__
+from isthmus.emit.envoy.bootstrap import Bootstrap, emit_bootstrap
+from isthmus.emit.envoy.name import local_cluster
+from isthmus.emit.envoy.tls import emit_secrets
+from isthmus.engine.envoy import (
+    CLUSTER,
+    ENDPOINT,
+    SECRET,
+    Admin,
+    AdsServer,
+    EnvoyProcess,
+    EnvoySettings,
+    HealthEvent,
+    HealthLog,
+    HostHealth,
+    Push,
+)
+from isthmus.health.announcer import AnnouncementPlan, EndpointNumbers
+from isthmus.health.event import Event
+from isthmus.identity import Credential, CredentialDirectory, Membership
+from isthmus.model.key import ObjectKey
+from isthmus.model.object import Object
+from isthmus.protocol import ConnectionState, Rejection, State, Uplink, UplinkHandler
+from isthmus.site.bgp import HealthRoutes
+from isthmus.site.directory import SiteDirectory
+from isthmus.site.disk import Disk
+from isthmus.site.egress import Egress
+from isthmus.site.ingress import Assignments, Ingress
+from isthmus.site.inventory import Inventory
+from isthmus.site.plan import Plan, Planner
+from isthmus.site.report import SiteState, emit_report
+from isthmus.site.rollout import Outcome, Rollout, Superseded
+from isthmus.site.settings import SiteSettings
+from isthmus.site.upstream import plan_regions, plan_upstreams
+
+LEAVE = 0.5
+"""Seconds between the withdrawal of an endpoint that was removed and its removal from Envoy."""
+
+RETRY_REFUSED = 60.0
+"""Seconds until a version that Envoy refused is tried again: a port may be free by then."""
+
+log = structlog.get_logger()
+
+
+class SiteAgent(UplinkHandler):
+    """Made by `process.run`, which has joined. `changed` is called when the report may be different."""
+
+    def __init__(
+        self,
+        settings: SiteSettings,
+        directory: SiteDirectory,
+        membership: Membership,
+        query: Callable[[SiteAgent, str, bytes], bytes],
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._membership = membership
+        self._query = query
+        self._credentials = CredentialDirectory(directory.identity)
+        identity = self._credentials.load().identity
+        self.key = ObjectKey(identity.tenant, "Site", "", identity.name)
+        self.state = SiteState(identity.name, identity.tenant, __version__, time.time())
+        self.uplink = Uplink(directory.stream, self._credentials, self, release=__version__)
+        self.changed = asyncio.Event()
+        self.admin = Admin(directory.admin_socket)
+        self.plan: Plan | None = None
+
+        self._identity = identity
+        self._disk = Disk(directory)
+        self._inventory = Inventory(self._disk.load_good())
+        self._manifest = asyncio.Event()
+        self._planner = Planner(self.key, identity.trust_domain, directory.envoy_paths)
+        self._rollout = Rollout(self._inventory, self._build, self._push, self._manifest, self.key)
+        self._ads = AdsServer(directory.ads_socket, on_connection=self._on_envoy)
+        self._envoy = EnvoyProcess(self._envoy_settings(), on_state=self._on_envoy_state)
+        self._health_log = HealthLog(directory.health_events, self.admin, self._on_health, self._on_snapshot)
+        self.egress = Egress(
+            self._disk.load_numbers(),
+            xds_name=local_cluster,
+            speak=self._speak,
+            changed=self._on_local_health,
+            save=self._save_numbers,
+        )
+        self.ingress = Ingress(
+            self._disk.load_table(),
+            emit=self._planner.assign,
+            push=self._push_assignments,
+            local_weight=self.egress.weight,
+        )
+        self._routes: HealthRoutes | None = None
+        self._unspoken: list[AnnouncementPlan] = []
+        self._plan_timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.state.certificate_until = self.uplink.credential.leaf.valid_until.timestamp()
+
+    # ---- life
+
+    async def start(self) -> None:
+        """Start or adopt the engines, then apply what is on disk, then connect. Raises OSError."""
+        await self._ads.start()
+        await self._health_log.start()
+        self.state.envoy.adopted = await self._envoy.start()
+        if self.uplink.state() is not None:
+            self._manifest.set()
+        if not self.state.envoy.adopted or self.uplink.state() is None:
+            self._serve_from_disk()
+        self.uplink.set_upstreams(plan_upstreams(self._membership, self._identity.trust_domain, self._inventory, None))
+        self.uplink.start()
+        self._spawn(self._configure())
+        self._spawn(self._keep_table())
+        self._spawn(self._disk.keep_logs_small(self.admin))
+
+    async def stop(self, *, engines: bool) -> None:
+        """End the agent. With `engines`, withdraw the site's endpoints and end Envoy and GoBGP too."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._plan_timer is not None:
+            self._plan_timer.cancel()
+        self.ingress.stop()
+        await self.uplink.stop()
+        if self._routes is not None:
+            await self._routes.end(engine=engines)
+        await self._health_log.stop()
+        await (self._envoy.stop() if engines else self._envoy.detach())
+        await self._ads.stop()
+        await self.admin.close()
+        self._disk.save_table(self.ingress.table)
+        self._disk.close()
+
+    def refresh(self) -> SiteState:
+        """The state, with what is not told but asked for."""
+        self.state.envoy.pid, self.state.envoy.restarts = self._envoy.pid, self._envoy.restarts
+        self.state.envoy_connected = self._ads.connected
+        if self._routes is not None:
+            self._routes.refresh()
+        return self.state
+
+    def report(self, *, exceptions_only: bool = False) -> bytes:
+        """The status as JSON; `exceptions_only` leaves out remote endpoints that are as they should be."""
+        return emit_report(
+            self.refresh(),
+            endpoints=self.egress.endpoints(),
+            remote=self.ingress.remote_endpoints(),
+            choices=self.ingress.choices(),
+            streams=self.uplink.connections,
+            sessions={name: str(session) for name, session in self.ingress.table.sessions().items()},
+            exceptions_only=exceptions_only,
+        )
+
+    async def ask(self, kind: str, body: bytes) -> bytes:
+        """Answer a question from this machine. As `query`."""
+        return self._query(self, kind, body)
+
+    def healthy(self) -> tuple[bool, str]:
+        """Whether the site can serve: its Envoy runs and has what it needs."""
+        if self._envoy.pid is None:
+            return False, "envoy is down"
+        return (True, "ok") if self._ads.connected else (False, "envoy is not connected")
+
+    # ---- what comes down
+
+    def adopted(self, subjects: frozenset[str]) -> None:
+        """See UplinkHandler."""
+        self._manifest.set()
+
+    def connection(self, upstream: str, state: ConnectionState) -> None:
+        """See UplinkHandler."""
+        self.changed.set()
+
+    def credential(self, credential: Credential) -> None:
+        """See UplinkHandler. Envoy takes the new certificate into use without a break."""
+        self.state.certificate_until = credential.leaf.valid_until.timestamp()
+        self._ads.update({SECRET: self._secrets()})
+        self.changed.set()
+
+    async def query(self, subject: str, kind: str, body: bytes) -> bytes:
+        """See UplinkHandler."""
+        return self._query(self, kind, body)
+
+    # ---- configuration
+
+    async def _configure(self) -> None:
+        while True:
+            await self._manifest.wait()
+            self._manifest.clear()
+            state = self.uplink.state()
+            if state is None:
+                continue
+            try:
+                await self._apply(state)
+            except Superseded:
+                continue
+            except Exception:  # the site must go on with what it has, whatever is wrong with this manifest
+                log.exception("site.apply_failed", revision=state.version.revision)
+                await asyncio.sleep(1)
+                self._manifest.set()
+
+    async def _apply(self, state: State) -> None:
+        self.state.received = (state.version.epoch, state.version.revision)
+        self._inventory.receive(state.entries, self.uplink.holdings.bodies.get)
+        self.uplink.set_upstreams(plan_upstreams(self._membership, self._identity.trust_domain, self._inventory, state))
+        await self._connect_routes(state)
+        outcome = await self._rollout.apply()
+        self._disk.save_good(outcome.changed, outcome.removed)
+        self.plan = outcome.plan
+        self._confirm(outcome.plan)
+        self._acknowledge(state, outcome)
+        self._spawn(self._disk.save_resources(self._ads.resources()))
+        if outcome.refusals:
+            asyncio.get_running_loop().call_later(RETRY_REFUSED, self._try_refused_again)
+
+    def _acknowledge(self, state: State, outcome: Outcome[Plan]) -> None:
+        self.state.applied = (state.version.epoch, state.version.revision)
+        self.state.applied_at = time.time()
+        self.state.drained = outcome.plan.intent.drained
+        self.state.refusals = {**self._inventory.unreadable, **outcome.refusals}
+        self.state.diagnostics = outcome.plan.diagnostics
+        rejections = [Rejection(each.key, each.code, each.field, each.message) for each in self.state.rejections]
+        self.uplink.acknowledge(state.version, rejections)
+        log.info("site.applied", revision=state.version.revision, rejections=len(rejections))
+        self.changed.set()
+
+    def _try_refused_again(self) -> None:
+        if self.state.refusals:
+            self._rollout.forget_refusals()
+            self._manifest.set()
+
+    async def _build(self, objects: Mapping[ObjectKey, Object]) -> Plan:
+        plan = await self._planner.plan(objects)
+        if self._routes is not None:
+            await self._routes.set_clusters(plan.intent.imports)
+        if self.egress.leave(plan.intent, time.time()):
+            await asyncio.sleep(LEAVE)
+        return plan
+
+    def _push(self, plan: Plan) -> Push:
+        assignments = self.ingress.use(plan.intent)
+        resources = {
+            **plan.resources,
+            ENDPOINT: {**plan.resources.get(ENDPOINT, {}), **assignments},
+            SECRET: self._secrets(),
+        }
+        return self._ads.set(resources)
+
+    def _secrets(self) -> dict[str, bytes]:
+        credential = self.uplink.credential
+        return emit_secrets(credential.chain_pem, credential.key_pem, credential.bundle_pem)
+
+    def _serve_from_disk(self) -> None:
+        """Give a new Envoy what it had last, before anything is compiled. The plan that follows replaces it."""
+        resources = self._disk.load_resources()
+        if resources is not None:
+            log.info("site.serving_from_disk")
+            self._ads.set({**resources, SECRET: self._secrets()})
+
+    # ---- egress
+
+    def _confirm(self, plan: Plan) -> None:
+        self._plan_again(self.egress.confirm(plan.intent, time.time()))
+        self.changed.set()
+
+    def _on_health(self, event: HealthEvent) -> None:
+        log.info("endpoint.health", cluster=event.cluster, port=event.port, healthy=event.healthy, reason=event.reason)
+        self._plan_again(self.egress.hear(event, time.time()))
+        self.changed.set()
+
+    def _on_snapshot(self, hosts: list[HostHealth]) -> None:
+        self._plan_again(self.egress.reconcile(hosts, time.time()))
+        self.changed.set()
+
+    def _plan_again(self, due: float | None) -> None:
+        if self._plan_timer is not None:
+            self._plan_timer.cancel()
+            self._plan_timer = None
+        if due is not None:
+            delay = max(0.0, due - time.time())
+            self._plan_timer = asyncio.get_running_loop().call_later(delay + 0.001, self._plan_due)
+
+    def _plan_due(self) -> None:
+        self._plan_timer = None
+        self._plan_again(self.egress.plan(time.time()))
+        self.changed.set()
+
+    def _speak(self, plan: AnnouncementPlan) -> None:
+        if self._routes is not None:
+            self._routes.say(plan)
+
+    def _save_numbers(self, numbers: EndpointNumbers) -> None:
+        self._disk.save_numbers(numbers)
+
+    # ---- ingress
+
+    def _on_local_health(self, clusters: Iterable[ObjectKey]) -> None:
+        self.ingress.touch(clusters)
+
+    def _push_assignments(self, assignments: Assignments) -> None:
+        self._ads.update({ENDPOINT: assignments})
+        self.changed.set()
+
+    async def _connect_routes(self, state: State) -> None:
+        """Start the BGP speaker once the site's number is known, and hold sessions with the manifest's regions."""
+        regions = plan_regions(self._identity.trust_domain, self._inventory, state)
+        number = state.site_number
+        if number and (self._routes is None or self._routes.site != number):
+            if self._routes is not None:
+                await self._routes.end(engine=True)
+            self._routes = HealthRoutes(
+                self._directory.gobgp,
+                self._identity.trust_domain,
+                number,
+                self._credentials,
+                self._hear,
+                self.state.bgp,
+            )
+            await self._routes.set_regions(regions)  # first: what an adopted speaker knows is told by region
+            self.egress.identify(number, await self._routes.start())
+        elif self._routes is not None:
+            await self._routes.set_regions(regions)
+        for name in self.ingress.table.sessions().keys() - {region.name for region in regions}:
+            self.ingress.forget_session(name)
+
+    def _hear(self, event: Event) -> None:
+        self.ingress.hear(event)
+        self.changed.set()
+
+    async def _keep_table(self) -> None:
+        """Write the table of remote endpoints when it has changed, at most every few seconds."""
+        while True:
+            await asyncio.sleep(5)
+            if self.ingress.changed:
+                self.ingress.changed = False
+                self._disk.save_table(self.ingress.table)
+
+    # ---- Envoy
+
+    def _envoy_settings(self) -> EnvoySettings:
+        bootstrap = Bootstrap(
+            tenant=self._identity.tenant,
+            site=self._identity.name,
+            node=self._identity.node,
+            ads_socket=str(self._directory.ads_socket),
+            admin_socket=str(self._directory.admin_socket),
+            max_connections=self._settings.max_connections,
+        )
+        return EnvoySettings(self._directory.envoy, emit_bootstrap(bootstrap), concurrency=self._settings.concurrency)
+
+    def _on_envoy_state(self, state: str, status: int | None) -> None:
+        self.state.envoy.state = state
+        self.state.envoy.error = "" if status is None else f"exited with status {status}"
+        if state == "down":
+            self.egress.envoy_down(time.time())
+        self.changed.set()
+
+    def _on_envoy(self, connected: bool) -> None:
+        if connected:
+            self._spawn(self._reconcile())
+        self.changed.set()
+
+    async def _reconcile(self) -> None:
+        """Learn the health of every endpoint from an Envoy that has just connected."""
+        await self._ads.audit(CLUSTER).acked()
+        while self._ads.connected:
+            with contextlib.suppress(httpx.HTTPError):
+                await self._health_log.reconcile()
+                break
+            await asyncio.sleep(0.2)
+        if self.plan is not None:
+            self._confirm(self.plan)
+
+    def _spawn(self, work: asyncio._CoroutineLike[None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

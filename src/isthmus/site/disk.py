@@ -1,0 +1,103 @@
+"""What a site keeps on disk beside its identity and its manifests. Damaged files are logged and count as missing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import httpx
+import structlog
+
+from isthmus.engine.envoy import SECRET, Admin
+from isthmus.health.announcer import EndpointNumbers, parse_numbers
+from isthmus.health.table import Table, TableError, parse_table
+from isthmus.identity.file import write_file
+from isthmus.site.directory import SiteDirectory
+from isthmus.site.good import GoodStore
+from isthmus.site.resource_file import ResourceFileError, emit_resource_file, parse_resource_file
+
+MAX_LOG = 64 << 20
+"""Bytes after which a log file is set aside; one older file is kept."""
+
+log = structlog.get_logger()
+
+
+class Disk:
+    """Reads at the start, writes as things change. Blocking writes are of a few kilobytes, or run in a thread."""
+
+    def __init__(self, directory: SiteDirectory) -> None:
+        self._directory = directory
+        self._good = GoodStore(directory.good)
+        self._writing = asyncio.Lock()
+
+    def close(self) -> None:
+        self._good.close()
+
+    def load_good(self) -> dict[str, bytes]:
+        return self._good.load()
+
+    def save_good(self, changed: Mapping[str, bytes], removed: Iterable[str]) -> None:
+        self._good.save(changed, removed)
+
+    def load_numbers(self) -> EndpointNumbers:
+        """Raises NumbersError when they are damaged: giving a number twice would be worse than not starting."""
+        data = _read(self._directory.endpoints)
+        return parse_numbers(data) if data is not None else EndpointNumbers()
+
+    def save_numbers(self, numbers: EndpointNumbers) -> None:
+        write_file(self._directory.endpoints, numbers.emit())
+
+    def load_table(self) -> Table:
+        data = _read(self._directory.health)
+        try:
+            return parse_table(data) if data is not None else Table()
+        except TableError as error:
+            log.error("site.table_damaged", error=str(error))
+            return Table()
+
+    def save_table(self, table: Table) -> None:
+        write_file(self._directory.health, table.emit(time.time()))
+
+    def load_resources(self) -> dict[str, dict[str, bytes]] | None:
+        data = _read(self._directory.resources)
+        try:
+            return parse_resource_file(data) if data is not None else None
+        except ResourceFileError as error:
+            log.error("site.resources_damaged", error=str(error))
+            return None
+
+    async def save_resources(self, resources: Mapping[str, Mapping[str, bytes]]) -> None:
+        """Without secrets: those are kept once, with the identity."""
+        kept = {type_url: items for type_url, items in resources.items() if type_url != SECRET}
+        async with self._writing:
+            await asyncio.to_thread(lambda: write_file(self._directory.resources, emit_resource_file(kept)))
+
+    async def keep_logs_small(self, admin: Admin) -> None:
+        """Set large log files aside, for ever."""
+        paths = (self._directory.access_log, self._directory.envoy / "envoy.log")
+        while True:
+            await asyncio.sleep(30)
+            large = [path for path in paths if _size(path) > MAX_LOG]
+            for path in large:
+                path.rename(path.with_name(path.name + ".1"))
+            if large:
+                try:
+                    await admin.reopen_logs()
+                except httpx.HTTPError as error:
+                    log.warning("site.logs_not_reopened", error=str(error))
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
