@@ -1,0 +1,57 @@
+"""`isthmus console`: the process of the management plane."""
+
+from typing import Annotated
+
+import typer
+
+from isthmus.cli.option import DatabaseOption, StateOption
+from isthmus.cli.process import MetricsOption
+
+
+def console(
+    state: StateOption,
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help="Address of the API (HTTPS).")
+    ] = "0.0.0.0:7400",  # people and CI reach it from elsewhere
+    stream: Annotated[
+        str, typer.Option("--stream", metavar="HOST:PORT", help="Address of the stream that regions dial.")
+    ] = "0.0.0.0:7401",  # regions reach it from elsewhere
+    database: DatabaseOption = "",
+    advertise: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--advertise",
+            metavar="HOST",
+            help="Name or address under which people, regions and sites reach this console; goes into its certificate "
+            "and into join tokens. May be repeated.",
+        ),
+    ] = None,
+    trust_domain: Annotated[
+        str,
+        typer.Option("--trust-domain", metavar="DOMAIN", help="Trust domain of all certificates; first start only."),
+    ] = "",
+    metrics: MetricsOption = "",
+) -> None:
+    """Run the console: objects, revisions, certificate authority, and what each site must be told.
+
+    The first start writes the administrator's token to STATE/admin.token and the authority to STATE/ca.pem.
+    """
+    from isthmus.cli.address import parse_address
+    from isthmus.cli.process import console_errors, run_process
+    from isthmus.console.process import run
+    from isthmus.console.settings import ConsoleSettings
+
+    for text, option in ((listen, "--listen"), (stream, "--stream"), (metrics, "--metrics")):
+        if text:
+            parse_address(text, option)
+    settings = ConsoleSettings(
+        state=state.absolute(),
+        listen=listen,
+        stream=stream,
+        database=database or None,
+        advertise=tuple(advertise or ()),
+        trust_domain=trust_domain or None,
+        metrics=metrics or None,
+    )
+    with console_errors():
+        run_process(run, settings)

@@ -1,0 +1,77 @@
+"""What the verbs that are processes share: options, and how their end becomes an exit code."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from isthmus.cli.error import CommandError, Exit
+
+TokenFileOption = Annotated[
+    str,
+    typer.Option(
+        "--token-file",
+        metavar="FILE|-",
+        help="Join token, from `isthmus token create`; needed at the first start only. ISTHMUS_TOKEN does as well.",
+    ),
+]
+MetricsOption = Annotated[
+    str,
+    typer.Option(
+        "--metrics", metavar="HOST:PORT", help="Serve /healthz and /metrics here, over plain HTTP on loopback."
+    ),
+]
+StopEnginesOption = Annotated[
+    bool,
+    typer.Option(
+        "--stop-engines",
+        help="On SIGTERM, stop the engines too. Without it they serve on and are adopted at the next start; SIGINT "
+        "(Ctrl-C) always stops them.",
+    ),
+]
+
+
+def state_directory(path: Path) -> Path:
+    """The state directory as an absolute path that Unix sockets fit into."""
+    absolute = path.absolute()
+    if len(str(absolute)) > 80:
+        raise CommandError(
+            f"The path {absolute} is too long: Unix sockets lie in it; use one under 80 bytes.", Exit.USAGE
+        )
+    return absolute
+
+
+def run_process(
+    run: Callable[[Any], Coroutine[Any, Any, None]], settings: Any, refused: tuple[type[Exception], ...] = ()
+) -> None:
+    """Run a process until it is told to end. What keeps it from starting becomes a sentence.
+
+    `refused`: what it raises when it is started wrongly.
+    """
+    from isthmus.identity import CredentialMissing, IdentityError, JoinUnreachable
+
+    try:
+        asyncio.run(run(settings))
+    except JoinUnreachable as error:
+        raise CommandError(str(error), Exit.UNREACHABLE) from None
+    except (CredentialMissing, *refused) as error:
+        raise CommandError(str(error), Exit.USAGE) from None
+    except IdentityError as error:
+        raise CommandError(str(error), Exit.NOT_AUTHORISED) from None
+    except OSError as error:
+        name = f" ({error.filename})" if error.filename else ""
+        raise CommandError(f"{error.strerror or error}{name}.", Exit.INTERNAL) from None
+
+
+@contextmanager
+def console_errors() -> Iterator[None]:
+    """Errors of the console's own files and database become sentences."""
+    from isthmus.console.error import ConsoleError
+
+    try:
+        yield
+    except ConsoleError as error:
+        raise CommandError(str(error)) from None

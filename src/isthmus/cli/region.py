@@ -1,0 +1,43 @@
+"""`isthmus region`: the process of a region."""
+
+from typing import Annotated
+
+import typer
+
+from isthmus.cli.option import StateOption
+from isthmus.cli.process import MetricsOption, StopEnginesOption, TokenFileOption, state_directory
+
+
+def region(
+    state: StateOption,
+    token_file: TokenFileOption = "",
+    listen: Annotated[
+        str,
+        typer.Option("--listen", metavar="HOST:PORT", help="Address of the stream; the Region object's when left out."),
+    ] = "",
+    bgp_listen: Annotated[
+        str,
+        typer.Option("--bgp-listen", metavar="HOST:PORT", help="Address of BGP; the Region object's when left out."),
+    ] = "",
+    metrics: MetricsOption = "",
+    stop_engines: StopEnginesOption = False,
+) -> None:
+    """Run a region: relay configuration to its sites from a durable copy, and reflect their health routes.
+
+    At the first start it joins with a token; afterwards everything comes from the state directory.
+    """
+    from isthmus.cli.address import parse_address
+    from isthmus.cli.join_token import read_join_token
+    from isthmus.cli.process import run_process
+    from isthmus.region.process import run
+    from isthmus.region.settings import RegionSettings
+
+    settings = RegionSettings(
+        state=state_directory(state),
+        token=read_join_token(token_file),
+        listen=parse_address(listen, "--listen") if listen else None,
+        bgp_listen=parse_address(bgp_listen, "--bgp-listen") if bgp_listen else None,
+        metrics=parse_address(metrics, "--metrics") if metrics else None,
+        stop_engines=stop_engines,
+    )
+    run_process(run, settings)

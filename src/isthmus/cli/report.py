@@ -1,0 +1,115 @@
+"""What a site says about itself, for people."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from isthmus.cli.output import duration_text, print_table
+
+
+def age(moment: float | None, now: float) -> str:
+    """How long ago a moment (Unix seconds) was."""
+    return "" if moment is None else duration_text(max(0.0, now - moment))
+
+
+def object_name(key: str) -> str:
+    """`shop/web` of `default/Cluster/shop/web`."""
+    parts = key.split("/")
+    return "/".join(part for part in parts[2:] if part) if len(parts) == 4 else key
+
+
+def print_site_report(report: Mapping[str, Any], now: float | None = None) -> None:
+    """Engines, endpoints here, sites in use per cluster, remote endpoints with their age, and rejections."""
+    now = time.time() if now is None else now
+    manifest = report.get("manifest") or {}
+    applied, received = manifest.get("applied") or {}, manifest.get("received") or {}
+    envoy, bgp = report.get("envoy") or {}, report.get("bgp") or {}
+    drained = ", drained" if report.get("drained") else ""
+    print(f"site {report.get('site')}, release {report.get('release')}{drained}")
+    print(f"revision {applied.get('revision', '-')} applied, {received.get('revision', '-')} received")
+    for name, engine in (("Envoy", envoy), ("BGP", bgp)):
+        trouble = f": {engine['error']}" if engine.get("error") else ""
+        adopted = ", adopted" if engine.get("adopted") else ""
+        print(f"{name} {engine.get('state', '-')}, {engine.get('restarts', 0)} restarts{adopted}{trouble}")
+    sessions = {each["region"]: each["state"] for each in bgp.get("sessions", ())}
+    _section(
+        "REGIONS",
+        ("REGION", "STREAM", "SINCE", "ROUTES", "ERROR"),
+        [
+            (
+                each["region"],
+                "connected" if each["connected"] else "down",
+                age(each.get("since"), now),
+                sessions.get(each["region"], ""),
+                each.get("error") or "",
+            )
+            for each in report.get("streams", ())
+        ],
+    )
+    _section(
+        "ENDPOINTS HERE",
+        ("CLUSTER", "ENDPOINT", "ADDRESS", "HEALTH", "FOR", "ANNOUNCED", "REASON"),
+        [
+            (
+                object_name(each["cluster"]),
+                object_name(each["endpoint"]),
+                f"{each['address']}:{each['port']}",
+                "healthy" if each["healthy"] else "unhealthy",
+                age(each.get("since"), now),
+                "yes" if each.get("announced") else "no",
+                each.get("reason") or "",
+            )
+            for each in report.get("endpoints", ())
+        ],
+    )
+    _section(
+        "SITES IN USE",
+        ("CLUSTER", "SITE", "PRIORITY", "WEIGHT", "STATE", "ENDPOINTS", "DISTANCE", "STALE FOR"),
+        [
+            (
+                object_name(cluster["cluster"]),
+                each["site"],
+                each["priority"],
+                each["weight"],
+                str(each["state"]).lower(),
+                each.get("endpoints"),
+                "" if each.get("distance") is None else f"{each['distance']:.0f} km",
+                age(each.get("staleSince"), now),
+            )
+            for cluster in report.get("clusters", ())
+            for each in cluster["sites"]
+        ],
+    )
+    _section(
+        "REMOTE ENDPOINTS",
+        ("CLUSTER", "SITE", "NUMBER", "WEIGHT", "STATE", "CHANGED", "HEARD", "REGIONS"),
+        [
+            (
+                object_name(each["cluster"]),
+                each["site"],
+                each["number"],
+                each["weight"],
+                "stale" if each.get("stale") else ("draining" if each.get("draining") else "fresh"),
+                age(each.get("changedAt"), now),
+                age(each.get("heardAt"), now),
+                " ".join(each.get("regions") or ()),
+            )
+            for each in report.get("remoteEndpoints", ())
+        ],
+    )
+    print_rejections(report.get("rejections") or [])
+
+
+def print_rejections(rejections: Sequence[Mapping[str, Any]]) -> None:
+    """Objects that a site could not apply."""
+    _section(
+        "REJECTED",
+        ("OBJECT", "FIELD", "CODE", "MESSAGE"),
+        [(object_name(each["object"]), each.get("field"), each["code"], each["message"]) for each in rejections],
+    )
+
+
+def _section(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    if rows:
+        print(f"\n{title}")
+        print_table(columns, rows)
