@@ -66,11 +66,10 @@ class StreamServer:
         return int(port)
 
     async def stop(self, grace: float = 1.0) -> None:
-        """Takes no new streams, ends the open ones after `grace` seconds at most."""
+        """Takes no new streams, ends the open ones after `grace` seconds at most. The hub stays usable."""
         if self._server is not None:
             await self._server.stop(grace)
             self._server = None
-        await self._hub.close()
 
     async def _connect(self, requests: Any, context: Any) -> None:
         wait = self._admission.admit(self._open, time.monotonic())
