@@ -4,7 +4,7 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
 from isthmus.model.advertise_policy import AdvertisePolicy
@@ -24,18 +24,26 @@ MAX_CLUSTER_SITES = 1000
 def validate(objects: Objects) -> list[Diagnostic]:
     """Every error between objects, ordered by object, field and code."""
     selection = SiteSelection(objects)
-    found: list[Diagnostic] = []
-    for obj in objects.values():
-        found.extend(_namespace(obj, objects))
-        found.extend(_references(obj, objects))
-        if isinstance(obj, Endpoint):
-            found.extend(_outbound(obj, selection))
-        elif isinstance(obj, AdvertisePolicy):
-            found.extend(_address(obj, selection))
-        elif isinstance(obj, Cluster):
-            found.extend(_breadth(obj, objects, selection))
-    found.extend(_overlaps(objects, selection))
-    return sorted(found, key=lambda d: (str(d.object), d.field, d.code, d.message))
+    found = [each for obj in objects.values() for each in check_object(obj, objects, selection)]
+    found.extend(check_overlaps(objects, selection))
+    return sort_diagnostics(found)
+
+
+def sort_diagnostics(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """By object, field, code and message."""
+    return sorted(diagnostics, key=lambda d: (str(d.object), d.field, d.code, d.message))
+
+
+def check_object(obj: Object, objects: Objects, selection: SiteSelection) -> Iterator[Diagnostic]:
+    """The errors of one object that depend on what it refers to, directly or through endpoints and groups."""
+    yield from _namespace(obj, objects)
+    yield from _references(obj, objects)
+    if isinstance(obj, Endpoint):
+        yield from _outbound(obj, selection)
+    elif isinstance(obj, AdvertisePolicy):
+        yield from _address(obj, selection)
+    elif isinstance(obj, Cluster):
+        yield from _breadth(obj, objects, selection)
 
 
 def referrers(objects: Objects, key: ObjectKey) -> list[ObjectKey]:
@@ -122,7 +130,7 @@ def _breadth(cluster: Cluster, objects: Objects, selection: SiteSelection) -> It
         )
 
 
-def _overlaps(objects: Objects, selection: SiteSelection) -> Iterator[Diagnostic]:
+def check_overlaps(objects: Objects, selection: SiteSelection) -> Iterator[Diagnostic]:
     """Two virtual hosts with one domain on one address and port. The later one is at fault.
 
     Only virtual hosts that share a domain are compared, so the cost is that of the (rare) candidates.

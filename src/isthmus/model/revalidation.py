@@ -1,0 +1,145 @@
+"""Validation edit by edit: equal to `validate` of the whole set, at the cost of what an edit can affect.
+
+What an edit can affect:
+1. the changed objects themselves;
+2. those that refer to objects which appear or leave; clusters whose endpoints change, since where these are is limited;
+3. when sites or groups change in label, reach, interface or selector: everything with a `where`, and clusters;
+4. when a namespace comes or goes, everything in it;
+5. overlaps of virtual hosts, when virtual hosts or policies change, or sites and groups as in 3: all compared anew.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from isthmus.model.diagnostic import Diagnostic
+from isthmus.model.key import ObjectKey
+from isthmus.model.object import Object
+from isthmus.model.selection import SiteSelection
+from isthmus.model.site import Site
+from isthmus.model.validation import check_object, check_overlaps, sort_diagnostics
+
+_PLACES = frozenset(("Site", "VirtualSite"))
+_PLACED = frozenset(("Endpoint", "AdvertisePolicy", "Cluster"))
+_OVERLAPPING = frozenset(("VirtualHost", "AdvertisePolicy"))
+
+_Found = Mapping[ObjectKey, tuple[Diagnostic, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What an edit would lead to. `Validation.accept` makes it so.
+
+    Attributes:
+        appeared: errors that there were not before, sorted.
+    """
+
+    appeared: tuple[Diagnostic, ...]
+    _changes: Mapping[ObjectKey, Object | None]
+    _objects: dict[ObjectKey, Object]
+    _own: _Found
+    _overlaps: _Found | None
+
+
+class Validation:
+    """The errors of a set of objects, kept current."""
+
+    def __init__(self, objects: Mapping[ObjectKey, Object]) -> None:
+        self._objects = dict(objects)
+        self._users: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
+        for obj in objects.values():
+            self._link(obj)
+        selection = SiteSelection(self._objects)
+        own = ((key, tuple(check_object(obj, self._objects, selection))) for key, obj in self._objects.items())
+        self._own = {key: found for key, found in own if found}
+        self._overlaps: _Found = _by_object(check_overlaps(self._objects, selection))
+
+    def of(self, key: ObjectKey) -> tuple[Diagnostic, ...]:
+        """The errors of one object."""
+        return (*self._own.get(key, ()), *self._overlaps.get(key, ()))
+
+    def all(self) -> list[Diagnostic]:
+        """Every error, as `validate` gives them."""
+        return sort_diagnostics(each for found in (self._own, self._overlaps) for key in found for each in found[key])
+
+    def users(self, key: ObjectKey) -> frozenset[ObjectKey]:
+        """The objects that refer to an object, existing or not."""
+        return frozenset(self._users.get(key, ()))
+
+    def try_edit(self, changes: Mapping[ObjectKey, Object | None]) -> Trial:
+        """What an edit would lead to (None deletes). Nothing changes yet."""
+        objects = dict(self._objects)
+        for key, obj in changes.items():
+            if obj is None:
+                objects.pop(key, None)
+            else:
+                objects[key] = obj
+        selection = SiteSelection(objects)
+        own = {
+            key: tuple(check_object(objects[key], objects, selection)) if key in objects else ()
+            for key in self._affected(changes, objects)
+        }
+        overlaps = None
+        if any(key.kind in _OVERLAPPING or self._moves(key, objects) for key in changes):
+            overlaps = _by_object(check_overlaps(objects, selection))
+        appeared = [each for key, found in own.items() for each in found if each not in self._own.get(key, ())]
+        for key, found in (overlaps or {}).items():
+            appeared.extend(each for each in found if each not in self._overlaps.get(key, ()))
+        return Trial(tuple(sort_diagnostics(appeared)), changes, objects, own, overlaps)
+
+    def accept(self, trial: Trial) -> None:
+        """Make the edit of the last trial."""
+        for key, obj in trial._changes.items():
+            old = self._objects.get(key)
+            for use in old.uses() if old is not None else ():
+                self._users[use.target].discard(key)
+            if obj is not None:
+                self._link(obj)
+        self._objects = trial._objects
+        for key, found in trial._own.items():
+            if found:
+                self._own[key] = found
+            else:
+                self._own.pop(key, None)
+        if trial._overlaps is not None:
+            self._overlaps = trial._overlaps
+
+    def _link(self, obj: Object) -> None:
+        for use in obj.uses():
+            self._users[use.target].add(obj.key)
+
+    def _affected(
+        self, changes: Mapping[ObjectKey, Object | None], objects: Mapping[ObjectKey, Object]
+    ) -> set[ObjectKey]:
+        found = set(changes)
+        for key in changes:
+            appeared_or_left = (key in self._objects) != (key in objects)
+            if appeared_or_left or key.kind == "Endpoint":
+                found.update(self._users.get(key, ()))
+        if any(self._moves(key, objects) for key in changes):
+            found.update(key for key in objects if key.kind in _PLACED)
+        namespaces = {(key.tenant, key.name) for key in changes if key.kind == "Namespace"}
+        if namespaces:
+            found.update(key for key in objects if (key.tenant, key.namespace) in namespaces)
+        return found
+
+    def _moves(self, key: ObjectKey, objects: Mapping[ObjectKey, Object]) -> bool:
+        """Whether a site or group changes in a way that others depend on."""
+        if key.kind not in _PLACES:
+            return False
+        old, new = self._objects.get(key), objects.get(key)
+        if not isinstance(old, Site) or not isinstance(new, Site):
+            return True
+        return (old.metadata.labels, old.spec.fabric.reachability, old.spec.interfaces) != (
+            new.metadata.labels,
+            new.spec.fabric.reachability,
+            new.spec.interfaces,
+        )
+
+
+def _by_object(diagnostics: Iterable[Diagnostic]) -> _Found:
+    found: defaultdict[ObjectKey, tuple[Diagnostic, ...]] = defaultdict(tuple)
+    for each in diagnostics:
+        if each.object is not None:
+            found[each.object] += (each,)
+    return dict(found)

@@ -1,0 +1,77 @@
+"""Validation edit by edit equals validation of the whole set."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isthmus.model import Object, ObjectKey
+from isthmus.model.document import parse_documents
+from isthmus.model.object import System
+from isthmus.model.revalidation import Validation
+from isthmus.model.validation import validate
+
+NAMES = {
+    "Namespace": ("shop",),
+    "Site": ("s0", "s1"),
+    "VirtualSite": ("v0",),
+    "AdvertisePolicy": ("p0", "p1"),
+    "VirtualHost": ("h0", "h1"),
+    "Endpoint": ("e0", "e1"),
+    "Cluster": ("c0",),
+}
+where = st.sampled_from(({"site": "s0"}, {"site": "s1"}, {"virtualSite": "v0"}))
+SPECS = {
+    "Namespace": st.just({}),
+    "Site": st.builds(
+        lambda reach, addresses: {
+            "fabric": {"reachability": reach},
+            "interfaces": [{"name": "eth0", "addresses": addresses}] if addresses else [],
+        },
+        st.sampled_from(("direct", "outbound")),
+        st.sampled_from(([], ["192.0.2.1"])),
+    ),
+    "VirtualSite": st.sampled_from(([], ["env=a"], None)).map(lambda selector: {"selector": selector}),
+    "AdvertisePolicy": st.builds(lambda at: {"where": at, "port": 80}, where),
+    "VirtualHost": st.builds(
+        lambda policy: {"domains": ["a.example"], "advertisePolicies": [{"name": policy}]},
+        st.sampled_from(("p0", "p1")),
+    ),
+    "Endpoint": st.builds(lambda at: {"where": at, "address": "127.0.0.1", "port": 80}, where),
+    "Cluster": st.sampled_from(("e0", "e1")).map(lambda name: {"endpoints": [{"name": name}]}),
+}
+
+
+@st.composite
+def change(draw: st.DrawFn) -> tuple[ObjectKey, Object | None]:
+    kind = draw(st.sampled_from(tuple(NAMES)))
+    metadata: dict[str, object] = {"name": draw(st.sampled_from(NAMES[kind]))}
+    if kind == "Site":
+        metadata["labels"] = {"env": draw(st.sampled_from(("a", "b")))}
+    if kind in ("AdvertisePolicy", "VirtualHost", "Endpoint", "Cluster"):
+        metadata["namespace"] = draw(st.sampled_from(("default", "shop")))
+    parsed = parse_documents(
+        [{"apiVersion": "isthmus/v1", "kind": kind, "metadata": metadata, "spec": draw(SPECS[kind])}]
+    )
+    assert not parsed.diagnostics, parsed.diagnostics
+    obj = parsed.objects[0].with_system(System(created=draw(st.integers(1, 5))))
+    return obj.key, None if draw(st.integers(0, 3)) == 0 else obj
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(change(), min_size=1, max_size=4).map(dict), max_size=12))
+def test_validation_edit_by_edit_equals_that_of_the_whole(sequence: list[dict[ObjectKey, Object | None]]) -> None:
+    objects: dict[ObjectKey, Object] = {}
+    validation = Validation({})
+    for edit in sequence:
+        before = set(validate(objects))
+        for key, obj in edit.items():
+            if obj is None:
+                objects.pop(key, None)
+            else:
+                objects[key] = obj
+        trial = validation.try_edit(edit)
+        assert validation.all() == sorted(before, key=lambda d: (str(d.object), d.field, d.code, d.message))
+        validation.accept(trial)
+        after = validate(objects)
+        assert validation.all() == after
+        assert set(trial.appeared) == set(after) - before
+        assert [d for key in {d.object for d in after} if key for d in validation.of(key)].__len__() == len(after)
