@@ -26,16 +26,25 @@ _log = structlog.get_logger()
 
 
 class Cache:
-    """The file. Raises sqlite3.Error when the disk fails; a damaged manifest is left out and logged."""
+    """The file. Raises sqlite3.OperationalError when the disk fails.
+
+    Everything in it can be fetched again, so a file that is not a database is put aside and a damaged manifest is left
+    out; both are logged.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        path.chmod(0o600)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.executescript(_SCHEMA)
+        try:
+            self._connection = _open(path)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            _log.error("cache.damaged", path=str(path), reason=str(error))
+            path.replace(path.with_suffix(".damaged"))
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            self._connection = _open(path)
         self._reader = sqlite3.connect(path, isolation_level=None)  # reads never wait for a write's fsync
         self._stored: dict[str, tuple[bytes, int]] = {}
 
@@ -105,6 +114,19 @@ class Cache:
         rows = [(subject, at, link.signed) for at, link in enumerate(chain.deltas[count:], start=count + 1)]
         self._connection.executemany("INSERT OR REPLACE INTO link VALUES (?, ?, ?)", rows)
         self._stored[subject] = (chain.full.signed, len(chain.deltas))
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    try:
+        path.chmod(0o600)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.executescript(_SCHEMA)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class CachedBodies:

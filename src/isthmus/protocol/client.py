@@ -99,6 +99,9 @@ class StreamClient:
                 return error.details() or str(error.code()), _retry_after(error)
             except (ProtocolError, TimeoutError) as error:
                 return str(error) or "The server did not answer the hello.", 0.0
+            except Exception as error:  # whatever a message did to us, the answer is another stream
+                _log.exception("stream.failed", upstream=self.upstream.name)
+                return f"{type(error).__name__}: {error}", 0.0
             finally:
                 call.cancel()
 

@@ -106,9 +106,7 @@ class Holdings:
             return set(pending.missing) if pending else set()
         if pending is not None:
             self._forget_pending(subject)
-        known = self._complete.get(subject)
-        before = set(known.state.entries.values()) if known else set()
-        named = set(chain.state.entries.values()) - before
+        named = _brought(self._complete.get(subject), chain)
         missing = {digest for digest in named if not self.bodies.has(digest)}
         if not missing:
             self._adopt(chain)
@@ -168,3 +166,10 @@ class Holdings:
                 waiting.discard(subject)
                 if not waiting:
                     del self._wanted[digest]
+
+
+def _brought(before: Chain | None, after: Chain) -> set[str]:
+    """The hashes that `after` names and `before` may not have: at the cost of the change where it is one delta."""
+    if before is not None and after.full is before.full and len(after.deltas) == len(before.deltas) + 1:
+        return set(after.deltas[-1].added)
+    return set(after.state.entries.values())

@@ -78,14 +78,22 @@ class Publisher:
             self._served.setdefault(peer, set()).add(subject)
         return True
 
-    def withdraw(self, subject: str) -> None:
-        """Stops serving a subject that was deleted. Who holds its manifest keeps it."""
-        if self._chains.pop(subject, None) is None:
+    def withdraw(self, subject: str, version: Version | None = None) -> None:
+        """Stops serving a subject that was deleted. Who holds its manifest keeps it.
+
+        With a version, its regions get one last manifest that names no region: they end its BGP session.
+        """
+        chain = self._chains.pop(subject, None)
+        if chain is None:
             return
-        for served in self._served.values():
+        named = _regions_of(chain.state)
+        for peer, served in self._served.items():
             served.discard(subject)
-        for farewells in self._farewells.values():
-            farewells.pop(subject, None)
+            self._farewells.get(peer, {}).pop(subject, None)
+        if version is not None and version > chain.state.version:
+            last = sign_successor(chain, replace(chain.state, version=version, regions=()), self._signer)
+            for peer in named:
+                self._farewells.setdefault(peer, {})[subject] = last
 
     def resign(self, signer: Signer, version: Version) -> Collection[str]:
         """Signs every manifest anew with another key, as full ones of `version`; returns the subjects."""
@@ -118,11 +126,9 @@ class Publisher:
 
     def audience(self, subject: str) -> Collection[str]:
         """See Shelf."""
-        chain = self._chains.get(subject)
-        if chain is None:
-            return ()
         left = {peer for peer, farewells in self._farewells.items() if subject in farewells}
-        return {subject} | _regions_of(chain.state) | left
+        chain = self._chains.get(subject)
+        return left if chain is None else {subject} | _regions_of(chain.state) | left
 
 
 def _regions_of(state: State) -> set[str]:

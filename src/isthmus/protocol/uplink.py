@@ -285,6 +285,8 @@ class Uplink:
                     await self.renew_own(now)
                 except (IdentityError, ProtocolError) as error:
                     _log.warning("certificate.not_renewed", reason=str(error))
+                except Exception:  # a full disk: the next check tries again
+                    _log.exception("certificate.not_renewed")
             await asyncio.sleep(self._check_seconds)
 
     async def renew_own(self, now: datetime) -> None:

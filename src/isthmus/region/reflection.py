@@ -105,6 +105,10 @@ class Reflection:
             except (GobgpError, OSError) as error:
                 self.error = str(error)
                 _log.error("reflection.failed", reason=self.error)
+            except Exception as error:  # configuration is relayed all the same, and the next try may work
+                self.error = f"{type(error).__name__}: {error}"
+                _log.exception("reflection.failed")
+            if self.error:
                 await asyncio.sleep(_RETRY_SECONDS)
                 self._changed.set()
 

@@ -71,7 +71,22 @@ def test_a_withdrawn_subject_is_served_to_nobody() -> None:
     shelf.withdraw(FRA)
     assert [shelf.chain(FRA, peer) for peer in (FRA, EU, US)] == [None, None, None]
     assert shelf.subjects(US) == [US]
-    assert shelf.audience(FRA) == ()
+    assert set(shelf.audience(FRA)) == set()
+
+
+def test_a_subject_that_is_withdrawn_with_a_version_leaves_its_regions() -> None:
+    shelf = publisher()
+    shelf.publish(FRA, Version(1, 1), WEB, regions=["eu"])
+    shelf.withdraw(FRA, Version(1, 2))
+    last = shelf.chain(FRA, EU)
+    assert last is not None
+    assert (last.state.version, last.state.regions) == (Version(1, 2), ())
+    assert set(shelf.audience(FRA)) == {EU}
+    assert shelf.chain(FRA, FRA) is None
+    assert shelf.publish(FRA, Version(1, 3), WEB, regions=["eu"])
+    again = shelf.chain(FRA, EU)
+    assert again is not None
+    assert again.state.version == Version(1, 3)
 
 
 def test_a_new_key_signs_everything_anew() -> None:
