@@ -1,6 +1,5 @@
 """What the verbs that are processes share: options, and how their end becomes an exit code."""
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +50,8 @@ def run_process(
 
     `refused`: what it raises when it is started wrongly.
     """
+    import asyncio
+
     from isthmus.identity import CredentialMissing, IdentityError, JoinUnreachable
 
     try:
