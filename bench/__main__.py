@@ -7,11 +7,12 @@ import sys
 import traceback
 from pathlib import Path
 
+import structlog
 from rich.console import Console
 
-from bench import gateway, machine, report
+from bench import across, compile, gateway, machine, report
 
-CASES = {"gateway": gateway.run}
+CASES = {"gateway": gateway.run, "across": across.run, "compile": compile.run}
 
 
 def main() -> int:
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="short runs, for trying the benchmarks themselves")
     parser.add_argument("--output", type=Path, default=Path(".bench"), help="folder of the JSON files")
     arguments = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))  # errors only
     console = Console(width=None if sys.stdout.isatty() else 120)
     here = machine.describe()
     console.print(here.sentence(), style="dim", highlight=False)

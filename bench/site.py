@@ -12,12 +12,9 @@ from pathlib import Path
 from bench.world import TRUST_DOMAIN
 from isthmus.compile import Compilation, Compiler
 from isthmus.compile.intent import Cluster
+from isthmus.emit.envoy import EnvoyEmitter, EnvoyPaths, emit_cluster_endpoints, emit_secrets
 from isthmus.emit.envoy import name as names
 from isthmus.emit.envoy.bootstrap import Bootstrap, emit_bootstrap
-from isthmus.emit.envoy.emitter import EnvoyEmitter
-from isthmus.emit.envoy.endpoint import emit_cluster_endpoints
-from isthmus.emit.envoy.setting import EnvoyPaths
-from isthmus.emit.envoy.tls import emit_secrets
 from isthmus.engine.envoy import Admin, AdsServer, EnvoyProcess, EnvoySettings, Push
 from isthmus.health.choice import SiteChoice, SiteState
 from isthmus.identity import Authority, Identity, Role, generate_key, make_csr

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from isthmus.model import Cluster, Object, ObjectKey, Region, Site, System
+from isthmus.model import Cluster, ClusterAccess, Metadata, Object, ObjectKey, Region, Site, System
+from isthmus.model.cluster_access import ClusterAccessSpec
 from isthmus.model.document import parse_documents
 from isthmus.model.validation import validate
 
@@ -72,6 +73,13 @@ def service(
         routes=[{"name": name}],
         advertisePolicies=[{"name": name}],
     )
+
+
+def access(cluster: str, callers: Iterable[str]) -> dict[ObjectKey, Object]:
+    """What the console derives for the sites that host a cluster: who may call it through the fabric."""
+    metadata = Metadata(namespace="bench", name=cluster)
+    granted = ClusterAccess(metadata=metadata, spec=ClusterAccessSpec(callers=tuple(callers)))
+    return {granted.key: granted}
 
 
 def large(hosts: int, routes: int, endpoints: int, port: int, own: str = "own") -> Iterator[Document]:
