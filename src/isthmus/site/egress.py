@@ -4,8 +4,8 @@ An endpoint is announced when Envoy has accepted the cluster with it and, if the
 healthy. While Envoy is down nothing is announced. A drained site announces its endpoints as draining, and withdraws
 them when `DRAIN` seconds have passed.
 
-Until the first reconciliation after a start nothing is planned at all: what a running BGP speaker announces from before
-stays as it is.
+Until Envoy has accepted a first intent and was asked for its findings, nothing is planned at all: what a running BGP
+speaker announces from before stays as it is.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ class Egress:
         self._announced: set[str] = set()
         self._reconciled = False
         self._spoken = False
+        self._down = False
         self._drained_at: float | None = None
 
     def identify(self, site: int, announced: Iterable[EndpointRoute]) -> None:
@@ -95,6 +96,7 @@ class Egress:
     def confirm(self, intent: Intent, now: float) -> float | None:
         """Envoy has accepted `intent`. Returns when to call `plan` again though nothing happens, Unix seconds."""
         self._intent = intent
+        self._down = False
         if not intent.drained:
             self._drained_at = None
         elif self._drained_at is None:
@@ -135,9 +137,9 @@ class Egress:
         self._verdicts.clear()
         clusters = [hosted.key for hosted in self._intent.hosted] if self._intent else []
         self._intent = None
+        self._down = True
         self._changed(clusters)
-        if self._reconciled:
-            self.plan(now)
+        self.plan(now)
 
     def leave(self, intent: Intent, now: float) -> bool:
         """Withdraw what `intent` no longer holds, before it is taken from Envoy. True if there was something."""
@@ -155,7 +157,8 @@ class Egress:
 
     def plan(self, now: float) -> float | None:
         """Tell the speaker what has changed; return when to plan again though nothing happens, Unix seconds."""
-        if self._announcer is None or not self._reconciled:
+        known = self._intent is not None or self._down
+        if self._announcer is None or not self._reconciled or not known:
             return None
         desired = self._desired(now)
         plan = self._announcer.plan(desired, self._numbers, now)

@@ -1,8 +1,8 @@
 """Which version of each object the site uses: the manifest's, or the last good one.
 
 Pure but for its own state. `wanted` is what the manifest names and this release can read; `good` is what Envoy last
-accepted. An object that this release cannot read, or that Envoy refuses, stays at its good version; a new object that
-cannot be used is left out, and with it the new versions of the objects that use it, since those would dangle.
+accepted. An object that this release cannot read, or that Envoy refuses, stays at its good version. A new object that
+is refused has none and is left out; the new versions of objects that use it wait for it.
 """
 
 from __future__ import annotations
@@ -103,21 +103,28 @@ class Inventory:
         good = self.good.get(key)
         return good is not version and (good is None or good.body != version.body)
 
-    def _versions(self, reverted: Iterable[ObjectKey]) -> dict[ObjectKey, Version]:
-        back = set(reverted)
-        if not back:
-            return dict(self.wanted)
-        missing = {key for key in back if key not in self.good}
-        while missing:
-            missing = {
-                key
+    def held_back(self, refused: Iterable[ObjectKey]) -> dict[ObjectKey, ObjectKey]:
+        """Changed objects that cannot be used either when `refused` stay at their good versions, each with the object
+        that it waits for: they use a new one that is refused, which would leave them dangling."""
+        waiting: dict[ObjectKey, ObjectKey] = {}
+        absent = {key for key in refused if key not in self.good}
+        while absent:
+            found = {
+                key: use.target
                 for key, version in self.wanted.items()
-                if key not in back
-                and self._differs(key, version)
-                and any(use.target in missing for use in version.object.uses())
+                if key not in absent and key not in waiting and self._differs(key, version)
+                for use in version.object.uses()
+                if use.target in absent
             }
-            back |= missing
-            missing = {key for key in missing if key not in self.good}
-        versions = {key: version for key, version in self.wanted.items() if key not in back}
-        versions.update((key, self.good[key]) for key in back if key in self.good)
+            waiting |= found
+            absent = {key for key in found if key not in self.good}
+        return waiting
+
+    def _versions(self, reverted: Iterable[ObjectKey]) -> dict[ObjectKey, Version]:
+        versions = dict(self.wanted)
+        for key in reverted:
+            if key in self.good:
+                versions[key] = self.good[key]
+            else:
+                versions.pop(key, None)
         return versions

@@ -16,13 +16,23 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from isthmus.engine.envoy import Nack, Push
+from isthmus.engine.envoy import CLUSTER, ENDPOINT, LISTENER, ROUTE, Nack, Push
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
 from isthmus.site.inventory import Inventory, Refusal
 from isthmus.site.isolation import isolate
 
 P = TypeVar("P")
+
+
+_LIKELY = {
+    LISTENER: ("VirtualHost", "Site", "AdvertisePolicy"),
+    ROUTE: ("AdvertisePolicy", "VirtualHost", "Route"),
+    CLUSTER: ("Endpoint", "HealthCheck", "Cluster"),
+    ENDPOINT: ("Cluster", "Endpoint"),
+}
+"""Kinds by how likely they are at fault for a refused resource, the most likely last. Where the reversion of either
+of two objects would do, the last one is blamed."""
 
 
 class Superseded(Exception):
@@ -64,15 +74,25 @@ class Rollout(Generic[P]):
     async def apply(self) -> Outcome[P]:
         """Apply what the inventory wants. Raises Superseded."""
         wanted = self._inventory.wanted
-        known = {key: entry for key, entry in self._refused.items() if key in wanted and wanted[key].body == entry[0]}
-        plan, nacks = await self._try(frozenset(known))
+        self._refused = {
+            key: entry for key, entry in self._refused.items() if key in wanted and wanted[key].body == entry[0]
+        }
+        plan, nacks = await self._try(self._reverted())
         fresh: dict[ObjectKey, Refusal] = {}
         if nacks:
-            plan, fresh = await self._isolate(plan, nacks, frozenset(known))
-        self._refused = known | {key: (wanted[key].body, refusal) for key, refusal in fresh.items() if key in wanted}
-        refusals = {key: entry[1] for key, entry in known.items()} | fresh
-        changed, removed = self._inventory.accept(self._refused)
+            fresh = await self._isolate(nacks)
+            self._refused |= {key: (wanted[key].body, refusal) for key, refusal in fresh.items()}
+            plan, left = await self._try(self._reverted())
+            if left:  # refused although nothing differs from what was good before: the cause is on this machine
+                fresh[self._site] = _refusal(self._site, left)
+        refusals = fresh | {key: entry[1] for key, entry in self._refused.items()}
+        for key, target in self._inventory.held_back(self._refused).items():
+            refusals.setdefault(key, Refusal(str(key), "held-back", "", f"it uses {target.title}, which is refused"))
+        changed, removed = self._inventory.accept(self._reverted())
         return Outcome(plan, refusals, changed, removed)
+
+    def _reverted(self) -> frozenset[ObjectKey]:
+        return frozenset(self._refused) | self._inventory.held_back(self._refused).keys()
 
     async def _try(self, reverted: frozenset[ObjectKey]) -> tuple[P, tuple[Nack, ...]]:
         plan = await self._build(self._inventory.view(reverted))
@@ -90,23 +110,22 @@ class Rollout(Generic[P]):
             answered.cancel()
             newer.cancel()
 
-    async def _isolate(
-        self, plan: P, nacks: tuple[Nack, ...], known: frozenset[ObjectKey]
-    ) -> tuple[P, dict[ObjectKey, Refusal]]:
+    async def _isolate(self, nacks: tuple[Nack, ...]) -> dict[ObjectKey, Refusal]:
+        known = self._reverted()
+
         async def accepts(reverted: frozenset[ObjectKey]) -> bool:
             return not (await self._try(known | reverted))[1]
 
+        likely = {kind: rank for nack in nacks for rank, kind in enumerate(_LIKELY.get(nack.type_url, ()), start=1)}
         suspects = [key for key in self._inventory.changed() if key not in known]
+        suspects.sort(key=lambda key: (likely.get(key.kind, 0), key))
         culprits = await isolate(suspects, accepts)
         refusals = {}
         for key in sorted(culprits):
             others = culprits - {key}
             causes = (await self._try(known | others))[1] if others else nacks
             refusals[key] = _refusal(key, causes or nacks)
-        plan, left = await self._try(known | culprits)
-        if left:  # refused although nothing differs from what was good before: the cause is on this machine
-            refusals.setdefault(self._site, _refusal(self._site, left))
-        return plan, refusals
+        return refusals
 
 
 def _refusal(key: ObjectKey, nacks: tuple[Nack, ...]) -> Refusal:

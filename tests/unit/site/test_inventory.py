@@ -83,10 +83,12 @@ def test_a_reverted_object_goes_back_to_its_good_version() -> None:
 def test_with_a_new_object_that_cannot_be_used_its_new_users_stay_behind() -> None:
     inventory = Inventory(bodies(route("old")))
     receive(inventory, bodies(cluster(), route("web")))
-    assert inventory.view([CLUSTER]) == {ROUTE: route("old")}
+    assert inventory.held_back([CLUSTER]) == {ROUTE: CLUSTER}
+    assert inventory.view([CLUSTER, ROUTE]) == {ROUTE: route("old")}
 
 
 def test_users_that_have_not_changed_do_not_follow() -> None:
     inventory = Inventory(bodies(cluster("1s"), route(prefix="/a")))
     receive(inventory, bodies(cluster("2s"), route(prefix="/b")))
+    assert inventory.held_back([CLUSTER]) == {}
     assert inventory.view([CLUSTER]) == {CLUSTER: cluster("1s"), ROUTE: route(prefix="/b")}

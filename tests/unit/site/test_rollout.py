@@ -85,3 +85,14 @@ async def test_a_newer_manifest_interrupts() -> None:
     with pytest.raises(Superseded):
         await task
     assert inventory.changed() == [CLUSTER]
+
+
+async def test_users_of_a_new_object_that_is_refused_are_held_back_and_say_so() -> None:
+    inventory = Inventory(bodies(route("old")))
+    receive(inventory, bodies(cluster(), route("web")))
+    outcome = await Rule(inventory, cluster()).rollout.apply()
+    assert outcome.plan == {ROUTE: route("old")}
+    assert {key: refusal.code for key, refusal in outcome.refusals.items()} == {
+        CLUSTER: "refused-by-envoy",
+        ROUTE: "held-back",
+    }

@@ -1,0 +1,273 @@
+"""Real site agents with real engines: what a user of the network would notice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import Any
+
+import httpx
+
+from ..envoy.material import Origin, running, until  # noqa: TID252 - tests are no installed package
+from .deployment import Deployment, Site, document, free_port
+
+
+class World:
+    """An ingress site `ams` and an egress site `fra` with two origins."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.fabric = {"ams": free_port(), "fra": free_port()}
+        self.origins = [Origin("one"), Origin("two")]
+        self.drained = False
+        self.endpoints = ["one", "two"]
+        self.extra: list[dict[str, Any]] = []
+        self.cluster: dict[str, Any] = {}
+
+    def documents(self) -> list[dict[str, Any]]:
+        ports = {origin.name: origin.port for origin in self.origins}
+        check = {"http": {"path": "/"}, "interval": "50ms", "timeout": "500ms", "healthyThreshold": 1}
+        where = {"site": "ams", "network": "outside"}
+        return [
+            *(
+                document(
+                    "Site",
+                    name,
+                    {
+                        "fabric": {"addresses": [{"address": "127.0.0.1", "port": port}]},
+                        "interfaces": [{"name": "lo", "addresses": ["127.0.0.1"]}],
+                        "drained": self.drained and name == "fra",
+                    },
+                )
+                for name, port in self.fabric.items()
+            ),
+            document("HealthCheck", "http", check, "shop"),
+            *(
+                document(
+                    "Endpoint", name, {"where": {"site": "fra"}, "address": "127.0.0.1", "port": ports[name]}, "shop"
+                )
+                for name in self.endpoints
+            ),
+            document(
+                "Cluster",
+                "web",
+                {
+                    "endpoints": [{"name": name} for name in self.endpoints],
+                    "healthChecks": [{"name": "http"}],
+                    **self.cluster,
+                },
+                "shop",
+            ),
+            document("Route", "all", {"forward": {"clusters": [{"cluster": {"name": "web"}}]}}, "shop"),
+            document("AdvertisePolicy", "public", {"where": where, "port": self.port}, "shop"),
+            document(
+                "VirtualHost",
+                "site",
+                {
+                    "domains": ["*"],
+                    "routes": [{"name": "all"}],
+                    "advertisePolicies": [{"name": "public"}],
+                },
+                "shop",
+            ),
+            *self.extra,
+        ]
+
+
+class Client:
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.http = httpx.AsyncClient(timeout=10)
+
+    async def ask(self) -> tuple[int, str]:
+        try:
+            response = await self.http.get(f"http://127.0.0.1:{self.port}/")
+        except httpx.HTTPError as error:
+            return 0, repr(error)
+        return response.status_code, response.text
+
+    async def answers(self) -> bool:
+        return (await self.ask())[0] == 200
+
+
+class Traffic:
+    """Asks all the time until it is stopped."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.count = 0
+        self.failed: list[tuple[int, str]] = []
+        self.bodies: list[str] = []
+        self._stop = False
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while not self._stop:
+            status, body = await self.client.ask()
+            self.count += 1
+            self.bodies.append(body)
+            if status != 200:
+                self.failed.append((status, body))
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        self._stop = True
+        await self._task
+
+
+async def begin(deployment: Deployment, world: World) -> tuple[Site, Site, Client]:
+    """Both sites are up and a request gets through."""
+    ams, fra = deployment.add_site("ams"), deployment.add_site("fra")
+    revision = await deployment.publish(world.documents())
+    await deployment.start_region()
+    await ams.start()
+    await fra.start()
+    await until(lambda: deployment.applied("ams", revision) and deployment.applied("fra", revision), 60)
+    client = Client(world.port)
+    await until(client.answers, 60)
+    return ams, fra, client
+
+
+async def test_a_request_crosses_two_sites_and_health_moves_it(deployment: Deployment) -> None:
+    world = World()
+    async with running(*world.origins):
+        _, fra, client = await begin(deployment, world)
+        assert {(await client.ask())[1] for _ in range(20)} == {"one", "two"}
+        assert deployment.rejections("ams") == []
+        assert deployment.rejections("fra") == []
+
+        world.origins[0].healthy = False
+
+        async def only_two() -> bool:
+            return {await client.ask() for _ in range(10)} == {(200, "two")}
+
+        await until(only_two)
+        report = await fra.status()
+        health = {each["endpoint"]: (each["healthy"], each["announced"]) for each in report["endpoints"]}
+        assert health == {
+            "default/Endpoint/shop/one": (False, False),
+            "default/Endpoint/shop/two": (True, True),
+        }
+        world.origins[1].healthy = False
+
+        async def nothing_left() -> bool:
+            return (await client.ask())[0] == 503
+
+        await until(nothing_left)
+        world.origins[0].healthy = True
+        await until(client.answers)
+
+
+async def test_an_agent_that_is_killed_and_restarted_loses_no_request(deployment: Deployment) -> None:
+    world = World()
+    async with running(*world.origins):
+        ams, fra, client = await begin(deployment, world)
+        engines = {site.name: site.engines() for site in (ams, fra)}
+        assert [len(pids) for pids in engines.values()] == [2, 2]
+        traffic = Traffic(client)
+        for site, number in ((ams, signal.SIGKILL), (fra, signal.SIGTERM)):
+            await site.end(number)
+            await asyncio.sleep(0.3)
+            await site.start()
+
+            async def works(site: Site = site) -> bool:
+                try:
+                    report = await site.status()
+                except httpx.HTTPError:
+                    return False
+                live = all(each["state"] == "live" for each in report["bgp"]["sessions"])
+                return bool(report["manifest"]["applied"] and report["envoy"]["connected"] and live)
+
+            await until(works, 60)
+            assert site.engines() == engines[site.name]
+        await traffic.stop()
+        assert traffic.count > 100
+        assert traffic.failed == []
+
+
+async def test_a_site_serves_from_disk_when_everything_else_is_gone(deployment: Deployment) -> None:
+    world = World()
+    async with running(*world.origins):
+        ams, fra, client = await begin(deployment, world)
+        await deployment.stop_region()
+        for site in (ams, fra):
+            await site.end(signal.SIGINT)
+            assert site.engines() == []
+        assert not await client.answers()
+        await fra.start()
+        await ams.start()
+        await until(client.answers, 60)
+
+
+async def test_a_dead_envoy_comes_back_with_what_it_had(deployment: Deployment) -> None:
+    world = World()
+    async with running(*world.origins):
+        _, fra, client = await begin(deployment, world)
+        envoy = (await fra.status())["envoy"]["pid"]
+        os.kill(envoy, signal.SIGKILL)
+
+        async def restarted() -> bool:
+            state = (await fra.status())["envoy"]
+            return state["pid"] not in (None, envoy) and state["connected"]
+
+        await until(restarted)
+        await until(client.answers)
+
+
+async def test_refused_and_unsupported_objects_keep_their_last_good_version(deployment: Deployment) -> None:
+    world = World()
+    async with running(*world.origins):
+        _, _, client = await begin(deployment, world)
+        taken = document(
+            "AdvertisePolicy",
+            "taken",
+            {"where": {"site": "ams", "network": "outside"}, "port": 8080, "address": "192.0.2.77"},
+            "shop",
+        )
+        host = {"domains": ["taken.example"], "routes": [{"name": "all"}], "advertisePolicies": [{"name": "taken"}]}
+        world.extra = [taken, document("VirtualHost", "taken", host, "shop")]
+        world.cluster = {"connectTimeout": "3s"}
+        raw = {"default/Wormhole/shop/near": b'{"kind":"Wormhole"}'}
+        revision = await deployment.publish(world.documents(), raw)
+        await until(lambda: deployment.applied("ams", revision), 60)
+        assert dict(deployment.rejections("ams")) == {
+            "default/Wormhole/shop/near": "unsupported",
+            "default/AdvertisePolicy/shop/taken": "refused-by-envoy",
+            "default/VirtualHost/shop/taken": "held-back",
+        }
+        assert await client.answers()
+
+
+async def test_drain_and_back(deployment: Deployment) -> None:
+    world = World()
+    async with running(*world.origins):
+        _, fra, client = await begin(deployment, world)
+        world.drained = True
+        revision = await deployment.publish(world.documents())
+        await until(lambda: deployment.applied("fra", revision), 60)
+
+        async def withdrawn() -> bool:
+            return not any(each["announced"] for each in (await fra.status())["endpoints"])
+
+        await until(withdrawn, 60)
+        world.drained = False
+        revision = await deployment.publish(world.documents())
+        await until(lambda: deployment.applied("ams", revision), 60)
+        await until(client.answers)
+
+
+async def test_removal_of_an_endpoint_loses_no_request(deployment: Deployment) -> None:
+    world = World()
+    async with running(*world.origins):
+        await begin(deployment, world)
+        client = Client(world.port)
+        traffic = Traffic(client)
+        await asyncio.sleep(0.2)
+        world.endpoints = ["two"]
+        revision = await deployment.publish(world.documents())
+        await until(lambda: deployment.applied("ams", revision) and deployment.applied("fra", revision), 60)
+        await asyncio.sleep(0.2)
+        await traffic.stop()
+        assert traffic.failed == []
+        assert traffic.bodies[-1] == "two"

@@ -1,0 +1,152 @@
+"""What a site announces of its endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from isthmus.compile.intent import Endpoint, HealthCheck, Hosted, Intent, Socket
+from isthmus.engine.envoy import HealthEvent, HostHealth
+from isthmus.health.announcer import AnnouncementPlan, EndpointNumbers
+from isthmus.model.key import ObjectKey
+from isthmus.site.egress import DRAIN, Egress
+
+WEB = ObjectKey("default", "Cluster", "shop", "web")
+CHECK = HealthCheck(ObjectKey("default", "HealthCheck", "shop", "http"), None, 1000, 1000, 1, 1, 0)
+
+
+def key(name: str) -> ObjectKey:
+    return ObjectKey("default", "Endpoint", "shop", name)
+
+
+def intent(*names: str, checked: bool = True, drained: bool = False, weight: int = 1) -> Intent:
+    endpoints = tuple(Endpoint(key(name), Socket("127.0.0.1", 8000 + ord(name)), weight) for name in names)
+    hosted = Hosted(WEB, 7, "ROUND_ROBIN", 1000, (CHECK,) if checked else (), endpoints)
+    return Intent("default", "fra", number=3, drained=drained, hosted=(hosted,))
+
+
+class Desk:
+    """An egress with everything that it says written down."""
+
+    def __init__(self, numbers: EndpointNumbers | None = None) -> None:
+        self.plans: list[AnnouncementPlan] = []
+        self.touched: list[ObjectKey] = []
+        self.saved: list[EndpointNumbers] = []
+        self.egress = Egress(
+            numbers or EndpointNumbers(),
+            xds_name=lambda cluster: f"{cluster.name}@local",
+            speak=self.plans.append,
+            changed=self.note,
+            save=self.saved.append,
+        )
+        self.egress.identify(3, ())
+
+    def note(self, keys: Iterable[ObjectKey]) -> None:
+        self.touched += keys
+
+    def event(self, name: str, healthy: bool, now: float = 2.0) -> None:
+        self.egress.hear(HealthEvent("web@local", "127.0.0.1", 8000 + ord(name), healthy, "timeout", now), now)
+
+    def announced(self) -> list[str]:
+        return [each.endpoint.name for each in self.egress.endpoints() if each.announced]
+
+
+def ready(*names: str, checked: bool = True) -> Desk:
+    desk = Desk()
+    desk.egress.reconcile([], 0.0)
+    desk.egress.confirm(intent(*names, checked=checked), 1.0)
+    return desk
+
+
+def test_an_endpoint_is_announced_once_envoy_accepted_it_and_found_it_healthy() -> None:
+    desk = Desk()
+    desk.egress.reconcile([], 0.0)
+    desk.event("a", True)
+    assert [plan.announce for plan in desk.plans] == [()]  # the first word opens the sessions
+    desk.egress.confirm(intent("a", "b"), 2.0)
+    assert desk.announced() == ["a"]
+    assert [(route.cluster, route.weight) for route in desk.plans[-1].announce] == [(7, 1)]
+    desk.event("b", True)
+    assert desk.announced() == ["a", "b"]
+
+
+def test_an_endpoint_that_fails_is_withdrawn_and_its_cluster_is_chosen_anew() -> None:
+    desk = ready("a")
+    desk.event("a", True)
+    desk.touched.clear()
+    desk.event("a", False)
+    assert len(desk.plans[-1].withdraw) == 1
+    assert desk.touched == [WEB]
+    assert desk.egress.weight(WEB) == 0
+    assert desk.egress.endpoints()[0].reason == "fails its health check: timeout"
+
+
+def test_without_health_checks_an_accepted_endpoint_is_healthy() -> None:
+    desk = ready("a", checked=False)
+    assert desk.announced() == ["a"]
+    assert desk.egress.weight(WEB) == 1
+
+
+def test_nothing_is_said_before_envoy_was_asked() -> None:
+    desk = Desk()
+    desk.egress.confirm(intent("a", checked=False), 1.0)
+    assert desk.plans == []
+    desk.egress.reconcile([], 2.0)
+    assert desk.announced() == ["a"]
+
+
+def test_a_restarted_agent_says_nothing_when_nothing_has_changed() -> None:
+    before = ready("a")
+    before.event("a", True)
+    after = Desk(before.saved[-1])
+    after.egress.identify(3, before.egress.routes())
+    after.egress.reconcile([HostHealth("web@local", "127.0.0.1", 8000 + ord("a"), True, False)], 9.0)
+    after.egress.leave(intent("a"), 9.0)
+    after.egress.confirm(intent("a"), 9.0)
+    assert after.announced() == ["a"]
+    assert [plan for plan in after.plans if plan.announce or plan.withdraw] == []
+
+
+def test_a_dead_envoy_withdraws_everything() -> None:
+    desk = ready("a")
+    desk.event("a", True)
+    desk.egress.envoy_down(3.0)
+    assert len(desk.plans[-1].withdraw) == 1
+    desk.egress.confirm(intent("a"), 4.0)
+    assert desk.announced() == []
+    desk.event("a", True)
+    assert desk.announced() == ["a"]
+
+
+def test_a_check_that_is_added_does_not_withdraw_before_its_first_result() -> None:
+    desk = ready("a", checked=False)
+    desk.egress.confirm(intent("a", checked=True), 2.0)
+    assert desk.announced() == ["a"]
+    desk.event("a", False)
+    assert desk.announced() == []
+
+
+def test_a_removed_endpoint_is_withdrawn_before_it_leaves_envoy() -> None:
+    desk = ready("a", "b", checked=False)
+    assert desk.egress.leave(intent("b", checked=False), 2.0) is True
+    assert len(desk.plans[-1].withdraw) == 1
+    assert desk.announced() == ["b"]
+    assert desk.egress.leave(intent("b", checked=False), 2.0) is False
+
+
+def test_a_drained_site_says_so_then_withdraws_and_comes_back() -> None:
+    desk = ready("a", checked=False)
+    due = desk.egress.confirm(intent("a", checked=False, drained=True), 5.0)
+    assert [route.draining for route in desk.plans[-1].announce] == [True]
+    assert due == 5.0 + DRAIN
+    desk.egress.plan(due)
+    assert len(desk.plans[-1].withdraw) == 1
+    desk.egress.confirm(intent("a", checked=False), 60.0)
+    assert [route.draining for route in desk.plans[-1].announce] == [False]
+
+
+def test_numbers_are_saved_before_they_are_used_and_never_used_again() -> None:
+    desk = ready("a", checked=False)
+    first = desk.plans[-1].announce[0].endpoint
+    desk.egress.confirm(intent("b", checked=False), 2.0)
+    assert desk.plans[-1].announce[0].endpoint == first + 1
+    assert desk.saved[-1].next_number == first + 2
