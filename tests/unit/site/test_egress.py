@@ -61,7 +61,7 @@ def test_an_endpoint_is_announced_once_envoy_accepted_it_and_found_it_healthy() 
     desk = Desk()
     desk.egress.reconcile([], 0.0)
     desk.event("a", True)
-    assert [plan.announce for plan in desk.plans] == [()]  # the first word opens the sessions
+    assert desk.plans == []
     desk.egress.confirm(intent("a", "b"), 2.0)
     assert desk.announced() == ["a"]
     assert [(route.cluster, route.weight) for route in desk.plans[-1].announce] == [(7, 1)]
@@ -78,6 +78,12 @@ def test_an_endpoint_that_fails_is_withdrawn_and_its_cluster_is_chosen_anew() ->
     assert desk.touched == [WEB]
     assert desk.egress.weight(WEB) == 0
     assert desk.egress.endpoints()[0].reason == "fails its health check: timeout"
+
+
+def test_a_site_without_endpoints_speaks_once_since_that_opens_its_sessions() -> None:
+    desk = ready()
+    desk.egress.plan(5.0)
+    assert desk.plans == [AnnouncementPlan()]
 
 
 def test_without_health_checks_an_accepted_endpoint_is_healthy() -> None:
