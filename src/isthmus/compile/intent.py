@@ -67,11 +67,12 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A cluster and its weight among a rule's clusters."""
+    """A cluster and its weight among a rule's clusters. `hashes`: its algorithm looks at the rule's hash keys."""
 
     cluster: ObjectKey
     shape: Shape
     weight: int
+    hashes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Routes: which requests, and what happens to them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isthmus.compile.cluster import compile_target
 from isthmus.compile.intent import (
@@ -95,7 +95,7 @@ def _nowhere() -> DirectResponse:
 
 def _forward(memo: Memo, key: ObjectKey, spec: ForwardSpec, found: list[Diagnostic]) -> Action:
     """The share of a cluster that does not exist goes to the route's other clusters."""
-    shares, hashes = [], False
+    shares = []
     for index, entry in enumerate(spec.clusters):
         name = resolve(entry.cluster, "Cluster", key.tenant, key.namespace)
         target = None if foreign(name, key) else memo.ask(compile_target, name)
@@ -110,12 +110,13 @@ def _forward(memo: Memo, key: ObjectKey, spec: ForwardSpec, found: list[Diagnost
                 )
             )
             continue
-        shares.append(Share(name, target.shape, entry.weight))
-        hashes = hashes or target.hashes
-    if not any(share.weight for share in shares):
+        shares.append(Share(name, target.shape, entry.weight, target.hashes))
+    shares = _merge(shares)
+    if not shares:
         return _nowhere()
+    hashes = any(share.hashes for share in shares)
     return Forward(
-        shares=_merge(shares),
+        shares=tuple(shares),
         prefix_rewrite=spec.prefix_rewrite,
         timeout=milliseconds(spec.timeout),
         retry=_retry(spec.retry),
@@ -123,14 +124,14 @@ def _forward(memo: Memo, key: ObjectKey, spec: ForwardSpec, found: list[Diagnost
     )
 
 
-def _merge(shares: list[Share]) -> tuple[Share, ...]:
+def _merge(shares: list[Share]) -> list[Share]:
     """Each cluster once, with the sum of its weights; clusters of weight 0 take no request and are left out."""
     merged: dict[ObjectKey, Share] = {}
     for share in shares:
         if share.weight:
             before = merged[share.cluster].weight if share.cluster in merged else 0
-            merged[share.cluster] = Share(share.cluster, share.shape, before + share.weight)
-    return tuple(merged.values())
+            merged[share.cluster] = replace(share, weight=before + share.weight)
+    return list(merged.values())
 
 
 def _retry(spec: RetryPolicy) -> Retry | None:

@@ -32,11 +32,10 @@ from isthmus.emit.envoy.source import ADS
 from isthmus.emit.envoy.tls import emit_dialling_socket
 from isthmus.emit.envoy.wire import duration, pack, serialize, struct
 
-METADATA = "isthmus"
-"""Namespace of endpoint metadata that the emitter sets."""
 OWN_SITE = "own"
 """Key of the endpoint metadata that marks the own site."""
 _OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_HASHING = ("RING_HASH", "MAGLEV")
 _LARGE = 65_536
 _POLICY = {
     "ROUND_ROBIN": EnvoyCluster.ROUND_ROBIN,
@@ -57,6 +56,8 @@ def emit_hosted_cluster(hosted: Hosted, paths: EnvoyPaths) -> bytes:
         cluster.health_checks.append(emit_health_check(hosted.health_checks[0], paths))
         cluster.common_lb_config.ignore_new_hosts_until_first_hc = True
     cluster.outlier_detection.CopyFrom(_outliers(failures=5, ejection=5_000, longest=30_000))
+    if hosted.load_balancing in _HASHING:
+        cluster.typed_extension_protocol_options[_OPTIONS].CopyFrom(pack(_http1(_FORGET_HASH)))
     return serialize(cluster)
 
 
@@ -91,11 +92,7 @@ def emit_aggregate_cluster(cluster: Cluster) -> bytes:
         circuit_breakers=_BREAKERS,
         connect_timeout=duration(cluster.connect_timeout),
     )
-    options = HttpProtocolOptions(
-        explicit_http_config=HttpProtocolOptions.ExplicitHttpConfig(http_protocol_options={}),
-        http_filters=[_NAME_CLUSTER, _CODEC],
-    )
-    message.typed_extension_protocol_options[_OPTIONS].CopyFrom(pack(options))
+    message.typed_extension_protocol_options[_OPTIONS].CopyFrom(pack(_http1(_NAME_CLUSTER)))
     return serialize(message)
 
 
@@ -139,6 +136,22 @@ def _http2() -> HttpProtocolOptions:
     )
 
 
+def _http1(mutation: Mutation) -> HttpProtocolOptions:
+    """HTTP/1.1 with one change to the headers once the host is chosen."""
+    config = HeaderMutation(mutations=Mutations(request_mutations=[mutation]))
+    return HttpProtocolOptions(
+        explicit_http_config=HttpProtocolOptions.ExplicitHttpConfig(http_protocol_options={}),
+        http_filters=[HttpFilter(name="envoy.filters.http.header_mutation", typed_config=pack(config)), _CODEC],
+    )
+
+
+_NAME_CLUSTER = Mutation(
+    append=HeaderValueOption(
+        header=HeaderValue(key=name.CLUSTER_HEADER, value=f"%UPSTREAM_METADATA({name.METADATA}:cluster)%"),
+        append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+    )
+)
+_FORGET_HASH = Mutation(remove=name.HASH_HEADER)
 _BREAKERS = CircuitBreakers(
     thresholds=[
         CircuitBreakers.Thresholds(
@@ -167,25 +180,6 @@ _OWN_SOCKET = EnvoyCluster.TransportSocketMatch(
                 )
             )
         ),
-    ),
-)
-_NAME_CLUSTER = HttpFilter(
-    name="envoy.filters.http.header_mutation",
-    typed_config=pack(
-        HeaderMutation(
-            mutations=Mutations(
-                request_mutations=[
-                    Mutation(
-                        append=HeaderValueOption(
-                            header=HeaderValue(
-                                key=name.CLUSTER_HEADER, value=f"%UPSTREAM_METADATA({METADATA}:cluster)%"
-                            ),
-                            append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
-                        )
-                    )
-                ]
-            )
-        )
     ),
 )
 _CODEC = HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=pack(UpstreamCodec()))

@@ -12,7 +12,7 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
 from isthmus.compile.intent import Cluster, Endpoint, Hosted, Member, Shape, Socket
 from isthmus.emit.envoy import name
-from isthmus.emit.envoy.cluster import METADATA, OWN_SITE
+from isthmus.emit.envoy.cluster import OWN_SITE
 from isthmus.emit.envoy.listener import emit_address
 from isthmus.emit.envoy.wire import serialize, struct
 from isthmus.health.choice import SiteChoice, SiteState
@@ -88,7 +88,7 @@ def _site(cluster: Cluster, member: Member, choice: SiteChoice) -> LbEndpoint:
             ],
         )
     if cluster.shape is Shape.LOCAL_FIRST:
-        metadata[METADATA] = struct({"cluster": name.local_cluster(cluster.key)})
+        metadata[name.METADATA] = struct({"cluster": name.local_cluster(cluster.key)})
     return LbEndpoint(
         endpoint=endpoint,
         load_balancing_weight={"value": max(1, choice.weight)},

@@ -33,7 +33,7 @@ def emit_health_check(check: HealthCheck, paths: EnvoyPaths) -> EnvoyHealthCheck
 
 
 def _http(probe: HttpProbe) -> EnvoyHealthCheck.HttpHealthCheck:
-    """Every other status counts towards the threshold as a failed connection does; Envoy by itself acts on the first."""
+    """Every other status counts towards the threshold as a failed connection does; Envoy itself acts on the first."""
     return EnvoyHealthCheck.HttpHealthCheck(
         host=probe.host,
         path=probe.path,

@@ -31,6 +31,10 @@ LOCAL_REPLY_HEADER = "x-isthmus-local-reply"
 HEADER_PREFIX = "x-isthmus-"
 """Headers that no client, application or user's rule may set."""
 
+METADATA = "isthmus"
+"""Namespace of metadata."""
+COOKIE_FILTER = "cookie-hash"
+"""The filter that reads cookies for consistent hashing; off except on routes that need it."""
 IDENTITY_SECRET = "identity"  # noqa: S105 - the name of a secret, not one
 TRUST_SECRET = "trust"  # noqa: S105 - the name of a secret, not one
 FABRIC_ROUTES = "fabric"

@@ -14,6 +14,7 @@ from envoy.config.route.v3.route_components_pb2 import (
     WeightedCluster,
 )
 from envoy.config.route.v3.route_components_pb2 import RetryPolicy as EnvoyRetryPolicy
+from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as CookieFilter
 from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
 from envoy.extensions.retry.priority.previous_priorities.v3.previous_priorities_config_pb2 import (
     PreviousPrioritiesConfig,
@@ -50,6 +51,8 @@ _PREVIOUS_HOSTS = EnvoyRetryPolicy.RetryHostPredicate(
 _PREVIOUS_PRIORITIES = EnvoyRetryPolicy.RetryPriority(
     name="envoy.retry_priorities.previous_priorities", typed_config=pack(PreviousPrioritiesConfig(update_frequency=1))
 )
+_NAMED_BY_ROUTE = (Shape.FABRIC, Shape.UNIFORM)
+"""Shapes all of whose hosts are sites, so that the route itself can name the cluster to them."""
 _LOCAL_REPLY = HeaderMatcher(name=name.LOCAL_REPLY_HEADER, present_match=True)
 
 
@@ -128,6 +131,22 @@ def _forward(route: Route, forward: Forward) -> None:
     if forward.retry is not None:
         action.retry_policy.CopyFrom(_retry(forward.retry, forward.shares))
     action.hash_policy.extend(_hash_policy(key) for key in forward.hash_keys)
+    cookies = [key.name for key in forward.hash_keys if key.kind == "cookie"]
+    if cookies and any(share.hashes and share.shape in _NAMED_BY_ROUTE for share in forward.shares):
+        route.typed_per_filter_config[name.COOKIE_FILTER].CopyFrom(pack(_remember_cookies(cookies)))
+
+
+def _remember_cookies(cookies: list[str]) -> CookieFilter:
+    """Cookies into metadata, where the formatter finds them: it cannot read a cookie itself."""
+    return CookieFilter(
+        request_rules=[
+            CookieFilter.Rule(
+                cookie=cookie,
+                on_header_present=CookieFilter.KeyValuePair(metadata_namespace=name.METADATA, key=cookie),
+            )
+            for cookie in cookies
+        ]
+    )
 
 
 def _weighted(forward: Forward) -> WeightedCluster:
@@ -146,10 +165,10 @@ def _weighted(forward: Forward) -> WeightedCluster:
 def _fabric_headers(share: Share, hash_keys: tuple[HashKey, ...]) -> list[HeaderValueOption]:
     """What the egress site must be told. Where some of a cluster's hosts are applications, an upstream filter adds the
     cluster's name to requests for sites alone (`cluster.py`); it costs more than a header of the route."""
-    if share.shape in (Shape.LOCAL, Shape.LOCAL_FIRST):
+    if share.shape not in _NAMED_BY_ROUTE:
         return []
     headers = [_set_header(name.CLUSTER_HEADER, name.local_cluster(share.cluster))]
-    if hash_keys:
+    if share.hashes:
         headers.append(_set_header(name.HASH_HEADER, "|".join(_hash_format(key) for key in hash_keys)))
     return headers
 
@@ -163,7 +182,9 @@ def _set_header(key: str, value: str) -> HeaderValueOption:
 def _hash_format(key: HashKey) -> str:
     if key.kind == "header":
         return f"%REQ({key.name})%"
-    return f"%COOKIE({key.name})%" if key.kind == "cookie" else "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"
+    if key.kind == "cookie":
+        return f"%DYNAMIC_METADATA({name.METADATA}:{key.name})%"
+    return "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"
 
 
 def _hash_policy(key: HashKey) -> RouteAction.HashPolicy:

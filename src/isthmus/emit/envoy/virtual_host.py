@@ -70,7 +70,8 @@ def emit_fabric_routes() -> bytes:
         RouteConfiguration(
             name=name.FABRIC_ROUTES,
             virtual_hosts=[EnvoyVirtualHost(name="fabric", domains=["*"], routes=[route])],
-            request_headers_to_remove=[name.CLUSTER_HEADER, name.HASH_HEADER],
+            # Not the hash header: it would be gone before a host is chosen. Clusters that hash remove it themselves.
+            request_headers_to_remove=[name.CLUSTER_HEADER],
             response_headers_to_remove=[name.LOCAL_REPLY_HEADER],
         )
     )

@@ -1,0 +1,202 @@
+"""Sites reduced to their data path: real Envoys on loopback, fed by the compiler and the emitter, without any plane."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from isthmus.compile import Compiler
+from isthmus.compile.intent import Cluster, Intent, Shape
+from isthmus.emit.envoy import EnvoyEmitter, EnvoyPaths, emit_cluster_endpoints, emit_secrets, name
+from isthmus.emit.envoy.bootstrap import Bootstrap, emit_bootstrap
+from isthmus.engine.envoy import Admin, AdsServer, EnvoyProcess, EnvoySettings
+from isthmus.health.choice import SiteChoice, SiteState
+from isthmus.identity import Authority, Identity, Role, emit_key, generate_key, make_csr
+from isthmus.model import ClusterAccess, Object, ObjectKey, System
+from isthmus.model.cluster_access import ClusterAccessSpec
+from isthmus.model.document import parse_yaml
+from isthmus.model.object import Metadata
+
+TRUST_DOMAIN = "isthmus.test"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def parse_objects(text: str) -> dict[ObjectKey, Object]:
+    """YAML to objects, numbered as the console would."""
+    parsed = parse_yaml(text)
+    assert parsed.diagnostics == ()
+    return {
+        obj.key: obj.with_system(System(created=index, number=index if obj.kind in ("Site", "Cluster") else None))
+        for index, obj in enumerate(parsed.objects, 1)
+    }
+
+
+def access(cluster: str, *callers: str) -> Object:
+    """Who may call a cluster of the namespace `default`."""
+    return ClusterAccess(
+        kind="ClusterAccess",
+        metadata=Metadata(namespace="default", name=cluster),
+        spec=ClusterAccessSpec(callers=callers),
+    )
+
+
+def everybody(cluster: Cluster) -> list[SiteChoice]:
+    """Every member healthy, the own site first, then by name."""
+    ordered = sorted(cluster.members, key=lambda member: (not member.own, member.site))
+    return [
+        choice(member.site, index, sum(e.weight for e in member.endpoints), cluster)
+        for index, member in enumerate(ordered)
+    ]
+
+
+def choice(site: str, order: int, weight: int, cluster: Cluster, state: SiteState = SiteState.HEALTHY) -> SiteChoice:
+    return SiteChoice(site, order if cluster.selection == "LOCAL_PREFERRED" else 0, weight, state, "test")
+
+
+@dataclass
+class App:
+    """An HTTP/1 application that says who it is and what it was asked."""
+
+    name: str
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    port: int = 0
+    requests: int = 0
+    healthy: bool = True
+    delay: float = 0
+    _server: asyncio.Server | None = None
+    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in tuple(self._writers):
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+                method, path, _ = lines[0].split(" ")
+                headers = {key.lower(): value for key, value in (line.split(": ", 1) for line in lines[1:] if line)}
+                await reader.readexactly(int(headers.get("content-length", 0)))
+                if path == "/healthz":
+                    status, body = (200 if self.healthy else 500), b"{}"
+                else:
+                    self.requests += 1
+                    status = self.status
+                    body = json.dumps({"app": self.name, "method": method, "path": path, "headers": headers}).encode()
+                    await asyncio.sleep(self.delay)
+                extra = "".join(f"{key}: {value}\r\n" for key, value in self.headers.items())
+                head = f"HTTP/1.1 {status} Status\r\ncontent-length: {len(body)}\r\n{extra}\r\n"
+                writer.write(head.encode() + (b"" if method == "HEAD" else body))
+                await writer.drain()
+        self._writers.discard(writer)
+        writer.close()
+
+
+class SiteNode:
+    """One site's Envoy."""
+
+    def __init__(self, site: str, directory: Path, authority: Authority) -> None:
+        directory.mkdir()
+        self.site = site
+        self.directory = directory
+        self.access_log = directory / "access.log"
+        self.health_events = directory / "health.log"
+        self.compiler = Compiler(ObjectKey("default", "Site", "", site), TRUST_DOMAIN)
+        self.emitter = EnvoyEmitter(EnvoyPaths(str(self.access_log), str(self.health_events)))
+        self.intent = Intent("default", site)
+        self.admin = Admin(directory / "admin.sock")
+        self._server = AdsServer(directory / "ads.sock")
+        bootstrap = Bootstrap("default", site, "0", str(directory / "ads.sock"), str(directory / "admin.sock"))
+        self.process = EnvoyProcess(EnvoySettings(directory, emit_bootstrap(bootstrap)))
+        key = generate_key()
+        chain = authority.issue(
+            make_csr(key),
+            Identity(trust_domain=TRUST_DOMAIN, role=Role.SITE, tenant="default", name=site, node="0"),
+            datetime.now(UTC),
+        )
+        self.chain, self.key, self.bundle = chain, emit_key(key), authority.bundle_pem
+        self._secrets = emit_secrets(chain, self.key, self.bundle)
+        self._objects: set[ObjectKey] = set()
+
+    async def start(self) -> None:
+        await self._server.start()
+
+    async def apply(
+        self,
+        objects: Mapping[ObjectKey, Object],
+        choices: Mapping[str, Iterable[SiteChoice]] | None = None,
+    ) -> None:
+        """Make these the site's objects, and wait until Envoy has taken everything. `choices`: by cluster name."""
+        gone: dict[ObjectKey, Object | None] = {key: None for key in self._objects if key not in objects}
+        compilation = self.compiler.update({**gone, **objects})
+        self._objects = set(objects)
+        self.intent = compilation.intent
+        resources = {kind: dict(each) for kind, each in self.emitter.emit(self.intent).items()}
+        resources[name.SECRET_TYPE] = self._secrets
+        resources[name.ENDPOINT_TYPE].update(self._assignments(choices or {}))
+        push = self._server.set(resources)
+        if not self.process.pid:
+            await self.process.start()
+        assert await asyncio.wait_for(push.acked(), 30) == ()
+
+    async def choose(self, cluster: str, choices: Iterable[SiteChoice]) -> None:
+        """Change what health says of one cluster."""
+        push = self._server.update({name.ENDPOINT_TYPE: self._assignments({cluster: choices}, only=cluster)})
+        assert await asyncio.wait_for(push.acked(), 30) == ()
+
+    def cluster(self, cluster: str) -> Cluster:
+        return next(each for each in self.intent.clusters if each.key.name == cluster)
+
+    def _assignments(self, choices: Mapping[str, Iterable[SiteChoice]], only: str = "") -> dict[str, bytes]:
+        return {
+            str(name.sites_cluster(each.key, each.shape)): emit_cluster_endpoints(
+                each, choices.get(each.key.name, everybody(each))
+            )
+            for each in self.intent.clusters
+            if each.shape is not Shape.LOCAL and only in ("", each.key.name)
+        }
+
+    async def kill(self) -> None:
+        """Take the whole data path away."""
+        await self.process.stop(0)
+
+    async def stop(self) -> None:
+        await self.admin.close()
+        await self._server.stop()
+        await self.process.stop(1)
+
+
+async def until_served(client: httpx.AsyncClient, url: str, host: str, status: int = 200) -> httpx.Response:
+    """Poll until a URL answers with a status."""
+    last = "no answer"
+    deadline = asyncio.get_running_loop().time() + 20
+    while asyncio.get_running_loop().time() < deadline:
+        with contextlib.suppress(httpx.TransportError):
+            response = await client.get(url, headers={"host": host})
+            if response.status_code == status:
+                return response
+            last = f"{response.status_code} {response.text}"
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{url} never answered {status}; last: {last}")
