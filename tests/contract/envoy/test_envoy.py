@@ -9,7 +9,7 @@ import stat
 
 import httpx
 
-from isthmus.engine.envoy import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from isthmus.engine.envoy import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from isthmus.engine.envoy.process import process_start
 
 from .conftest import Rig
@@ -62,6 +62,20 @@ async def test_serves_updates_and_removes(rig: Rig) -> None:
         clusters = [item for part in dump["configs"] for item in part.get("dynamic_active_clusters", ())]
         assert [item for item in listeners if "active_state" in item] == []  # it may still drain
         assert clusters == []
+
+
+async def test_resources_that_envoy_does_not_use_hold_nothing_up(rig: Rig) -> None:
+    one, port = Origin("one"), free_port()
+    async with running(one):
+        server = await rig.server()
+        resources = world(port, one)
+        resources[SECRET] = {"identity": b"", "trust": b""}
+        resources[ENDPOINT] |= {"nobody": assignment("nobody", one.port)}
+        push = server.set(resources)
+        await rig.process().start()
+        async with asyncio.timeout(20):
+            assert await push.acked() == ()
+            assert await server.update({SECRET: {"trust": b"2"}}).acked() == ()
 
 
 async def test_changed_cluster_is_warm_at_once(rig: Rig) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from envoy.service.discovery.v3 import discovery_pb2
 
-from isthmus.engine.envoy.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Nack, Resource, parse_resource
+from isthmus.engine.envoy.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Nack, Resource, parse_resource
 from isthmus.engine.envoy.session import GATE, Session
 
 Sent = tuple[str, list[str], list[str]]
@@ -186,3 +186,39 @@ def test_unsubscribed_resources_are_not_sent_and_count_as_settled() -> None:
     dialogue.put(ENDPOINT, unused=b"1")
     assert dialogue.flush() == []
     assert [answer[:2] for answer in dialogue.settled] == [(ENDPOINT, "unused")]
+
+
+def test_types_that_envoy_has_no_use_for_are_settled_once_clusters_and_listeners_are() -> None:
+    dialogue = Dialogue()
+    dialogue.put(SECRET, unused=b"1")
+    dialogue.put(CLUSTER, a=b"1")
+    dialogue.session = Session(dialogue.store, lambda *answer: dialogue.settled.append(answer))
+    dialogue.ask(CLUSTER)
+    dialogue.flush()
+    dialogue.ask(LISTENER)
+    dialogue.flush()
+    assert dialogue.settled == []
+    dialogue.answer(CLUSTER)
+    assert dialogue.flush() == [(LISTENER, [], [])]
+    dialogue.answer(LISTENER)
+    dialogue.flush()
+    assert (SECRET, "unused", dialogue.version(SECRET, "unused"), None) in dialogue.settled
+    dialogue.settled.clear()
+    dialogue.put(SECRET, unused=b"2")
+    dialogue.flush()
+    assert [answer[:2] for answer in dialogue.settled] == [(SECRET, "unused")]
+
+
+def test_a_name_that_is_asked_for_late_is_not_settled_early() -> None:
+    dialogue = connected()
+    dialogue.settled.clear()
+    dialogue.put(ROUTE, new=b"1")
+    dialogue.put(LISTENER, new=b"1")
+    assert dialogue.flush() == [(LISTENER, ["new"], [])]
+    assert dialogue.settled == []
+    dialogue.ask(ROUTE, "new")
+    assert dialogue.flush() == [(ROUTE, ["new"], [])]
+    dialogue.answer(LISTENER)
+    dialogue.answer(ROUTE)
+    dialogue.flush()
+    assert {answer[:2] for answer in dialogue.settled} == {(LISTENER, "new"), (ROUTE, "new")}

@@ -71,6 +71,7 @@ class Session:
         self._store = store
         self._settle = settle
         self._subscriptions: dict[str, _Subscription] = {}
+        self._unasked = {type_url: set(resources) for type_url, resources in store.items()}
         self._nonce = 0
         self._gate: float | None = None
 
@@ -80,9 +81,13 @@ class Session:
         return self._gate
 
     @property
-    def established(self) -> bool:
-        """True once Envoy has asked for listeners: it then has asked for all that its clusters need."""
-        return LISTENER in self._subscriptions
+    def _quiet(self) -> bool:
+        """True once Envoy has all clusters and listeners, and so has asked for everything that those need: it asks
+        before it answers."""
+        if LISTENER not in self._subscriptions or CLUSTER not in self._subscriptions:
+            return False
+        both = (self._subscriptions[CLUSTER], self._subscriptions[LISTENER])
+        return not any(each.unanswered or each.dirty or each.halves for each in both)
 
     def receive(self, request: Any) -> None:
         """Take one `DeltaDiscoveryRequest`: an answer, a change of subscription, or both."""
@@ -111,14 +116,17 @@ class Session:
     def change(self, type_url: str, names: Iterable[str]) -> None:
         """Note that the store's resources `names` have changed, appeared or gone."""
         subscription = self._subscriptions.get(type_url)
-        if subscription is None:
-            return  # the first request for the type compares everything
+        if subscription is None:  # the first request for the type compares everything
+            self._unasked.setdefault(type_url, set()).update(names)
+            return
         for name in names:
             subscription.dirty.setdefault(name, False)
 
     def flush(self, now: float) -> list[bytes]:
         """Return the responses that can be sent at `now` (seconds, any monotonic clock)."""
         out: list[bytes] = []
+        if self._quiet:
+            self._settle_unasked()
         for type_url in _FIRST:
             self._make(type_url, out)
         expired = self._gate is not None and now >= self._gate
@@ -143,13 +151,23 @@ class Session:
             resource = resources.get(name)
             if resource is not None and resource.version == version:
                 self._settle(type_url, name, version, None)
-        wanted = {*resources, *held} if subscription.wildcard else subscription.names
-        for name in wanted:
+        self._unasked.pop(type_url, None)
+        # What is not asked for by name is in it too: it may be asked for soon, and counts as settled once it is not.
+        for name in {*resources, *subscription.names, *(held if subscription.wildcard else ())}:
             resource = resources.get(name)
             if resource is None or held.get(name) != resource.version:
                 subscription.dirty[name] = name not in held
         if subscription.wildcard and not held and not resources:
             subscription.halves.append([])  # Envoy waits for the first answer, even an empty one
+
+    def _settle_unasked(self) -> None:
+        """Resources of types that Envoy has no use for are as good as answered."""
+        for type_url, names in self._unasked.items():
+            resources = self._store.get(type_url, {})
+            for name in names:
+                resource = resources.get(name)
+                self._settle(type_url, name, resource.version if resource else None, None)
+        self._unasked.clear()
 
     def _unsubscribe(self, subscription: _Subscription, name: str) -> None:
         if name == "*":
@@ -188,10 +206,11 @@ class Session:
             return
         resources = self._store.get(type_url, {})
         batch: list[Resource] = []
+        quiet = self._quiet
         for name, forced in list(subscription.dirty.items()):
             resource = resources.get(name)
             if not subscription.wants(name):
-                if self.established or type_url == LISTENER:
+                if quiet:
                     del subscription.dirty[name]
                     self._settle(type_url, name, resource.version if resource else None, None)
                 continue
