@@ -29,6 +29,7 @@ def region(
     from isthmus.cli.address import parse_address
     from isthmus.cli.join_token import read_join_token
     from isthmus.cli.process import run_process
+    from isthmus.region.error import RegionRefused
     from isthmus.region.process import run
     from isthmus.region.settings import RegionSettings
 
@@ -40,4 +41,4 @@ def region(
         metrics=parse_address(metrics, "--metrics") if metrics else None,
         stop_engines=stop_engines,
     )
-    run_process(run, settings)
+    run_process(run, settings, (RegionRefused,))

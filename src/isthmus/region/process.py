@@ -5,9 +5,12 @@ sites are served before the console is connected, and when it is gone.
 """
 
 import asyncio
+import fcntl
 import json
+import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -34,6 +37,7 @@ from isthmus.protocol import (
     UplinkHandler,
     Upstream,
 )
+from isthmus.region.error import RegionRefused
 from isthmus.region.metric import Metrics, Reading
 from isthmus.region.reflection import Reflection
 from isthmus.region.relay import RelayHandler, RelayShelf
@@ -51,7 +55,8 @@ _QUERY_SECONDS = 4.0
 async def run(settings: RegionSettings) -> None:
     """Runs a region until SIGTERM or SIGINT.
 
-    Raises IdentityError when it cannot join, OSError when an address or the state directory cannot be used.
+    Raises RegionRefused for settings that cannot work, IdentityError when it cannot join, OSError when an address or
+    the state directory cannot be used.
     """
     region = await RegionProcess.prepare(settings)
     stopped: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -76,8 +81,9 @@ async def run(settings: RegionSettings) -> None:
 class RegionProcess(UplinkHandler):
     """One region. `prepare` makes it, joining if need be; `start` and `stop` once each."""
 
-    def __init__(self, settings: RegionSettings, membership: Membership) -> None:
+    def __init__(self, settings: RegionSettings, membership: Membership, lock: int) -> None:
         self._settings = settings
+        self._lock = lock
         self._credentials = CredentialDirectory(settings.state)
         self._started = time.time()
         self.uplink = Uplink(
@@ -113,19 +119,28 @@ class RegionProcess(UplinkHandler):
 
     @classmethod
     async def prepare(cls, settings: RegionSettings) -> "RegionProcess":
-        """Joins with the token if the state directory holds no credential yet. Raises IdentityError, OSError."""
+        """Joins with the token if the state directory holds no credential yet. Raises as `run`."""
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings.state.chmod(0o700)
+        lock = _lock(settings.state)
+        try:
+            return cls(settings, await cls._join(settings), lock)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    @staticmethod
+    async def _join(settings: RegionSettings) -> Membership:
         if CredentialDirectory(settings.state).exists:
-            return cls(settings, load_membership(settings.state))
+            return load_membership(settings.state)
         if settings.token is None:
             raise CredentialMissing(f"{settings.state} holds no identity: the first start needs a join token.")
         token = parse_token(settings.token)
         if token.role is not Role.REGION:
-            raise CredentialMissing(f"The join token is for a {token.role}, not for a region.")
+            raise RegionRefused(f"The join token is for a {token.role}, not for a region.")
         membership = await join(token, settings.state)
         _log.info("region.joined", subject=membership.subject)
-        return cls(settings, membership)
+        return membership
 
     async def start(self) -> None:
         """Starts everything. Raises OSError when an address of the settings cannot be used."""
@@ -154,6 +169,7 @@ class RegionProcess(UplinkHandler):
         await self.reflection.stop(engine=engines)
         if self._web is not None:
             await self._web.stop()
+        os.close(self._lock)
         _log.info("region.stopped", subject=self.identity.subject, engines=engines)
 
     # ---- from the console
@@ -207,7 +223,7 @@ class RegionProcess(UplinkHandler):
             routes=reflector.routes,
             site_sessions=len(reflector.sites),
             region_sessions=len(reflector.regions),
-            gobgp_up=self.reflection.pid is not None,
+            gobgp_up=self.reflection.ready,
             gobgp_restarts=self.reflection.restarts,
             certificate_expires=self.uplink.credential.leaf.valid_until.timestamp(),
         )
@@ -299,3 +315,14 @@ class RegionProcess(UplinkHandler):
             status = await self.read_status()
             self.uplink.status(json.dumps(status).encode())
             await asyncio.sleep(_STATUS_SECONDS)
+
+
+def _lock(state: Path) -> int:
+    """Holds the state directory for this process as long as the returned descriptor is open."""
+    descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise RegionRefused(f"Another region runs on {state}.") from error
+    return descriptor

@@ -1,7 +1,6 @@
 """The BGP side of a region: its route reflector, the tunnels that sites and regions dial, the regions it dials."""
 
 import asyncio
-import contextlib
 import ssl
 from pathlib import Path
 
@@ -57,6 +56,11 @@ class Reflection:
         return self._reflector.pid if self._reflector else None
 
     @property
+    def ready(self) -> bool:
+        """Whether gobgpd takes sessions."""
+        return self._door() is not None
+
+    @property
     def restarts(self) -> int:
         """How often gobgpd had to be restarted."""
         return self._reflector.restarts if self._reflector else 0
@@ -93,6 +97,8 @@ class Reflection:
         await self._server.stop()
         if self._reflector is not None:
             await (self._reflector.stop() if engine else self._reflector.detach())
+        elif engine:
+            await self._stop_unadopted()
 
     async def _run(self) -> None:
         while True:
@@ -117,21 +123,34 @@ class Reflection:
         if own is None:
             return
         if self._reflector is None:
-            space = RouteSpace.of(self._roster.identity.trust_domain)
-            reflector = Reflector(self._directory, space, own.number)
-            await reflector.apply(self._roster.reflector)  # before the start: it waits for whom it knows
+            self._reflector = self._make(own)
+            await self._reflector.apply(self._roster.reflector)  # before the start: it waits for whom it knows
             try:
-                adopted = await reflector.start()
-            except BaseException:
-                with contextlib.suppress(Exception):
-                    await reflector.stop()
+                adopted = await self._reflector.start()
+            except Exception:
+                failed, self._reflector = self._reflector, None
+                await failed.stop()
                 raise
-            self._reflector = reflector
             _log.info("reflection.started", adopted=adopted, region=own.number)
         else:
             await self._reflector.apply(self._roster.reflector)
         await self._bind(self._listen or (own.address, own.bgp_port))
         self._dial()
+
+    def _make(self, own: RegionPlace) -> Reflector:
+        return Reflector(self._directory, RouteSpace.of(self._roster.identity.trust_domain), own.number)
+
+    async def _stop_unadopted(self) -> None:
+        """Told to end everything before the gobgpd of an earlier start was adopted: adopts it to end it."""
+        if self._roster.own is None or not (self._directory / "process.json").exists():
+            return
+        reflector = self._make(self._roster.own)
+        try:
+            await reflector.start()
+        except (GobgpError, OSError) as error:
+            _log.warning("reflection.not_stopped", reason=str(error))
+        finally:
+            await reflector.stop()
 
     async def _bind(self, wanted: tuple[str, int]) -> None:
         if self._bound == wanted:

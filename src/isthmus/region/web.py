@@ -12,6 +12,8 @@ import structlog
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from isthmus.region.error import RegionRefused
+
 Health = Callable[[], tuple[bool, str]]
 """Whether the process does its work, and a sentence why not."""
 
@@ -30,7 +32,7 @@ class _Server(uvicorn.Server):
 
 
 class WebServer:
-    """Serves until stopped. Raises ValueError for an address that is not loopback, OSError for one that is taken."""
+    """Serves until stopped. Raises RegionRefused for an address that is not loopback, OSError for a taken one."""
 
     def __init__(self, address: str, port: int, health: Health, metrics: Metrics) -> None:
         self._listener = _listen(address, port)
@@ -77,7 +79,7 @@ class WebServer:
 def _listen(address: str, port: int) -> socket.socket:
     ip = ipaddress.ip_address(address)
     if not ip.is_loopback:
-        raise ValueError(f"Metrics are served in clear, so on a loopback address only; {address} is none.")
+        raise RegionRefused(f"Metrics are served in clear, so on a loopback address only; {address} is none.")
     listener = socket.socket(socket.AF_INET6 if ip.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -5,9 +5,11 @@ import json
 import os
 import signal
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -30,6 +32,7 @@ from isthmus.identity import (
     CredentialDirectory,
     CredentialMissing,
     Identity,
+    JoinToken,
     RenewalRequest,
     Role,
     Signer,
@@ -54,6 +57,7 @@ from isthmus.protocol import (
     Version,
     make_trust,
 )
+from isthmus.region.error import RegionRefused
 from isthmus.region.process import RegionProcess
 from isthmus.region.settings import RegionSettings
 
@@ -350,8 +354,20 @@ async def test_the_monitor_speaks_http_on_loopback_only(deployment: Deployment) 
     assert (health.status_code, health.text.split(";")[0].split(",")[0]) == (200, "ok")
     assert "isthmus_region_streams 0.0" in metrics.text
     assert "isthmus_region_certificate_expires" in metrics.text
-    with pytest.raises(ValueError, match="loopback"):
+    with pytest.raises(RegionRefused, match="loopback"):
         await deployment.region("us", metrics=("0.0.0.0", 0))
+
+
+async def test_two_regions_do_not_share_a_state_directory(deployment: Deployment) -> None:
+    await deployment.region()
+    with pytest.raises(RegionRefused, match="Another region runs"):
+        await deployment.region()
+
+
+async def test_a_token_of_a_site_makes_no_region(tmp_path: Path) -> None:
+    token = JoinToken.create(("https://127.0.0.1:1",), "00" * 32, Role.SITE, "fra").encode()
+    with pytest.raises(RegionRefused, match="not for a region"):
+        await RegionProcess.prepare(RegionSettings(tmp_path / "state", token))
 
 
 async def test_without_a_token_the_first_start_says_what_is_missing(tmp_path: Path) -> None:
@@ -448,11 +464,11 @@ async def test_a_region_adopts_its_gobgp_after_its_own_restart(deployment: Deplo
 async def test_a_gobgp_that_dies_is_started_again(deployment: Deployment) -> None:
     deployment.publish("default/region/eu", 1, ("eu",))
     region = await deployment.region()
-    await until(lambda: region.reflection.pid is not None)
+    await until(lambda: region.reflection.ready)
     pid = region.reflection.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    await until(lambda: region.reflection.pid not in (None, pid))
+    await until(lambda: region.reflection.ready and region.reflection.pid != pid)
     assert region.reflection.restarts == 1
 
 
@@ -467,3 +483,48 @@ async def test_a_site_cannot_announce_another_sites_endpoint(deployment: Deploym
     await until(lambda: (NUMBERS[NYC], 5) in fra.routes(), "the honest route")
     assert fra.routes() == {(NUMBERS[NYC], 5)}
     assert (await region.reflection.status()).routes == 1
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+async def start_process(state: Path) -> tuple[asyncio.subprocess.Process, int]:
+    """The region as a process of its own, and its gobgpd."""
+    code = (
+        "import asyncio, pathlib, sys\n"
+        "from isthmus.region.process import run\n"
+        "from isthmus.region.settings import RegionSettings\n"
+        "asyncio.run(run(RegionSettings(pathlib.Path(sys.argv[1]))))\n"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(state), stdout=-3, stderr=-3)
+    record: dict[str, Any] = {}
+
+    def ready() -> bool:
+        with suppress(FileNotFoundError, ValueError):
+            record.update(json.loads((state / "bgp" / "process.json").read_text()))
+        return bool(record.get("tuned")) and running(record["pid"])
+
+    await until(ready, "a gobgpd")
+    return process, record["pid"]
+
+
+async def test_sigterm_leaves_gobgp_for_the_next_start_and_sigint_ends_it(deployment: Deployment) -> None:
+    region = await deployment.region()
+    state = deployment.credentials(region.identity).directory
+    deployment.closers.clear()
+    await region.stop(engines=True)
+    process, pid = await start_process(state)
+    await until(lambda: deployment.hub.connected("default/region/eu"))
+    process.terminate()
+    assert await process.wait() == 0
+    assert running(pid)
+    process, adopted = await start_process(state)
+    await until(lambda: deployment.hub.connected("default/region/eu"))
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 0
+    assert adopted == pid
+    await until(lambda: not running(pid), "the end of gobgpd")
