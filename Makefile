@@ -41,7 +41,7 @@ bench:  ## Run the benchmarks: a table on the screen, JSON in .bench/
 docs:  ## Write the reference pages and build the documentation into build/docs
 	$(SETUP) test
 	@$(BIN)/python scripts/reference
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "documentation: build/docs/index.html"
 
 generate:  ## Regenerate src/isthmus/generated from the .proto files
