@@ -64,6 +64,8 @@ def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
         if placed is None:
             found.append(_dangling(key, f"spec.endpoints[{index}]", target, "the endpoint is left out"))
             continue
+        if placed.missing is not None:
+            found.append(_nowhere(placed.endpoint.key, placed.missing))
         for site in placed.sites:
             by_site[site].append(placed.endpoint)
     if spec.endpoint_selection == "LOCAL_ONLY":
@@ -171,6 +173,16 @@ def _dangling(key: ObjectKey, field: str, target: ObjectKey, effect: str) -> Dia
         key,
         field,
         f"{target.title} does not exist; {effect}",
+        "create it, or correct the name",
+    )
+
+
+def _nowhere(endpoint: ObjectKey, missing: ObjectKey) -> Diagnostic:
+    return Diagnostic(
+        "dangling-reference",
+        endpoint,
+        "spec.where.site" if missing.kind == "Site" else "spec.where.virtualSite",
+        f"{missing.title} does not exist; the endpoint is nowhere",
         "create it, or correct the name",
     )
 

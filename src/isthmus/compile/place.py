@@ -57,6 +57,16 @@ def compile_where(memo: Memo, question: tuple[Where, str]) -> tuple[ObjectKey, .
     return memo.ask(_members, ObjectKey(tenant, "VirtualSite", "", where.virtual_site or ""))
 
 
+def compile_missing(memo: Memo, question: tuple[Where, str]) -> ObjectKey | None:
+    """The site or virtual site that a `where` names, if it does not exist."""
+    where, tenant = question
+    if where.site is not None:
+        key = ObjectKey(tenant, "Site", "", where.site)
+        return key if memo.ask(_labels, key) is None else None
+    key = ObjectKey(tenant, "VirtualSite", "", where.virtual_site or "")
+    return key if find(memo, VirtualSite, key) is None else None
+
+
 def _members(memo: Memo, key: ObjectKey) -> tuple[ObjectKey, ...]:
     group = find(memo, VirtualSite, key)
     if group is None:

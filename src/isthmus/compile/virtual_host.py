@@ -44,20 +44,21 @@ class Rules:
 
 
 def compile_advertisement(memo: Memo, key: ObjectKey) -> Advertisement | None:
-    """What a virtual host claims at this site; None when it is unknown."""
+    """What a virtual host claims at this site; None when it is unknown.
+
+    Policies that are not among the objects are passed over: a site gets only those that select it.
+    """
     obj = find(memo, VirtualHostObject, key)
     if obj is None:
         return None
     sockets: dict[Socket, None] = {}
     found: list[Diagnostic] = []
-    for index, reference in enumerate(obj.spec.advertise_policies):
+    for reference in obj.spec.advertise_policies:
         target = resolve(reference, "AdvertisePolicy", key.tenant, key.namespace)
         policy = None if foreign(target, key) else memo.ask(_sockets, target)
-        if policy is None:
-            found.append(_dangling(key, f"spec.advertisePolicies[{index}]", target, "it is not advertised there"))
-            continue
-        found.extend(policy.diagnostics)
-        sockets.update(dict.fromkeys(policy.sockets))
+        if policy is not None:
+            found.extend(policy.diagnostics)
+            sockets.update(dict.fromkeys(policy.sockets))
     return Advertisement(
         rank=(obj.system.created or float("inf"), key),
         domains=obj.spec.domains,
@@ -110,7 +111,9 @@ def compile_rules(memo: Memo, key: ObjectKey) -> Rules:
         target = resolve(reference, "Route", key.tenant, key.namespace)
         compiled: CompiledRoute | None = None if foreign(target, key) else memo.ask(compile_route, target)
         if compiled is None:
-            found.append(_dangling(key, f"spec.routes[{index}]", target, "the route is left out"))
+            message = f"{target.title} does not exist; the route is left out"
+            mend = "create it, or correct the name"
+            found.append(Diagnostic("dangling-reference", key, f"spec.routes[{index}]", message, mend))
             continue
         rules.append(compiled.rule)
         found.extend(compiled.diagnostics)
@@ -120,9 +123,3 @@ def compile_rules(memo: Memo, key: ObjectKey) -> Rules:
 def compile_used_clusters(memo: Memo, key: ObjectKey) -> frozenset[ObjectKey]:
     """The clusters that a virtual host's rules name."""
     return frozenset(c for rule in memo.ask(compile_rules, key).rules for c in CompiledRoute(rule, ()).clusters())
-
-
-def _dangling(key: ObjectKey, field: str, target: ObjectKey, effect: str) -> Diagnostic:
-    return Diagnostic(
-        "dangling-reference", key, field, f"{target.title} does not exist; {effect}", "create it, or correct the name"
-    )

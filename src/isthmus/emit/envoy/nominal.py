@@ -1,0 +1,34 @@
+"""What health would choose if every endpoint were healthy: for compiling offline, where nobody is asked."""
+
+from isthmus.compile.intent import Cluster, Intent, Member, Place
+from isthmus.health.choice import SiteChoice, SiteState, distance
+
+
+def nominal_choices(intent: Intent, cluster: Cluster) -> list[SiteChoice]:
+    """Every member of a cluster by nearness, then name; those that are drained take no new requests."""
+
+    def away(member: Member) -> float | None:
+        return 0.0 if member.own else _distance(intent.place, member.place)
+
+    ordered = sorted(
+        ((member, away(member)) for member in cluster.members),
+        key=lambda pair: (not pair[0].own, pair[1] is None, pair[1] or 0.0, pair[0].site),
+    )
+    return [
+        SiteChoice(
+            site=member.site,
+            priority=index if cluster.selection == "LOCAL_PREFERRED" else 0,
+            weight=sum(endpoint.weight for endpoint in member.endpoints),
+            state=SiteState.DRAINING if member.drained else SiteState.HEALTHY,
+            reason="drained" if member.drained else "as declared",
+            endpoints=len(member.endpoints),
+            distance=kilometres,
+        )
+        for index, (member, kilometres) in enumerate(ordered)
+    ]
+
+
+def _distance(one: Place | None, other: Place | None) -> float | None:
+    if one is None or other is None:
+        return None
+    return distance((one.latitude, one.longitude), (other.latitude, other.longitude))

@@ -1,0 +1,76 @@
+"""The corpus: a folder per case. `input.yaml` holds the objects; the first Site in it is the one compiled for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from isthmus.compile import Compilation, compile_site, diagnostic_document, intent_document
+from isthmus.compile.intent import Intent
+from isthmus.emit.envoy import (
+    EnvoyPaths,
+    Resources,
+    emit_cluster_endpoints,
+    emit_resources,
+    name,
+    nominal_choices,
+    resources_document,
+)
+from isthmus.model import ClusterAccess, Object, ObjectKey, System
+from isthmus.model.document import parse_yaml
+
+CORPUS = Path(__file__).parent
+TRUST_DOMAIN = "isthmus.example"
+PATHS = EnvoyPaths(access_log="/dev/null", health_events="/dev/null")
+CASES = sorted(path.parent.name for path in CORPUS.glob("*/input.yaml"))
+
+
+def read_objects(case: str) -> dict[ObjectKey, Object]:
+    """A case's objects, numbered as the console would."""
+    documents = (CORPUS / case / "input.yaml").read_text().split("\n---\n")
+    internal = [yaml.safe_load(text) for text in documents if "kind: ClusterAccess" in text]
+    parsed = parse_yaml("\n---\n".join(text for text in documents if "kind: ClusterAccess" not in text))
+    assert parsed.diagnostics == ()
+    objects = [*parsed.objects, *(ClusterAccess.model_validate_json(json.dumps(each)) for each in internal)]
+    return {
+        obj.key: obj.with_system(System(created=index, number=index if obj.kind in ("Site", "Cluster") else None))
+        for index, obj in enumerate(objects, 1)
+    }
+
+
+def compile_case(case: str) -> Compilation:
+    objects = read_objects(case)
+    site = next(key for key in objects if key.kind == "Site")
+    return compile_site(objects, site, TRUST_DOMAIN)
+
+
+def emit_case(intent: Intent) -> Resources:
+    """Everything but secrets, as if every endpoint were healthy."""
+    resources = {kind: dict(each) for kind, each in emit_resources(intent, PATHS).items()}
+    for cluster in intent.clusters:
+        sites = name.sites_cluster(cluster.key, cluster.shape)
+        if sites is not None:
+            choices = nominal_choices(intent, cluster)
+            resources[name.ENDPOINT_TYPE][sites] = emit_cluster_endpoints(cluster, choices)
+    return resources
+
+
+def expected_files(case: str) -> dict[str, str]:
+    """What the case's folder must hold, by path in it."""
+    compilation = compile_case(case)
+    files = {
+        "intent.yaml": _yaml(intent_document(compilation.intent)),
+        "diagnostics.yaml": _yaml([diagnostic_document(each) for each in compilation.diagnostics]),
+    }
+    for kind, documents in resources_document(emit_case(compilation.intent)).items():
+        if documents:
+            files[f"xds/{kind}.yaml"] = _yaml(documents)
+    return files
+
+
+def _yaml(document: Any) -> str:
+    text: str = yaml.safe_dump(document, sort_keys=False, width=120, allow_unicode=True)
+    return text
