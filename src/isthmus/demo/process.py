@@ -95,7 +95,7 @@ def find_processes(directory: Path) -> Iterator[Running]:
         except OSError:  # ended meanwhile, or of another user
             continue
         guard = "isthmus.demo.guard" in command
-        if command and not guard and (marked or any(prefix in part for part in command)):
+        if command and not guard and (marked or any(part == str(directory) or prefix in part for part in command)):
             yield Running(int(entry.name), Path(command[0]).name, command)
 
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from isthmus.demo.application import Instance, Request, _serve, emit_answer, parse_head
+from isthmus.demo.deployment import wait_until
 from isthmus.demo.report import Step, emit_report
 from isthmus.demo.traffic import (
     Record,
@@ -98,8 +99,7 @@ async def test_chunked_answers_are_read() -> None:
 async def test_traffic_goes_on_while_answers_are_slow() -> None:
     """Requests start at their rate whether earlier ones were answered or not."""
     async with application() as port, Traffic(target(port, "/slow/300"), rate=200) as traffic:
-        while len(traffic.records) < 5:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: len(traffic.records) >= 5, 10, "five answers")
     assert len(traffic.records) > 20
     assert not any(record.failed for record in traffic.records)
     assert all(record.seconds >= 0.3 for record in traffic.records)
