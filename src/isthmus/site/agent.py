@@ -45,7 +45,7 @@ from isthmus.site.disk import Disk
 from isthmus.site.egress import Egress
 from isthmus.site.ingress import Assignments, Ingress
 from isthmus.site.inventory import Inventory
-from isthmus.site.plan import Plan, Planner
+from isthmus.site.plan import Join, Plan, Planner
 from isthmus.site.report import SiteState, emit_report
 from isthmus.site.rollout import Outcome, Rollout, Superseded
 from isthmus.site.settings import SiteSettings
@@ -88,6 +88,7 @@ class SiteAgent(UplinkHandler):
         self._inventory = Inventory(self._disk.load_good())
         self._manifest = asyncio.Event()
         self._planner = Planner(self.key, identity.trust_domain, directory.envoy_paths)
+        self._endpoints = Join()
         self._rollout = Rollout(self._inventory, self._build, self._push, self._manifest, self.key)
         self._ads = AdsServer(directory.ads_socket, on_connection=self._on_envoy)
         self._envoy = EnvoyProcess(self._envoy_settings(), on_state=self._on_envoy_state)
@@ -253,13 +254,8 @@ class SiteAgent(UplinkHandler):
         return plan
 
     def _push(self, plan: Plan) -> Push:
-        assignments = self.ingress.use(plan.intent)
-        resources = {
-            **plan.resources,
-            ENDPOINT: {**plan.resources.get(ENDPOINT, {}), **assignments},
-            SECRET: self._secrets(),
-        }
-        return self._ads.set(resources)
+        endpoints = self._endpoints.join(plan.resources.get(ENDPOINT, {}), self.ingress.use(plan.intent))
+        return self._ads.set({**plan.resources, ENDPOINT: endpoints, SECRET: self._secrets()})
 
     def _secrets(self) -> dict[str, bytes]:
         credential = self.uplink.credential

@@ -7,7 +7,7 @@ is refused has none and is left out; the new versions of objects that use it wai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from isthmus.model.envelope import EnvelopeError, parse_envelope
@@ -34,74 +34,73 @@ class Version:
 
 
 class Inventory:
-    """`good` are the last good envelopes by key text, from disk; what this release cannot read of them is dropped."""
+    """`good` are the last good envelopes by key text, from disk; what this release cannot read of them is dropped.
+
+    What an edit costs depends on what it changes, not on what there is; only `receive` looks at every entry's hash.
+    """
 
     def __init__(self, good: Mapping[str, bytes]) -> None:
         self.wanted: dict[ObjectKey, Version] = {}
         self.good: dict[ObjectKey, Version] = {}
         self.unreadable: dict[ObjectKey, Refusal] = {}
+        self._objects: dict[ObjectKey, Object] = {}
         self._entries: dict[str, str] = {}
+        self._changed: set[ObjectKey] = set()
+        self._gone: set[ObjectKey] = set()
         for key, body in good.items():
             try:
                 self.good[parse_key(key)] = Version(parse_envelope(body), body)
             except (ValueError, EnvelopeError):
                 continue
+        self._gone.update(self.good)
 
     def receive(self, entries: Mapping[str, str], body: Callable[[str], bytes | None]) -> None:
         """Take a manifest: key text -> content hash, and `body` to get at the objects. What is known is not read again.
 
         Raises KeyError when a body is missing.
         """
-        for text in self._entries.keys() - entries.keys():
-            self.wanted.pop(parse_key(text), None)
-            self.unreadable.pop(parse_key(text), None)
-        for text, digest in entries.items() - self._entries.items():
+        before = self._entries
+        taken = [(text, digest) for text, digest in entries.items() if before.get(text) != digest]
+        bodies = {}
+        for text, digest in taken:
             content = body(digest)
             if content is None:
                 raise KeyError(text)
+            bodies[text] = content
+        for text in before.keys() - entries.keys() if len(before) + len(taken) != len(entries) else ():
+            self._drop(parse_key(text))
+        for text, content in bodies.items():
             self._take(text, content)
         self._entries = dict(entries)
 
-    def _take(self, text: str, body: bytes) -> None:
-        key = parse_key(text)
-        self.unreadable.pop(key, None)
-        good = self.good.get(key)
-        if good is not None and good.body == body:
-            self.wanted[key] = good
-            return
-        try:
-            obj = parse_envelope(body)
-            if obj.key != key:
-                raise EnvelopeError(f"the object calls itself {obj.key}", unsupported=False)
-            self.wanted[key] = Version(obj, body)
-        except EnvelopeError as error:
-            code = "unsupported" if error.unsupported else "damaged"
-            self.unreadable[key] = Refusal(text, code, "", str(error))
-            if good is not None:
-                self.wanted[key] = good
-            else:
-                self.wanted.pop(key, None)
-
     def changed(self) -> list[ObjectKey]:
         """Objects whose wanted version is not the good one, in order of their keys: the suspects of a refusal."""
-        return sorted(key for key, version in self.wanted.items() if self._differs(key, version))
+        return sorted(self._changed)
 
-    def view(self, reverted: Iterable[ObjectKey] = ()) -> dict[ObjectKey, Object]:
-        """The objects to compile when `reverted` go back to their good versions."""
-        versions = self._versions(reverted)
-        return {key: version.object for key, version in versions.items()}
+    def view(self, reverted: Collection[ObjectKey] = ()) -> Mapping[ObjectKey, Object]:
+        """The objects to compile when `reverted` go back to their good versions. Valid until the next `receive`."""
+        if not reverted:
+            return self._objects
+        objects = dict(self._objects)
+        for key in reverted:
+            good = self.good.get(key)
+            if good is not None:
+                objects[key] = good.object
+            else:
+                objects.pop(key, None)
+        return objects
 
-    def accept(self, reverted: Iterable[ObjectKey] = ()) -> tuple[dict[str, bytes], list[str]]:
+    def accept(self, reverted: Collection[ObjectKey] = ()) -> tuple[dict[str, bytes], list[str]]:
         """Note that Envoy has accepted `view(reverted)`; return what changed and what was removed, for the disk."""
-        versions = self._versions(reverted)
-        changed = {str(key): version.body for key, version in versions.items() if self._differs(key, version)}
-        removed = [str(key) for key in self.good if key not in versions]
-        self.good = versions
-        return changed, removed
-
-    def _differs(self, key: ObjectKey, version: Version) -> bool:
-        good = self.good.get(key)
-        return good is not version and (good is None or good.body != version.body)
+        accepted = self._changed.difference(reverted)
+        for key in accepted:
+            self.good[key] = self.wanted[key]
+        removed = [str(key) for key in self._gone]
+        for key in self._gone:
+            del self.good[key]
+        self._gone.clear()
+        self._changed -= accepted
+        return {str(key): self.wanted[key].body for key in accepted}, removed
 
     def held_back(self, refused: Iterable[ObjectKey]) -> dict[ObjectKey, ObjectKey]:
         """Changed objects that cannot be used either when `refused` stay at their good versions, each with the object
@@ -111,20 +110,48 @@ class Inventory:
         while absent:
             found = {
                 key: use.target
-                for key, version in self.wanted.items()
-                if key not in absent and key not in waiting and self._differs(key, version)
-                for use in version.object.uses()
+                for key in self._changed
+                if key not in absent and key not in waiting
+                for use in self.wanted[key].object.uses()
                 if use.target in absent
             }
             waiting |= found
             absent = {key for key in found if key not in self.good}
         return waiting
 
-    def _versions(self, reverted: Iterable[ObjectKey]) -> dict[ObjectKey, Version]:
-        versions = dict(self.wanted)
-        for key in reverted:
-            if key in self.good:
-                versions[key] = self.good[key]
-            else:
-                versions.pop(key, None)
-        return versions
+    def _take(self, text: str, body: bytes) -> None:
+        key = parse_key(text)
+        self.unreadable.pop(key, None)
+        good = self.good.get(key)
+        if good is not None and good.body == body:
+            self._want(key, good)
+            return
+        try:
+            obj = parse_envelope(body)
+            if obj.key != key:
+                raise EnvelopeError(f"the object calls itself {obj.key}", unsupported=False)
+        except EnvelopeError as error:
+            self._drop(key)
+            if good is not None:
+                self._want(key, good)
+            code = "unsupported" if error.unsupported else "damaged"
+            self.unreadable[key] = Refusal(text, code, "", str(error))
+        else:
+            self._want(key, Version(obj, body))
+
+    def _want(self, key: ObjectKey, version: Version) -> None:
+        self.wanted[key] = version
+        self._objects[key] = version.object
+        self._gone.discard(key)
+        if self.good.get(key) is version:
+            self._changed.discard(key)
+        else:
+            self._changed.add(key)
+
+    def _drop(self, key: ObjectKey) -> None:
+        self.unreadable.pop(key, None)
+        self.wanted.pop(key, None)
+        self._objects.pop(key, None)
+        self._changed.discard(key)
+        if key in self.good:
+            self._gone.add(key)

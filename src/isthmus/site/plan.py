@@ -23,7 +23,6 @@ from isthmus.site.inventory import Refusal
 class Plan:
     """What a site is to do, and Envoy's resources for it without secrets and assignments of sites."""
 
-    objects: Mapping[ObjectKey, Object]
     intent: Intent
     diagnostics: tuple[Refusal, ...]
     resources: Mapping[str, Mapping[str, bytes]]
@@ -42,19 +41,39 @@ class Planner:
         changed: dict[ObjectKey, Object | None] = {
             key: obj for key, obj in objects.items() if self._given.get(key) is not obj
         }
-        changed.update((key, None) for key in self._given.keys() - objects.keys())
-        self._given = dict(objects)
-        return await asyncio.to_thread(self._plan, objects, changed)
+        if len(self._given) + len(changed) != len(objects):  # else every change is an addition
+            changed.update((key, None) for key in self._given.keys() - objects.keys())
+        for key, obj in changed.items():
+            if obj is None:
+                del self._given[key]
+            else:
+                self._given[key] = obj
+        return await asyncio.to_thread(self._plan, changed)
 
     def assign(self, cluster: Cluster, choice: tuple[SiteChoice, ...]) -> dict[str, bytes]:
         """The assignment of the cluster's sites, by its name; none for a cluster that is local alone."""
         name = sites_cluster(cluster.key, cluster.shape)
         return {} if name is None else {name: emit_cluster_endpoints(cluster, choice)}
 
-    def _plan(self, objects: Mapping[ObjectKey, Object], changed: Mapping[ObjectKey, Object | None]) -> Plan:
+    def _plan(self, changed: Mapping[ObjectKey, Object | None]) -> Plan:
         compilation = self._compiler.update(changed)
         diagnostics = tuple(_refusal(each) for each in compilation.diagnostics)
-        return Plan(objects, compilation.intent, diagnostics, self._emitter.emit(compilation.intent))
+        return Plan(compilation.intent, diagnostics, self._emitter.emit(compilation.intent))
+
+
+class Join:
+    """Two mappings as one. The same two give the same one, by which the discovery server sees that nothing changed."""
+
+    def __init__(self) -> None:
+        self._parts: tuple[Mapping[str, bytes], Mapping[str, bytes]] = ({}, {})
+        self._whole: Mapping[str, bytes] = {}
+
+    def join(self, first: Mapping[str, bytes], second: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """All of both; the second wins."""
+        if self._parts[0] is not first or self._parts[1] is not second:
+            self._parts = (first, second)
+            self._whole = {**first, **second}
+        return self._whole
 
 
 def _refusal(diagnostic: Diagnostic) -> Refusal:

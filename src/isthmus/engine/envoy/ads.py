@@ -100,6 +100,7 @@ class AdsServer:
         self._on_held = on_held
         self._on_connection = on_connection
         self._store: dict[str, dict[str, Resource]] = {}
+        self._last: dict[str, Mapping[str, bytes]] = {}
         self._held: dict[tuple[str, str], str] = {}
         self._waiting: dict[tuple[str, str], list[tuple[str | None, Push]]] = {}
         self._loaded = asyncio.Event()
@@ -162,16 +163,22 @@ class AdsServer:
             self._server = None
 
     def set(self, resources: Resources) -> Push:
-        """Make `resources` all that is wanted, and push the difference."""
+        """Make `resources` all that is wanted, and push the difference.
+
+        A mapping that is the same object as the last time is taken as unchanged without looking into it.
+        """
         changes: dict[str, dict[str, bytes | None]] = {}
         for type_url in {*resources, *self._store}:
             wanted, present = resources.get(type_url, {}), self._store.get(type_url, {})
+            if self._last.get(type_url) is wanted:
+                continue
             changed: dict[str, bytes | None] = {
                 name: body for name, body in wanted.items() if name not in present or present[name].body != body
             }
             changed.update((name, None) for name in present if name not in wanted)
             changes[type_url] = changed
         push = self.update(changes)
+        self._last = dict(resources)
         self._loaded.set()
         return push
 
@@ -191,6 +198,7 @@ class AdsServer:
                 else:
                     present[name] = parse_resource(name, body)
                 changed.setdefault(type_url, []).append(name)
+                self._last.pop(type_url, None)
         push = Push((type_url, name) for type_url, names in changed.items() for name in names)
         for type_url, name in push.keys:
             resource = self._store[type_url].get(name)
