@@ -10,9 +10,15 @@ from pathlib import Path
 import structlog
 from rich.console import Console
 
-from bench import across, compile, gateway, machine, report
+from bench import across, compile, configuration, gateway, health, machine, report
 
-CASES = {"gateway": gateway.run, "across": across.run, "compile": compile.run}
+CASES = {
+    "gateway": gateway.run,
+    "across": across.run,
+    "health": health.run,
+    "configuration": configuration.run,
+    "compile": compile.run,
+}
 
 
 def main() -> int:
