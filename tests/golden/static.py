@@ -17,7 +17,7 @@ from isthmus.identity import Authority, Identity, Role, emit_key, generate_key, 
 
 
 def static_bootstrap(resources: Resources) -> Bootstrap:
-    """Every reference to the stream is replaced with what it refers to, so each must resolve (KeyError if one doesn't)."""
+    """Every reference to the stream is replaced with what it refers to, so each must resolve (else KeyError)."""
     messages = parse_resources(resources | {name.SECRET_TYPE: _secrets()})
     routes = {each.name: each for each in messages["routes"]}
     extensions = {each.name: each for each in messages["extensions"]}

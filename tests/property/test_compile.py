@@ -1,0 +1,160 @@
+"""The laws of compiling and emitting, over any set of objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envoy.extensions.clusters.aggregate.v3.cluster_pb2 import ClusterConfig
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from isthmus.compile import Compilation, Compiler, compile_site
+from isthmus.emit.envoy import (
+    EnvoyEmitter,
+    EnvoyPaths,
+    Resources,
+    emit_cluster_endpoints,
+    emit_resources,
+    name,
+    nominal_choices,
+    parse_resources,
+)
+from isthmus.model import Object, ObjectKey, VirtualHost, parse_envelope
+from isthmus.model.object import System
+from isthmus.slice import SliceIndex
+
+from .strategy import OWN_SITE, Edit, Objects, edits, object_sets, objects_of
+
+PATHS = EnvoyPaths("/dev/null", "/dev/null")
+ENOUGH = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def compile_objects(objects: Objects) -> Compilation:
+    return compile_site(objects, OWN_SITE, "isthmus.test")
+
+
+def emit_everything(compilation: Compilation) -> Resources:
+    intent = compilation.intent
+    resources = {kind: dict(each) for kind, each in emit_resources(intent, PATHS).items()}
+    for cluster in intent.clusters:
+        sites = name.sites_cluster(cluster.key, cluster.shape)
+        if sites is not None:
+            resources[name.ENDPOINT_TYPE][sites] = emit_cluster_endpoints(cluster, nominal_choices(intent, cluster))
+    return resources
+
+
+@ENOUGH
+@given(object_sets, st.randoms(use_true_random=False))
+def test_law_1_permuted_input_gives_identical_bytes(objects: Objects, random: Any) -> None:
+    pairs = list(objects.items())
+    random.shuffle(pairs)
+    first, second = compile_objects(objects), compile_objects(dict(pairs))
+    assert first == second
+    assert emit_everything(first) == emit_everything(second)
+
+
+@ENOUGH
+@given(object_sets)
+def test_laws_2_and_3_compiling_never_raises_and_every_reference_resolves(objects: Objects) -> None:
+    compilation = compile_objects(objects)
+    assert all(each.object in objects for each in compilation.diagnostics)
+    messages = parse_resources(emit_everything(compilation))
+    clusters = {each.name: each for each in messages["clusters"]}
+    assignments = {each.cluster_name: each for each in messages["endpoints"]}
+    routes = {each.name: each for each in messages["routes"]}
+    listeners = {each.name for each in messages["listeners"]}
+    extensions = {each.name for each in messages["extensions"]}
+    assert assignments.keys() == {key for key, each in clusters.items() if each.HasField("eds_cluster_config")}
+    for each in clusters.values():
+        config = ClusterConfig()
+        if each.cluster_type.typed_config.Unpack(config):
+            assert set(config.clusters) <= clusters.keys()
+    for each in assignments.values():
+        for host in (host for locality in each.endpoints for host in locality.lb_endpoints):
+            internal = host.endpoint.address.envoy_internal_address.server_listener_name
+            assert internal in {"", *listeners}
+        assert [locality.priority for locality in each.endpoints] == list(range(len(each.endpoints)))
+    used = set()
+    for listener in messages["listeners"]:
+        manager = HttpConnectionManager()
+        assert listener.filter_chains[0].filters[0].typed_config.Unpack(manager)
+        used.add(manager.rds.route_config_name)
+        assert {f.name for f in manager.http_filters if f.HasField("config_discovery")} <= extensions
+    assert used == routes.keys()
+    for configuration in routes.values():
+        domains = [domain for host in configuration.virtual_hosts for domain in host.domains]
+        assert len(domains) == len(set(domains))
+        for route in (route for host in configuration.virtual_hosts for route in host.routes):
+            named = {route.route.cluster, *(each.name for each in route.route.weighted_clusters.clusters)} - {""}
+            assert named <= clusters.keys()
+
+
+@ENOUGH
+@given(object_sets, objects_of(ObjectKey("default", "VirtualHost", "shop", "added")))
+def test_law_4_an_added_object_takes_nothing_from_the_others(objects: Objects, added: Object) -> None:
+    added = added.with_system(System(created=99))
+    before = compile_objects(objects).intent
+    compilation = compile_objects({**objects, added.key: added})
+    after = compilation.intent
+    kept = {each.socket: each.virtual_hosts for each in after.listeners}
+    for listener in before.listeners:
+        assert tuple(host for host in kept[listener.socket] if host.key != added.key) == listener.virtual_hosts
+    assert set(before.clusters) <= set(after.clusters)
+    assert isinstance(added, VirtualHost)
+    overlapping = {each.field for each in compilation.diagnostics if each.object == added.key}
+    if not any(host.key == added.key for hosts in kept.values() for host in hosts) and after.listeners:
+        assert overlapping or after == before
+
+
+@ENOUGH
+@given(object_sets, st.lists(edits, min_size=1, max_size=4))
+def test_law_5_incremental_equals_rebuild(objects: Objects, changes: list[Edit]) -> None:
+    compiler, emitter = Compiler(OWN_SITE, "isthmus.test"), EnvoyEmitter(PATHS)
+    held: Resources = {}
+    current: Objects = {}
+    for edit in (objects, *changes):
+        for key, obj in edit.items():
+            if obj is None:
+                current.pop(key, None)
+            else:
+                current[key] = obj
+        compilation = compiler.update(edit)
+        rebuilt = compile_objects(current)
+        assert compilation == rebuilt
+        for kind, changed in emitter.update(compilation.intent).items():
+            for resource, body in changed.items():
+                bodies = held.setdefault(kind, {})
+                if body is None:
+                    del bodies[resource]
+                else:
+                    assert bodies.get(resource) != body
+                    bodies[resource] = body
+        assert held == {kind: each for kind, each in emit_resources(rebuilt.intent, PATHS).items() if each}
+
+
+@ENOUGH
+@given(object_sets)
+def test_law_7_a_slice_holds_all_that_its_site_needs(objects: Objects) -> None:
+    public = {key: obj for key, obj in objects.items() if key.kind != "ClusterAccess"}
+    index = SliceIndex(public.values())
+    bodies = (index.body(digest) for digest in index.slice_of("default/site/ams").values())
+    sliced = [parse_envelope(body) for body in bodies if body is not None]
+    access = {obj.key: obj for obj in sliced if obj.kind == "ClusterAccess"}
+    from_slice = compile_objects({obj.key: obj for obj in sliced})
+    from_all = compile_objects({**public, **access})
+    assert from_slice.intent == from_all.intent
+
+
+@ENOUGH
+@given(object_sets, edits)
+def test_law_8_only_addresses_and_ports_change_a_listener(objects: Objects, edit: Edit) -> None:
+    before = emit_everything(compile_objects(objects))[name.LISTENER_TYPE]
+    changed = {key: obj for key, obj in {**objects, **edit}.items() if obj is not None}
+    after = emit_everything(compile_objects(changed))[name.LISTENER_TYPE]
+    for listener in before.keys() & after.keys():
+        assert before[listener] == after[listener]
+    if not any(key.kind in ("Site", "VirtualSite", "AdvertisePolicy", "VirtualHost") for key in edit):
+        assert before.keys() == after.keys()
