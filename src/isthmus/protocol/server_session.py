@@ -188,7 +188,7 @@ class ServerSession:
                 added &= set(chain.state.entries.values())
             size += sum(self._put_body(down, digest) for digest in sorted(added - self._known))
         if links:
-            self._sent[subject] = chain.state.version
+            self._sent[subject] = links[-1].version
         return size
 
     def _put_body(self, down: Any, digest: str) -> int:
