@@ -36,9 +36,7 @@ class CertificateAuthority:
             self._builder(name, name, self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
-            .add_extension(
-                x509.KeyUsage(True, False, False, False, False, True, True, False, False), critical=True
-            )
+            .add_extension(x509.KeyUsage(True, False, False, False, False, True, True, False, False), critical=True)
             .sign(self._key, hashes.SHA256())
         )
         self.bundle = directory / "ca.pem"
@@ -57,9 +55,7 @@ class CertificateAuthority:
                 x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
                 critical=False,
             )
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         path = self._directory / f"{name}.pem"
@@ -85,9 +81,7 @@ class CertificateAuthority:
         return context
 
     @staticmethod
-    def _builder(
-        subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
-    ) -> x509.CertificateBuilder:
+    def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return (
             x509.CertificateBuilder()
@@ -107,22 +101,25 @@ class RegionUnderTest:
         self.name = f"region{number}"
         self.number = number
         self._authority = deployment.authority
-        chain = self._authority.issue(self.name, f"spiffe://test/region/{number}")
+        self.chain = self._authority.issue(self.name, f"spiffe://test/region/{number}")
         self.directory = deployment.directory / self.name
         self.reflector = Reflector(self.directory, SPACE, number)
-        self._chain = chain
+        self.known: set[int] | None = None
         self.port = 0
         self.server = self._server()
 
     def _server(self) -> TunnelServer:
-        return TunnelServer(
-            lambda: self._authority.server(self._chain), self._neighbour, lambda: self.reflector.door
-        )
+        return TunnelServer(lambda: self._authority.server(self.chain), self._neighbour, lambda: self.reflector.door)
 
-    @staticmethod
-    def _neighbour(uri: str) -> str | None:
-        kind, number = uri.removeprefix("spiffe://test/").split("/")
-        return session_address(int(number)) if kind == "site" else region_address(int(number))
+    def _neighbour(self, uri: str) -> str | None:
+        kind, number = uri.removeprefix("spiffe://test/").split("/")[:2]
+        if kind == "site" and (self.known is None or int(number) in self.known):
+            return session_address(int(number))
+        return region_address(int(number)) if kind == "region" else None
+
+    def renew(self) -> None:
+        """Another supervisor, as after a restart of the region's process."""
+        self.reflector = Reflector(self.directory, SPACE, self.number)
 
     async def start(self) -> None:
         await self.reflector.start()
@@ -216,6 +213,7 @@ class Deployment:
         self.authority = CertificateAuthority(directory)
         self.regions: list[RegionUnderTest] = []
         self.sites: list[SiteUnderTest] = []
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def region(self, number: int, config: ReflectorConfig) -> RegionUnderTest:
         region = RegionUnderTest(self, number)
@@ -232,16 +230,29 @@ class Deployment:
         await site.start({region.name: region for region in regions}, clusters)
         return site
 
+    async def connect(self, dialling: RegionUnderTest, answering: RegionUnderTest) -> None:
+        """A tunnel between two regions."""
+        dialler = TunnelDialler(
+            lambda: answering.target,
+            lambda: self.authority.client(dialling.chain),
+            lambda: dialling.reflector.door,
+            region_address(answering.number),
+        )
+        self._tasks.append(asyncio.create_task(dialler.run()))
+
     async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for site in self.sites:
             await site.stop()
         for region in self.regions:
             await region.stop()
 
 
-async def eventually(condition: Callable[[], bool], what: str, timeout: float = 45.0) -> None:
-    """Waits until the condition holds; fails with `what` after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
+async def eventually(condition: Callable[[], bool], what: str, within: float = 45.0) -> None:
+    """Waits until the condition holds; fails with `what` after `within` seconds."""
+    deadline = time.monotonic() + within
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"never came true: {what}")

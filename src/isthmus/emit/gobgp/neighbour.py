@@ -8,7 +8,7 @@ from isthmus.health.codec import AUTONOMOUS_SYSTEM
 HOLD_TIME = 15
 """Seconds without a message until a session counts as lost."""
 
-RESTART_TIME = 30
+RESTART_TIME = 20
 """Seconds after which a region tells others that it has lost a site: `origin_stale`."""
 
 LONG_LIVED_TIME = 2**24 - 1

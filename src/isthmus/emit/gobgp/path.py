@@ -50,11 +50,6 @@ def emit_membership(space: RouteSpace, cluster: int, *, leave: bool = False) -> 
     return api.Path(family=MEMBERSHIP, nlri=_pack(nlri), pattrs=_membership_attributes(), is_withdraw=leave)
 
 
-def emit_default_membership() -> api.Path:
-    """Joins everything: regions take all routes. In its binary form, since the API has no other."""
-    return api.Path(family=MEMBERSHIP, nlri_binary=b"\0", pattrs=_membership_attributes())
-
-
 def parse_route(space: RouteSpace, path: api.Path) -> EndpointRoute:
     """The endpoint that a path announces. Raises RouteError when it is not an endpoint route of this deployment."""
     targets: list[tuple[int, int]] = []
@@ -76,15 +71,18 @@ def parse_key(space: RouteSpace, path: api.Path) -> EndpointKey:
     return decode_key(space, VpnRoute(*_parse_nlri(path)))
 
 
-def parse_membership(path: api.Path) -> int | None:
-    """The cluster that a membership joins; None for the default membership. Raises RouteError when it is none."""
-    if not path.HasField("nlri"):
-        return None
+def parse_membership(path: api.Path) -> int:
+    """The cluster that a membership joins. Raises RouteError when it is none."""
     nlri = _unpack(path.nlri, api.RouteTargetMembershipNLRI())
     targets = _parse_target(nlri.rt)
     if not targets:
         raise RouteError("not a membership of a route target")
     return int(targets[0][1])
+
+
+def is_own(path: api.Path) -> bool:
+    """Whether the speaker itself originates the path."""
+    return path.neighbor_ip in ("", "<nil>")
 
 
 def is_endpoint_family(path: api.Path) -> bool:

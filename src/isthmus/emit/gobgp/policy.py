@@ -4,8 +4,9 @@
 - *Import, per region*: any endpoint route; the mark is taken off.
 - *Export, per site*: only route targets of clusters that its manifest imports.
 - *Export, per region*: only first-hand routes, so that no route travels over two regions and none can circle.
-- *Memberships*: taken from everybody; handed out is the reflector's own, which asks for everything. Nobody learns what
-  others use.
+- *Memberships* (which clusters somebody uses): taken from everybody, for the reflector to know what to send to whom.
+  Handed out are the reflector's own, which name all clusters that its sites use, and to sites also those of other
+  regions. So a site announces what somebody uses, and learns only that somebody does.
 
 A policy is never changed: its name says what it holds, and a new one takes its place. (GoBGP 3.10 stops with a panic
 when a pattern is added to a set of extended communities that is in use.)
@@ -21,7 +22,10 @@ from isthmus.generated import gobgp_pb2 as api
 from isthmus.health.codec import RouteSpace
 
 FIRST_HAND = "64512:1"
-"""The community of routes that a region has from the site itself."""
+"""The community of endpoint routes that a region has from the site itself."""
+
+RELAYED = "64512:2"
+"""The community of memberships that a region has from another region."""
 
 _NEVER = "rt:^$"  # a set without patterns is refused
 _MAX_PATTERN = 6000
@@ -29,10 +33,10 @@ _MAX_PATTERN = 6000
 
 @dataclass(frozen=True, slots=True)
 class ReflectorPolicy:
-    """One policy with the sets that it alone uses, all under its name. `direction`: as the neighbour set sees it."""
+    """One policy with the sets that it alone uses, all under its name. `direction`: IMPORT or EXPORT of the API."""
 
     name: str
-    direction: "api.PolicyDirection"
+    direction: api.PolicyDirection
     defined_sets: tuple[api.DefinedSet, ...]
     policy: api.Policy
 
@@ -48,61 +52,62 @@ class ReflectorPolicy:
 
 
 def emit_common_policies() -> tuple[ReflectorPolicy, ...]:
-    """What holds for every neighbour."""
-    return (
-        _policy("membership-import", api.IMPORT, api.Conditions(afi_safi_in=[MEMBERSHIP])),
-        _policy(
-            "membership-export",
-            api.EXPORT,
-            api.Conditions(afi_safi_in=[MEMBERSHIP], route_type=api.Conditions.ROUTE_TYPE_LOCAL),
-        ),
-    )
+    """What holds for every neighbour: the reflector's own memberships."""
+    own = api.Conditions(afi_safi_in=[MEMBERSHIP], route_type=api.Conditions.ROUTE_TYPE_LOCAL)
+    return (_policy("own-import", api.IMPORT, [], own), _policy("own-export", api.EXPORT, [], own))
 
 
 def emit_site_policies(space: RouteSpace, site: int, clusters: Collection[int]) -> tuple[ReflectorPolicy, ...]:
     """What a site may say, and what it may hear: the clusters (by number) that its manifest imports."""
-    address = session_address(site)
-    own = api.Prefix(ip_prefix=str(space.site_network(site)), mask_length_min=128, mask_length_max=128)
+    neighbour = _neighbours(session_address(site))
+    prefix = api.Prefix(ip_prefix=str(space.site_network(site)), mask_length_min=128, mask_length_max=128)
     wanted = sorted(set(clusters))
     digest = hashlib.sha256(",".join(map(str, wanted)).encode()).hexdigest()[:16]
     return (
         _policy(
             f"site-{site}-import",
             api.IMPORT,
-            api.Conditions(afi_safi_in=[VPN]),
-            neighbour=address,
-            prefix=own,
-            community=api.CommunityAction(type=api.CommunityAction.ADD, communities=[FIRST_HAND]),
+            [neighbour, api.DefinedSet(defined_type=api.PREFIX, prefixes=[prefix])],
+            api.Conditions(afi_safi_in=[VPN], neighbor_set=_ANY, prefix_set=_ANY),
+            api.Conditions(afi_safi_in=[MEMBERSHIP], neighbor_set=_ANY),
+            communities=(_add(FIRST_HAND), _remove(RELAYED)),
         ),
         _policy(
             f"site-{site}-export-{digest}",
             api.EXPORT,
-            api.Conditions(afi_safi_in=[VPN]),
-            neighbour=address,
-            targets=list(_patterns(space, wanted)),
+            [
+                neighbour,
+                api.DefinedSet(defined_type=api.EXT_COMMUNITY, list=list(_patterns(space, wanted))),
+                api.DefinedSet(defined_type=api.COMMUNITY, list=[f"^{RELAYED}$"]),
+            ],
+            api.Conditions(afi_safi_in=[VPN], neighbor_set=_ANY, ext_community_set=_ANY),
+            api.Conditions(afi_safi_in=[MEMBERSHIP], neighbor_set=_ANY, community_set=_ANY),
         ),
     )
 
 
 def emit_region_policies(region: int) -> tuple[ReflectorPolicy, ...]:
     """What another region may say and hear."""
-    address = region_address(region)
+    neighbour = _neighbours(region_address(region))
     return (
         _policy(
             f"region-{region}-import",
             api.IMPORT,
-            api.Conditions(afi_safi_in=[VPN]),
-            neighbour=address,
-            community=api.CommunityAction(type=api.CommunityAction.REMOVE, communities=[f"^{FIRST_HAND}$"]),
+            [neighbour],
+            api.Conditions(afi_safi_in=[VPN], neighbor_set=_ANY),
+            api.Conditions(afi_safi_in=[MEMBERSHIP], neighbor_set=_ANY),
+            communities=(_remove(FIRST_HAND), _add(RELAYED)),
         ),
         _policy(
             f"region-{region}-export",
             api.EXPORT,
-            api.Conditions(afi_safi_in=[VPN]),
-            neighbour=address,
-            marks=[f"^{FIRST_HAND}$"],
+            [neighbour, api.DefinedSet(defined_type=api.COMMUNITY, list=[f"^{FIRST_HAND}$"])],
+            api.Conditions(afi_safi_in=[VPN], neighbor_set=_ANY, community_set=_ANY),
         ),
     )
+
+
+_ANY = api.MatchSet(type=api.MatchSet.ANY)  # of the policy's own set of that type
 
 
 def _patterns(space: RouteSpace, clusters: list[int]) -> Iterable[str]:
@@ -117,30 +122,39 @@ def _patterns(space: RouteSpace, clusters: list[int]) -> Iterable[str]:
             pattern = ""
 
 
+def _neighbours(address: str) -> api.DefinedSet:
+    return api.DefinedSet(defined_type=api.NEIGHBOR, list=[f"{address}/32"])
+
+
+def _add(community: str) -> api.CommunityAction:
+    return api.CommunityAction(type=api.CommunityAction.ADD, communities=[community])
+
+
+def _remove(community: str) -> api.CommunityAction:
+    return api.CommunityAction(type=api.CommunityAction.REMOVE, communities=[f"^{community}$"])
+
+
 def _policy(
     name: str,
-    direction: "api.PolicyDirection",
-    conditions: api.Conditions,
-    *,
-    neighbour: str = "",
-    prefix: api.Prefix | None = None,
-    targets: list[str] | None = None,
-    marks: list[str] | None = None,
-    community: api.CommunityAction | None = None,
+    direction: api.PolicyDirection,
+    sets: Iterable[api.DefinedSet],
+    *conditions: api.Conditions,
+    communities: tuple[api.CommunityAction, ...] = (),
 ) -> ReflectorPolicy:
-    sets = []
-    if neighbour:
-        sets.append(api.DefinedSet(defined_type=api.NEIGHBOR, name=name, list=[f"{neighbour}/32"]))
-        conditions.neighbor_set.name = name
-    if prefix is not None:
-        sets.append(api.DefinedSet(defined_type=api.PREFIX, name=name, prefixes=[prefix]))
-        conditions.prefix_set.name = name
-    if targets is not None:
-        sets.append(api.DefinedSet(defined_type=api.EXT_COMMUNITY, name=name, list=targets))
-        conditions.ext_community_set.name = name
-    if marks is not None:
-        sets.append(api.DefinedSet(defined_type=api.COMMUNITY, name=name, list=marks))
-        conditions.community_set.name = name
-    actions = api.Actions(route_action=api.ACCEPT, community=community)
-    statement = api.Statement(name=name, conditions=conditions, actions=actions)
-    return ReflectorPolicy(name, direction, tuple(sets), api.Policy(name=name, statements=[statement]))
+    """Accepts what meets one of the conditions; `communities` has the action that goes with each."""
+    named = []
+    for unnamed in sets:
+        defined_set = api.DefinedSet()
+        defined_set.CopyFrom(unnamed)
+        defined_set.name = name
+        named.append(defined_set)
+    statements = []
+    for index, unbound in enumerate(conditions):
+        condition = api.Conditions()
+        condition.CopyFrom(unbound)
+        for field in ("prefix_set", "neighbor_set", "community_set", "ext_community_set"):
+            if condition.HasField(field):
+                getattr(condition, field).name = name
+        actions = api.Actions(route_action=api.ACCEPT, community=communities[index] if communities else None)
+        statements.append(api.Statement(name=f"{name}-{index}", conditions=condition, actions=actions))
+    return ReflectorPolicy(name, direction, tuple(named), api.Policy(name=name, statements=statements))

@@ -12,7 +12,7 @@ import structlog
 
 from isthmus.emit.gobgp.address import region_address, session_address
 from isthmus.emit.gobgp.neighbour import emit_reflector_region, emit_reflector_site, emit_region_global
-from isthmus.emit.gobgp.path import VPN, emit_default_membership
+from isthmus.emit.gobgp.path import MEMBERSHIP, VPN, emit_membership, is_own, parse_membership
 from isthmus.emit.gobgp.policy import (
     ReflectorPolicy,
     emit_common_policies,
@@ -127,9 +127,6 @@ class Reflector:
             client = GobgpClient(self._process.socket)
             if not adopted:
                 await client.start(emit_region_global(self._region, self._process.endpoint.port))
-                for policy in emit_common_policies():
-                    await client.add_policy(policy)
-                await client.send([emit_default_membership()])
             await self._reconcile(client, frozenset() if adopted else self._read_known())
             self._client = client
 
@@ -158,6 +155,7 @@ class Reflector:
             await client.add_policy(wanted[name])
         for name in sorted(in_force - wanted.keys()):
             await client.delete_policy(name)
+        await self._reconcile_memberships(client)
         for address in sorted(neighbours.keys() - present):
             await client.add_neighbour(neighbours[address])
         for name in sorted((wanted.keys() - in_force) & again.keys()):
@@ -165,6 +163,16 @@ class Reflector:
                 await client.send_again(again[name])
         if neighbours.keys() != present:
             self._write_known(neighbours)
+
+    async def _reconcile_memberships(self, client: GobgpClient) -> None:
+        """Asks for all clusters that any site may hear. One for all would do (the default route target of RFC 4684),
+
+        but GoBGP 3.10 stops with a panic when it loses the session that it had that from.
+        """
+        present = {parse_membership(path) for path in await client.paths(MEMBERSHIP) if is_own(path)}
+        wanted = {cluster for clusters in self._config.sites.values() for cluster in clusters}
+        await client.send(emit_membership(self._space, cluster) for cluster in sorted(wanted - present))
+        await client.send(emit_membership(self._space, cluster, leave=True) for cluster in sorted(present - wanted))
 
     def _neighbours(self, awaited: frozenset[str]) -> dict[str, api.Peer]:
         password = self._process.endpoint.password

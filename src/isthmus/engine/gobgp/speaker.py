@@ -23,6 +23,7 @@ from isthmus.emit.gobgp.path import (
     emit_withdrawal,
     is_endpoint_family,
     is_origin_stale,
+    is_own,
     parse_key,
     parse_membership,
     parse_route,
@@ -35,6 +36,7 @@ from isthmus.health.codec import RouteError, RouteSpace
 from isthmus.health.event import Announced, EndOfRib, Event, SessionDown, SessionUp, Withdrawn
 from isthmus.health.route import EndpointKey, EndpointRoute
 
+_WATCH_TIMEOUT = 30.0
 _POLL_FIRST, _POLL_LAST = 0.02, 0.5
 _LOST = (grpc.aio.AioRpcError, grpc.aio.UsageError)
 
@@ -165,7 +167,8 @@ class Speaker:
             self._client = client
             watching = asyncio.Event()
             self._spawn(self._watch(client, watching))
-            await asyncio.wait_for(watching.wait(), timeout=30)
+            async with asyncio.timeout(_WATCH_TIMEOUT):
+                await watching.wait()
             await self._reconcile_neighbours()
 
     def _on_down(self) -> None:
@@ -188,14 +191,14 @@ class Speaker:
 
     async def _take_over(self, client: GobgpClient) -> None:
         for path in await client.paths(VPN):
-            if _is_own(path):
+            if is_own(path):
                 with contextlib.suppress(RouteError):
                     known = parse_route(self._space, path)
                     self._routes[known.key] = known
         members = set()
         for path in await client.paths(MEMBERSHIP):
-            if _is_own(path) and (cluster := parse_membership(path)) is not None:
-                members.add(cluster)
+            if is_own(path):
+                members.add(parse_membership(path))
         wanted = frozenset(members) if self._clusters is None else self._clusters
         await client.send(emit_membership(self._space, cluster, leave=True) for cluster in sorted(members - wanted))
         await client.send(emit_membership(self._space, cluster) for cluster in sorted(wanted - members))
@@ -309,7 +312,3 @@ class Speaker:
             await client.add_neighbour(emit_marker())
             await self._marker.wait()
             await client.delete_neighbour(MARKER_ADDRESS)
-
-
-def _is_own(path: api.Path) -> bool:
-    return path.neighbor_ip in ("", "<nil>")

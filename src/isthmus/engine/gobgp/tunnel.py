@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from isthmus.engine.gobgp.guard import Guard, GuardError
 from isthmus.engine.gobgp.process import Door, sign
 
 BACKOFF_FIRST, BACKOFF_LAST, STEADY = 0.2, 5.0, 30.0
@@ -69,7 +70,7 @@ class TunnelDialler:
             began = asyncio.get_running_loop().time()
             try:
                 await self._once()
-            except (OSError, EOFError, ssl.SSLError, TimeoutError) as error:
+            except (OSError, EOFError, ssl.SSLError, TimeoutError, GuardError) as error:
                 target = self._target()
                 log.info("tunnel.failed", host=target.host, port=target.port, name=target.server_name, error=str(error))
             finally:
@@ -81,10 +82,10 @@ class TunnelDialler:
 
     async def _once(self) -> None:
         target = self._target()
-        remote = await asyncio.wait_for(
-            asyncio.open_connection(target.host, target.port, ssl=self._context(), server_hostname=target.server_name),
-            _HANDSHAKE_TIMEOUT,
-        )
+        async with asyncio.timeout(_HANDSHAKE_TIMEOUT):
+            remote = await asyncio.open_connection(
+                target.host, target.port, ssl=self._context(), server_hostname=target.server_name
+            )
         self.connected = True
         await _serve(remote, self._door, self._source)
 
@@ -185,6 +186,8 @@ class TunnelServer:
         await self._replace(address)
         try:
             await _serve(remote, self._door, address)
+        except GuardError as error:
+            log.error("tunnel.guarded", neighbour=uris[0], error=str(error))
         except (OSError, EOFError, TimeoutError) as error:
             log.info("tunnel.ended", neighbour=uris[0], error=str(error))
         finally:
@@ -226,7 +229,9 @@ async def _serve(remote: Streams, door: Doors, source: str) -> None:
             remote[1].write(word)
             pipes = [asyncio.create_task(_pipe(local[0], remote[1])), asyncio.create_task(_join(first, remote, local))]
             try:
-                await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
+                for pipe in done:
+                    pipe.result()
             finally:
                 for pipe in pipes:
                     pipe.cancel()
@@ -240,10 +245,13 @@ async def _serve(remote: Streams, door: Doors, source: str) -> None:
 
 
 async def _join(first: "asyncio.Task[bytes]", remote: Streams, local: Streams) -> None:
+    guard = Guard()
     data = await first
-    if data:
-        local[1].write(data)
-        await _pipe(remote[0], local[1])
+    with contextlib.suppress(OSError):
+        while data:
+            local[1].write(guard.pass_on(data))
+            await local[1].drain()
+            data = await remote[0].read(_CHUNK)
 
 
 async def _open_local(door: Doors, source: str, remote: "asyncio.Task[bytes]") -> tuple[Streams, bytes]:
@@ -257,7 +265,8 @@ async def _open_local(door: Doors, source: str, remote: "asyncio.Task[bytes]") -
             with contextlib.suppress(OSError, TimeoutError):
                 local = await _connect_local(way, source)
                 try:
-                    word = await asyncio.wait_for(local[0].read(_CHUNK), _FIRST_WORD)
+                    async with asyncio.timeout(_FIRST_WORD):
+                        word = await local[0].read(_CHUNK)
                 except BaseException:
                     await _close(local[1])
                     raise
@@ -276,7 +285,9 @@ async def _connect_local(door: Door, source: str) -> Streams:
         connection.bind((source, 0))
         if door.password:
             sign(connection, door.host, door.password)
-        await asyncio.wait_for(loop.sock_connect(connection, (door.host, door.port)), _FIRST_WORD)
+        # Not `wait_for`: in Python 3.11 it can swallow a cancellation, and a replaced tunnel would keep its place.
+        async with asyncio.timeout(_FIRST_WORD):
+            await loop.sock_connect(connection, (door.host, door.port))
         return await asyncio.open_connection(sock=connection)
     except BaseException:
         connection.close()
