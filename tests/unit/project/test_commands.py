@@ -20,7 +20,7 @@ def commands(text: str) -> Iterator[str]:
     """Lines of code blocks that call isthmus, continued lines joined, and inline code that names a command."""
     for block in re.findall(r"^```(?:sh|bash|console)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
-            called = re.search(r"(?:^|[\s(/|])isthmus (?!:)([^#|>)]*)", line)
+            called = re.search(r"(?:^(?:\$ )?|/bin/|[(|] ?)isthmus ([^#|>)]*)", line)
             if called and not line.startswith(" "):
                 yield called.group(1).strip()
     for code in re.findall(r"`isthmus ([^`…]+)`", text):
