@@ -1,0 +1,30 @@
+"""The YAML that documents show is what Isthmus takes."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from isthmus.model.document import parse_yaml
+from isthmus.model.validation import validate
+
+ROOT = Path(__file__).parents[3]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(path: Path) -> list[str]:
+    return re.findall(r"^```yaml\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_yaml_of_a_document_is_valid(path: Path) -> None:
+    for block in blocks(path):
+        parsed = parse_yaml(block)
+        assert parsed.diagnostics == ()
+        assert parsed.objects
+
+
+def test_the_example_of_the_readme_is_the_file_and_complete() -> None:
+    (block,) = blocks(ROOT / "README.md")
+    assert block == (ROOT / "examples/quick.yaml").read_text()
+    assert validate({obj.key: obj for obj in parse_yaml(block).objects}) == []
