@@ -23,11 +23,11 @@ from isthmus.protocol.client_session import (
 from isthmus.protocol.error import ManifestGap, ManifestRefused, PeerRefused, ProtocolError, QueryFailed
 from isthmus.protocol.holding import Holdings, MemoryBodies
 from isthmus.protocol.hub import Hub, HubHandler, Stream
-from isthmus.protocol.manifest import Chain, State, Version
+from isthmus.protocol.manifest import Chain, Link, State, Version, sign_delta, sign_state
 from isthmus.protocol.report import AppliedReport, PresenceReport, Rejection, Reports, StatusReport
 from isthmus.protocol.server import StreamServer
 from isthmus.protocol.server_session import ServerSession
-from isthmus.protocol.shelf import Publisher, Shelf
+from isthmus.protocol.shelf import Publisher, Served, Shelf
 from isthmus.protocol.trust import make_trust
 from isthmus.protocol.uplink import Uplink, UplinkHandler
 
@@ -44,6 +44,7 @@ __all__ = [
     "Holdings",
     "Hub",
     "HubHandler",
+    "Link",
     "ManifestGap",
     "ManifestRefused",
     "MemoryBodies",
@@ -56,6 +57,7 @@ __all__ = [
     "Rejection",
     "RenewalAnswered",
     "Reports",
+    "Served",
     "ServerSession",
     "Shelf",
     "State",
@@ -70,4 +72,6 @@ __all__ = [
     "Version",
     "Welcomed",
     "make_trust",
+    "sign_delta",
+    "sign_state",
 ]

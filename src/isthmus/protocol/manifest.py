@@ -122,6 +122,18 @@ def sign_successor(chain: Chain, state: State, signer: Signer) -> Chain:
     return Chain(state, chain.full, (*chain.deltas, link))
 
 
+def sign_delta(state: State, base: int, changed: Mapping[str, str], removed: Iterable[str], signer: Signer) -> Link:
+    """A delta on revision `base` of the same epoch, from what changed: for a shelf that does not keep whole states.
+
+    Of `state` only subject, version and the fields with full values are read.
+    """
+    manifest = _frame(state)
+    manifest.base_revision = base
+    manifest.entries.extend(_entries(changed.items()))
+    manifest.removed.extend(sorted(removed))
+    return _link(manifest, signer, state, base, tuple(sorted(set(changed.values()))))
+
+
 def extend_chain(held: Chain | None, subject: str, updates: Sequence[Any], keys: SigningKeys) -> Chain | None:
     """What is held after some SignedManifest messages of one subject, or None when they change nothing.
 

@@ -6,13 +6,26 @@ from typing import Protocol
 
 from isthmus.identity.name import Role, parse_subject
 from isthmus.identity.signature import Signer
-from isthmus.protocol.manifest import Chain, State, Version, sign_state, sign_successor
+from isthmus.protocol.manifest import Chain, Link, State, Version, sign_state, sign_successor
+
+
+class Served(Protocol):
+    """The manifests of one subject as a shelf gives them: a Chain, or something that makes its links when asked."""
+
+    @property
+    def state(self) -> State:
+        """What the manifests add up to."""
+        ...
+
+    def since(self, held: Version | None) -> tuple[Link, ...]:
+        """The links that bring a holder of `held` to the newest version; none if it is there or beyond."""
+        ...
 
 
 class Shelf(Protocol):
     """A peer is named by its own subject ("default/region/eu"). All answers are immediate: nothing here waits."""
 
-    def chain(self, subject: str, peer: str) -> Chain | None:
+    def chain(self, subject: str, peer: str) -> Served | None:
         """The manifests of a subject as this peer may have them; None when it may not, or there are none."""
         ...
 
