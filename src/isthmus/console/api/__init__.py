@@ -1,0 +1,1 @@
+"""The API: HTTPS with bearer tokens, OpenAPI 3.1 at /openapi.json. One file per group of paths."""

@@ -1,0 +1,126 @@
+"""The application: routes, errors in one shape, one log line and one measurement per request."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+
+from isthmus.console.api import apply, membership, objects, status
+from isthmus.console.api.answer import answer_diagnostic
+from isthmus.console.api.context import ApiContext, Caller, Context, authenticate
+from isthmus.console.database import StoreError
+from isthmus.console.error import RequestRefused
+from isthmus.model.diagnostic import Diagnostic
+
+_log = structlog.get_logger()
+_MAX_BODY_BYTES = 256 << 20
+_CODES = {404: "not-found", 405: "method-not-allowed"}
+
+
+def create_application(context: ApiContext) -> FastAPI:
+    """The API of a running console."""
+    app = FastAPI(
+        title="Isthmus console",
+        version=context.release,
+        description="Declare objects; every site runs what it needs.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.context = context
+    # /status/objects/… and /sites/…/drain come before the objects' own paths
+    for router in (membership.router, apply.router, status.router, objects.router):
+        app.include_router(router, prefix="/api/v1")
+    app.add_api_route("/healthz", _healthz, methods=["GET"], tags=["process"])
+    app.add_api_route(
+        "/metrics",
+        _metrics,
+        methods=["GET"],
+        tags=["process"],
+        dependencies=[Depends(authenticate)],
+        response_model=None,
+    )
+    app.add_exception_handler(RequestRefused, _on_refused)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(StoreError, _on_store)
+    app.add_exception_handler(Exception, _on_bug)
+    app.middleware("http")(_observe)
+    return app
+
+
+async def _healthz() -> dict[str, str]:
+    """Whether the console serves."""
+    return {"status": "ok"}
+
+
+async def _metrics(context: Context, caller: Caller) -> Response:
+    """Prometheus' text format."""
+    return Response(context.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _observe(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    started = time.perf_counter()
+    length = request.headers.get("content-length", "0")
+    if length.isdigit() and int(length) > _MAX_BODY_BYTES:
+        response: Response = error_response(413, "too-large", f"A request has at most {_MAX_BODY_BYTES >> 20} MB.")
+    else:
+        response = await call_next(request)
+    seconds = time.perf_counter() - started
+    route = getattr(request.scope.get("route"), "path", "other")
+    metrics = request.app.state.context.metrics
+    metrics.requests.labels(request.method, route, str(response.status_code)).inc()
+    metrics.seconds.labels(request.method, route).observe(seconds)
+    _log.info(
+        "api.request",
+        method=request.method,
+        path=request.url.path,
+        status=response.status_code,
+        milliseconds=round(seconds * 1000, 2),
+        who=getattr(request.state, "who", None),
+        peer=request.client.host if request.client else None,
+    )
+    return response
+
+
+def error_response(status_code: int, code: str, message: str, diagnostics: tuple[Diagnostic, ...] = ()) -> JSONResponse:
+    """An error in the API's one shape."""
+    body: dict[str, Any] = {
+        "error": {"code": code, "message": message},
+        "diagnostics": [answer_diagnostic(each).model_dump(by_alias=True) for each in diagnostics],
+    }
+    headers = {"WWW-Authenticate": "Bearer"} if status_code == 401 else None
+    return JSONResponse(body, status_code, headers)
+
+
+async def _on_refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestRefused)
+    return error_response(error.status, error.code, error.message, error.diagnostics)
+
+
+async def _on_invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = []
+    for each in error.errors():
+        place = ".".join(str(part) for part in each["loc"] if part != "body")
+        found.append(Diagnostic("invalid-request", None, place, str(each["msg"])))
+    return error_response(422, "invalid-request", "The request is not of the API's form.", tuple(found))
+
+
+async def _on_http(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return error_response(error.status_code, _CODES.get(error.status_code, "http"), f"{error.detail}.")
+
+
+async def _on_store(_request: Request, error: Exception) -> Response:
+    return error_response(503, "store-unavailable", str(error))
+
+
+async def _on_bug(request: Request, error: Exception) -> Response:
+    _log.error("api.bug", path=request.url.path, exc_info=error)
+    return error_response(500, "internal", "The console has a defect here; its log says more.")

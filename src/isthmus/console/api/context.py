@@ -1,0 +1,66 @@
+"""What requests are answered from, and who asks."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from isthmus.console.deployment import Deployment
+from isthmus.console.error import RequestRefused
+from isthmus.console.membership import Membership
+from isthmus.console.metric import ConsoleMetrics
+from isthmus.console.observation import Observation
+from isthmus.console.record import ApiToken
+from isthmus.console.store import Store
+from isthmus.console.token import TokenBook
+from isthmus.protocol import Hub
+
+
+@dataclass(slots=True)
+class ApiContext:
+    """The running console, as the API sees it.
+
+    Attributes:
+        stream_host: the host of the stream's address; empty when it listens on every address.
+        stream_port: TCP port of the stream.
+        started: seconds since 1970.
+    """
+
+    deployment: Deployment
+    store: Store
+    observation: Observation
+    membership: Membership
+    tokens: TokenBook
+    hub: Hub
+    metrics: ConsoleMetrics
+    release: str
+    started: float
+    stream_host: str = ""
+    stream_port: int = 0
+
+
+def get_context(request: Request) -> ApiContext:
+    """The context of the application."""
+    return cast(ApiContext, request.app.state.context)
+
+
+Context = Annotated[ApiContext, Depends(get_context)]
+_bearer = HTTPBearer(auto_error=False, description="An API token; the first is in the console's admin.token.")
+
+
+def authenticate(
+    request: Request, context: Context, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> ApiToken:
+    """Whose token the request carries. A `read` token may only read."""
+    token = context.tokens.find(given.credentials, datetime.now(UTC)) if given is not None else None
+    if token is None:
+        raise RequestRefused(401, "unauthenticated", "Send a valid token: Authorization: Bearer TOKEN.")
+    request.state.who = token.name
+    if token.role != "admin" and request.method not in ("GET", "HEAD"):
+        raise RequestRefused(403, "forbidden", f"The token {token.name} may only read.")
+    return token
+
+
+Caller = Annotated[ApiToken, Depends(authenticate)]

@@ -1,0 +1,269 @@
+"""The deployment in memory, and every edit of it: planned, stored, published, in this order and one at a time.
+
+An edit is acknowledged when it is stored. Its publication follows at once, and the next edit waits for it.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import ParamSpec, TypeVar
+
+import structlog
+
+from isthmus.console.database import StoreError
+from isthmus.console.edit import Edit, plan_edit
+from isthmus.console.error import RequestRefused
+from isthmus.console.publication import Publication
+from isthmus.console.record import Commit, StoredObject, SubjectVersion
+from isthmus.console.store import Store
+from isthmus.identity import Signer
+from isthmus.model.diagnostic import Diagnostic
+from isthmus.model.key import ObjectKey
+from isthmus.model.object import Object
+from isthmus.model.revalidation import Validation
+from isthmus.protocol import Version
+from isthmus.slice import SLICER, SliceDelta, SliceIndex
+
+_PUBLISH_BATCH = 64
+"""Subjects that are signed and sent before other work of the process has its turn."""
+_MANY_DOCUMENTS = 200
+"""An edit of more objects than this is planned in a thread, so that streams and requests go on meanwhile."""
+
+_log = structlog.get_logger()
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class EditResult:
+    """What an edit did, or would do: `revision` is the newest of the deployment afterwards."""
+
+    revision: int
+    edit: Edit
+
+
+class Deployment:
+    """Objects, slices and what is published of them. Made by `load`.
+
+    Attributes:
+        records: the stored objects.
+        index: the slices; ahead of the store while an edit is being stored.
+        validation: the errors of the stored objects.
+        publication: what regions and sites are served.
+        epoch: grows with every restore.
+        revision: the newest revision.
+    """
+
+    def __init__(
+        self, store: Store, signer: Signer, records: dict[ObjectKey, StoredObject], epoch: int, counters: dict[str, int]
+    ) -> None:
+        self.records = records
+        objects = {key: record.object for key, record in records.items()}
+        self.index = SliceIndex(objects.values())
+        self.validation = Validation(objects)
+        self.publication = Publication(signer, self.index)
+        self.epoch = epoch
+        self.changed: Callable[[Collection[str]], None] = lambda _: None
+        self._store = store
+        self._counters = counters
+        self._lock = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, "store")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def revision(self) -> int:
+        """The newest revision; 0 before the first."""
+        return self._counters.get("revision", 0)
+
+    @classmethod
+    def load(cls, store: Store, signer: Signer) -> "Deployment":
+        """Read everything. Blocks.
+
+        Each manifest is served with the version that it had, so that nothing moves when the console starts again; but
+        all get a new version when this release slices otherwise than the one before.
+        """
+        facts, counters = store.facts(), store.counters()
+        deployment = cls(store, signer, store.objects(), int(facts.get("epoch", "1")), counters)
+        known = store.subjects()
+        if facts.get("slicer", str(SLICER)) != str(SLICER):
+            counters["revision"] = counters.get("revision", 0) + 1
+            store.commit(Commit(counters["revision"], datetime.now(UTC), "upgrade", ()))
+            known = {}
+        fresh: dict[str, SubjectVersion | None] = {}
+        for subject in deployment.index.subjects():
+            version = known.get(subject)
+            if version is None or version.epoch != deployment.epoch:
+                version = fresh[subject] = SubjectVersion(deployment.epoch, max(deployment.revision, 1))
+            deployment.publication.start(subject, Version(version.epoch, version.revision), version.left)
+        store.put_subjects(fresh)
+        store.put_facts({"slicer": str(SLICER)})
+        return deployment
+
+    async def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Run a blocking call of the store in its thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: function(*args, **kwargs))
+
+    async def close(self) -> None:
+        """Wait for the edit under way and its publication."""
+        async with self._lock:
+            self._thread.shutdown()
+
+    # Edits
+
+    async def edit(
+        self,
+        who: str,
+        requested: Sequence[Object],
+        deleted: Collection[ObjectKey] = (),
+        *,
+        dry_run: bool = False,
+        expected: Mapping[ObjectKey, int] | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> EditResult:
+        """Create, update and delete objects, all or nothing.
+
+        Args:
+            who: for history.
+            requested: objects to create or update.
+            deleted: objects to delete.
+            dry_run: only say what would change.
+            expected: revisions that objects must still have if the edit changes them.
+            check: called when no other edit can come between; raises RequestRefused.
+
+        Raises:
+            RequestRefused: 404, 409, 422, or what `check` raises; 503 when the store refused.
+        """
+        task = asyncio.ensure_future(self._edit(who, requested, deleted, dry_run, expected or {}, check))
+        return await asyncio.shield(task)  # a client that goes away does not stop an edit half-way
+
+    async def update(self, who: str, key: ObjectKey, change: Callable[[Object], Object]) -> EditResult:
+        """Change one object by a function of what it is."""
+        record = self.records.get(key)
+        if record is None:
+            raise RequestRefused(404, "not-found", f"{key.title} does not exist.")
+        requested = change(record.object)
+
+        def check() -> None:
+            if self.records.get(key) != record:
+                raise RequestRefused(409, "conflict", f"{key.title} was changed meanwhile: try again.")
+
+        return await self.edit(who, [requested], check=check)
+
+    async def _edit(
+        self,
+        who: str,
+        requested: Sequence[Object],
+        deleted: Collection[ObjectKey],
+        dry_run: bool,
+        expected: Mapping[ObjectKey, int],
+        check: Callable[[], None],
+    ) -> EditResult:
+        await self._lock.acquire()
+        publishing = False
+        try:
+            check()
+            for key in deleted:
+                if key not in self.records:
+                    raise RequestRefused(404, "not-found", f"{key.title} does not exist.")
+            plan = (self.records, self.validation, self._counters, requested, deleted)
+            if len(requested) > _MANY_DOCUMENTS:
+                edit = await asyncio.to_thread(plan_edit, *plan)
+            else:
+                edit = plan_edit(*plan)
+            self._refuse_stale(edit, expected)
+            if dry_run or not edit.changes:
+                return EditResult(self.revision, edit)
+            version = Version(self.epoch, self.revision + 1)
+            deltas = await self._commit(who, edit, version)
+            publishing = True
+            task = asyncio.get_running_loop().create_task(self._publish(version, deltas))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return EditResult(version.revision, edit)
+        finally:
+            if not publishing:
+                self._lock.release()
+
+    def _refuse_stale(self, edit: Edit, expected: Mapping[ObjectKey, int]) -> None:
+        """Refuse to change objects that are not at the revision that the edit was made from."""
+        stale = [
+            Diagnostic(
+                "revision-mismatch",
+                change.key,
+                "metadata.revision",
+                f"is at revision {self.records[change.key].revision} now, not {expected[change.key]}",
+                "read it again, or leave metadata.revision out",
+            )
+            for change in edit.changes
+            if change.key in expected
+            and change.key in self.records
+            and self.records[change.key].revision != expected[change.key]
+        ]
+        if stale:
+            raise RequestRefused(412, "revision-mismatch", "Objects were changed meanwhile; nothing was stored.", stale)
+
+    async def _commit(self, who: str, edit: Edit, version: Version) -> Mapping[str, SliceDelta]:
+        now = datetime.now(UTC)
+        deltas = self.index.apply(edit.objects)
+        self.publication.hold_back(deltas)
+        subjects = {
+            subject: SubjectVersion(version.epoch, version.revision, self.publication.left(subject))
+            if self.index.exists(subject)
+            else None
+            for subject in deltas
+        }
+        commit = Commit(version.revision, now, who, edit.changes, edit.counters, subjects)
+        try:
+            await self.call(self._store.commit, commit)
+        except StoreError as error:
+            old = {change.key: self.records.get(change.key) for change in edit.changes}
+            self.index.apply({key: record.object if record else None for key, record in old.items()})
+            self.publication.release(deltas)
+            _log.error("store.refused", revision=version.revision, reason=str(error))
+            raise RequestRefused(503, "store-unavailable", f"Nothing was stored: {error}") from error
+        self.validation.accept(edit.trial)
+        self._counters = {**edit.counters, "revision": version.revision}
+        for change in edit.changes:
+            if change.object is None:
+                del self.records[change.key]
+            else:
+                old_record = self.records.get(change.key)
+                record = StoredObject(change.object, version.revision, now, now)
+                if old_record is not None:
+                    record = replace(record, created_at=old_record.created_at)
+                self.records[change.key] = record
+        return deltas
+
+    async def _publish(self, version: Version, deltas: Mapping[str, SliceDelta]) -> None:
+        try:
+            names = list(deltas)
+            for start in range(0, len(names), _PUBLISH_BATCH):
+                batch = names[start : start + _PUBLISH_BATCH]
+                for subject in batch:
+                    self.publication.publish(subject, version, deltas[subject])
+                self.changed(batch)
+                await asyncio.sleep(0)
+        except Exception:
+            _log.exception("publication.failed", revision=version.revision)
+            raise
+        finally:
+            self.publication.release(deltas)
+            self._lock.release()
+
+    async def published(self) -> None:
+        """Wait until everything that was acknowledged is published too."""
+        async with self._lock:
+            return
+
+    # Reading
+
+    def of_kind(self, kind: str, tenant: str, namespace: str | None = None) -> Iterable[StoredObject]:
+        """The objects of a kind by key, of one namespace or of all."""
+        keys = sorted(
+            key
+            for key in self.records
+            if key.kind == kind and key.tenant == tenant and (namespace is None or key.namespace == namespace)
+        )
+        return (self.records[key] for key in keys)

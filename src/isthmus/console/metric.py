@@ -1,0 +1,72 @@
+"""The console's metrics, in Prometheus' text format. Read from the process when asked for; nothing is kept twice."""
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from isthmus.console.deployment import Deployment
+from isthmus.console.membership import Membership
+from isthmus.console.observation import Observation
+
+
+class ConsoleMetrics(Collector):
+    """Collects the state of one console."""
+
+    def __init__(
+        self, deployment: Deployment, observation: Observation, membership: Membership, streams: Callable[[], int]
+    ) -> None:
+        self._deployment = deployment
+        self._observation = observation
+        self._membership = membership
+        self._streams = streams
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "isthmus_api_requests", "Requests to the API.", ("method", "route", "status"), registry=self.registry
+        )
+        self.seconds = Histogram(
+            "isthmus_api_request_seconds", "Time to answer a request.", ("method", "route"), registry=self.registry
+        )
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.registry.register(self)
+
+    def text(self) -> bytes:
+        """Everything, as text."""
+        return generate_latest(self.registry)
+
+    def collect(self) -> Iterable[Metric]:
+        """See prometheus_client."""
+        deployment = self._deployment
+        objects = GaugeMetricFamily("isthmus_objects", "Objects by kind.", labels=("kind",))
+        counts: dict[str, int] = {}
+        for key in deployment.records:
+            counts[key.kind] = counts.get(key.kind, 0) + 1
+        for kind, count in sorted(counts.items()):
+            objects.add_metric((kind,), count)
+        yield objects
+        yield GaugeMetricFamily("isthmus_revision", "Newest revision.", deployment.revision)
+        yield GaugeMetricFamily("isthmus_epoch", "Grows with every restore.", deployment.epoch)
+        yield GaugeMetricFamily("isthmus_object_errors", "Standing errors between objects.", self._errors())
+        yield GaugeMetricFamily("isthmus_streams", "Connected regions.", self._streams())
+        connected = GaugeMetricFamily("isthmus_connected", "Connected regions and sites.", labels=("role",))
+        behind = GaugeMetricFamily(
+            "isthmus_behind", "Regions and sites without their newest manifest.", labels=("role",)
+        )
+        for role in ("region", "site"):
+            subjects = [name for name in deployment.publication.versions() if name.split("/")[1] == role]
+            known = [self._observation.of(name) for name in subjects]
+            connected.add_metric((role,), sum(each.connected for each in known))
+            behind.add_metric((role,), sum(each.behind_since is not None for each in known))
+        yield connected
+        yield behind
+        joins = CounterMetricFamily("isthmus_joins", "Joins by outcome.", labels=("outcome",))
+        for outcome, count in self._membership.joins.items():
+            joins.add_metric((outcome,), count)
+        yield joins
+
+    def _errors(self) -> int:
+        return len(self._deployment.validation.all())

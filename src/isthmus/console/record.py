@@ -1,0 +1,138 @@
+"""What the store keeps, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from isthmus.model.key import ObjectKey
+from isthmus.model.object import Object
+
+Action = Literal["created", "updated", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object with the revision of its last change and when (aware, UTC) it was created and changed."""
+
+    object: Object
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened to one object: `object` is its new form, None when deleted; `diff` is for people."""
+
+    key: ObjectKey
+    action: Action
+    object: Object | None
+    diff: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectVersion:
+    """The version of a subject's manifest, and the regions that it left without having heard of it."""
+
+    epoch: int
+    revision: int
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One revision to be stored, all or nothing.
+
+    Attributes:
+        revision: its number.
+        at: when (aware, UTC).
+        who: name of the token.
+        changes: what it changes.
+        counters: numbers given out with it, the highest by name.
+        subjects: new versions of manifests; None forgets a subject that was deleted.
+    """
+
+    revision: int
+    at: datetime
+    who: str
+    changes: tuple[Change, ...]
+    counters: Mapping[str, int] = field(default_factory=dict)
+    subjects: Mapping[str, SubjectVersion | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PastChange:
+    """A change as history shows it."""
+
+    key: str
+    action: str
+    diff: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A revision as history shows it."""
+
+    revision: int
+    at: datetime
+    who: str
+    changes: tuple[PastChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """A bearer token without its secret. `digest` is the SHA-256 of the secret."""
+
+    id: str
+    digest: str
+    role: Literal["admin", "read"]
+    name: str
+    created_at: datetime
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JoinGrant:
+    """A one-time token for one site or region. `digest` is the SHA-256 of its secret."""
+
+    digest: str
+    tenant: str
+    role: Literal["site", "region"]
+    name: str
+    created_by: str
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None = None
+    used_by_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCertificate:
+    """A certificate that the authority has signed."""
+
+    serial: str
+    uri: str
+    reason: Literal["console", "join", "renewal"]
+    issued_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Something that was done or refused, beside changes of objects."""
+
+    at: datetime
+    who: str
+    action: str
+    detail: str
+
+
+def emit_time(moment: datetime) -> str:
+    """ISO 8601 in UTC, to the microsecond, so that text order is time order."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(text: str) -> datetime:
+    """What `emit_time` gave."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

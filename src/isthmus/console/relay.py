@@ -1,0 +1,35 @@
+"""What comes up the streams of the regions, handed to where it belongs."""
+
+import time
+
+from isthmus.console.membership import Membership
+from isthmus.console.observation import Observation
+from isthmus.console.publication import Publication
+from isthmus.identity import Identity, RenewalRequest
+from isthmus.protocol import AppliedReport, HubHandler, PresenceReport, StatusReport
+
+
+class ConsoleHandler(HubHandler):
+    """See HubHandler."""
+
+    def __init__(self, publication: Publication, observation: Observation, membership: Membership) -> None:
+        self._publication = publication
+        self._observation = observation
+        self._membership = membership
+
+    def applied(self, via: Identity, report: AppliedReport) -> None:
+        """A subject uses a version."""
+        self._observation.applied(report, self._publication.version(report.subject), time.time())
+        self._publication.heard(report.subject, report.version)
+
+    def status(self, via: Identity, report: StatusReport) -> None:
+        """A subject's newest status."""
+        self._observation.status(report)
+
+    def presence(self, via: Identity, report: PresenceReport) -> None:
+        """A subject was connected or disconnected."""
+        self._observation.presence(via.subject, report)
+
+    async def renew(self, via: Identity, subject: str, request: RenewalRequest) -> bytes:
+        """The next certificate of a subject."""
+        return await self._membership.renew(subject, request)

@@ -1,0 +1,127 @@
+"""The tables of the console's store, for SQLite and PostgreSQL alike. Changed only by a migration beside this file."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+_Number = BigInteger().with_variant(Integer, "sqlite")
+
+fact = Table(
+    "fact",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""One row per fact about the deployment: trust_domain, authority (its SHA-256), epoch, slicer."""
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", _Number, nullable=False),
+)
+"""The highest number given out: revision, created, and those of Site, Region and Cluster. They only grow."""
+
+object_ = Table(
+    "object",
+    metadata,
+    Column("tenant", String(63), primary_key=True),
+    Column("kind", String(63), primary_key=True),
+    Column("namespace", String(63), primary_key=True),
+    Column("name", String(63), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("revision", _Number, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("updated_at", String(32), nullable=False),
+)
+"""The objects as they are, as envelopes. `revision` is that of the last change."""
+
+revision = Table(
+    "revision",
+    metadata,
+    Column("revision", _Number, primary_key=True, autoincrement=False),
+    Column("at", String(32), nullable=False),
+    Column("who", String(255), nullable=False),
+)
+
+change = Table(
+    "change",
+    metadata,
+    Column("revision", _Number, ForeignKey("revision.revision"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("key", String(260), nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("diff", Text, nullable=False),
+    Index("change_by_key", "key", "revision"),
+)
+"""What each revision changed, with the difference as people read it."""
+
+subject = Table(
+    "subject",
+    metadata,
+    Column("subject", String(160), primary_key=True),
+    Column("epoch", _Number, nullable=False),
+    Column("revision", _Number, nullable=False),
+    Column("left_regions", Text, nullable=False),
+)
+"""The version of each subject's manifest, and the regions that a site was moved away from (names, comma-separated)
+until it has heard of it."""
+
+api_token = Table(
+    "api_token",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("expires_at", String(32), nullable=True),
+)
+
+join_token = Table(
+    "join_token",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("tenant", String(63), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("created_by", String(255), nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("expires_at", String(32), nullable=False),
+    Column("used_at", String(32), nullable=True),
+    Column("used_by_key", String(64), nullable=True),
+)
+"""One-time tokens. `used_by_key` is the SHA-256 of the public key that joined."""
+
+certificate = Table(
+    "certificate",
+    metadata,
+    Column("serial", String(64), primary_key=True),
+    Column("uri", String(512), nullable=False),
+    Column("reason", String(16), nullable=False),
+    Column("issued_at", String(32), nullable=False),
+    Column("expires_at", String(32), nullable=False),
+    Index("certificate_by_uri", "uri"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("at", String(32), nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("detail", Text, nullable=False),
+)
+"""What changed or was refused beside objects: tokens, joins, certificates, restores."""

@@ -1,0 +1,181 @@
+"""Objects and revisions on disk.
+
+All writes assume that one console writes (`leader.py` sees to it); the revision number guards it once more, since a
+second writer would repeat one.
+"""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from isthmus.console import schema
+from isthmus.console.database import StoreError
+from isthmus.console.record import (
+    Commit,
+    PastChange,
+    Revision,
+    StoredObject,
+    SubjectVersion,
+    emit_time,
+    parse_time,
+)
+from isthmus.console.register import Register
+from isthmus.model.envelope import emit_envelope, parse_envelope
+from isthmus.model.key import ObjectKey
+
+
+class Store(Register):
+    """All that a console keeps. `Store.open(url)` opens it."""
+
+    # Facts and counters
+
+    def facts(self) -> dict[str, str]:
+        """Every fact by name."""
+        with self._transaction() as connection:
+            return {row.name: row.value for row in connection.execute(select(schema.fact))}
+
+    def put_facts(self, facts: Mapping[str, str]) -> None:
+        """Set some facts."""
+        with self._transaction() as connection:
+            rows = [{"name": name, "value": value} for name, value in facts.items()]
+            self._upsert(connection, schema.fact, rows)
+
+    def counters(self) -> dict[str, int]:
+        """The highest number given out, by counter."""
+        with self._transaction() as connection:
+            return {row.name: row.value for row in connection.execute(select(schema.counter))}
+
+    def put_counters(self, counters: Mapping[str, int]) -> None:
+        """Set some counters."""
+        with self._transaction() as connection:
+            self._put_counters(connection, counters)
+
+    def _put_counters(self, connection: Connection, counters: Mapping[str, int]) -> None:
+        rows = [{"name": name, "value": value} for name, value in counters.items()]
+        self._upsert(connection, schema.counter, rows)
+
+    # Objects and revisions
+
+    def objects(self) -> dict[ObjectKey, StoredObject]:
+        """Every object."""
+        table = schema.object_
+        with self._transaction() as connection:
+            return {
+                ObjectKey(row.tenant, row.kind, row.namespace, row.name): StoredObject(
+                    parse_envelope(bytes(row.body)),
+                    row.revision,
+                    parse_time(row.created_at),
+                    parse_time(row.updated_at),
+                )
+                for row in connection.execute(select(table))
+            }
+
+    def commit(self, commit: Commit) -> None:
+        """Store a revision: its changes, counters and manifest versions, all or nothing.
+
+        Raises:
+            StoreError: nothing was stored; in particular when the revision exists already.
+        """
+        at = emit_time(commit.at)
+        with self._transaction() as connection:
+            try:
+                connection.execute(schema.revision.insert(), {"revision": commit.revision, "at": at, "who": commit.who})
+            except IntegrityError:
+                raise StoreError(f"Revision {commit.revision} exists already: another console writes here.") from None
+            if commit.changes:
+                rows = [
+                    {
+                        "revision": commit.revision,
+                        "position": position,
+                        "key": str(change.key),
+                        "action": change.action,
+                        "diff": change.diff,
+                    }
+                    for position, change in enumerate(commit.changes)
+                ]
+                connection.execute(schema.change.insert(), rows)
+            self._put_objects(connection, commit, at)
+            self._put_counters(connection, {**commit.counters, "revision": commit.revision})
+            self._put_subjects(connection, commit.subjects)
+
+    def _put_objects(self, connection: Connection, commit: Commit, at: str) -> None:
+        table = schema.object_
+        deleted = [change.key for change in commit.changes if change.object is None]
+        for key in deleted:
+            connection.execute(
+                table.delete().where(
+                    table.c.tenant == key.tenant,
+                    table.c.kind == key.kind,
+                    table.c.namespace == key.namespace,
+                    table.c.name == key.name,
+                )
+            )
+        rows = [
+            {
+                **change.key._asdict(),
+                "body": emit_envelope(change.object),
+                "revision": commit.revision,
+                "created_at": at,
+                "updated_at": at,
+            }
+            for change in commit.changes
+            if change.object is not None
+        ]
+        if rows:
+            insert = (postgresql.insert if self.kind == "postgresql" else sqlite.insert)(table)
+            kept = {name: insert.excluded[name] for name in ("body", "revision", "updated_at")}
+            keys = [column.name for column in table.primary_key]
+            connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=kept), rows)
+
+    def subjects(self) -> dict[str, SubjectVersion]:
+        """The version of every subject's manifest."""
+        with self._transaction() as connection:
+            return {
+                row.subject: SubjectVersion(
+                    row.epoch, row.revision, tuple(name for name in row.left_regions.split(",") if name)
+                )
+                for row in connection.execute(select(schema.subject))
+            }
+
+    def put_subjects(self, subjects: Mapping[str, SubjectVersion | None]) -> None:
+        """Set versions of manifests; None forgets a subject."""
+        with self._transaction() as connection:
+            self._put_subjects(connection, subjects)
+
+    def _put_subjects(self, connection: Connection, subjects: Mapping[str, SubjectVersion | None]) -> None:
+        rows = [
+            {
+                "subject": name,
+                "epoch": version.epoch,
+                "revision": version.revision,
+                "left_regions": ",".join(version.left),
+            }
+            for name, version in subjects.items()
+            if version is not None
+        ]
+        self._upsert(connection, schema.subject, rows)
+        for name, version in subjects.items():
+            if version is None:
+                connection.execute(schema.subject.delete().where(schema.subject.c.subject == name))
+
+    def revisions(self, key: str | None = None, limit: int = 50, before: int | None = None) -> list[Revision]:
+        """Past revisions, newest first: of one object (`str(key)`) or all; below revision `before` when given."""
+        query = select(schema.revision).order_by(schema.revision.c.revision.desc()).limit(limit)
+        if key is not None:
+            of_key = select(schema.change.c.revision).where(schema.change.c.key == key)
+            query = query.where(schema.revision.c.revision.in_(of_key))
+        if before is not None:
+            query = query.where(schema.revision.c.revision < before)
+        changes: dict[int, list[PastChange]] = {}
+        with self._transaction() as connection:
+            rows = connection.execute(query).all()
+            found = select(schema.change).where(schema.change.c.revision.in_([row.revision for row in rows]))
+            if key is not None:
+                found = found.where(schema.change.c.key == key)
+            for row in connection.execute(found.order_by(schema.change.c.revision, schema.change.c.position)):
+                changes.setdefault(row.revision, []).append(PastChange(row.key, row.action, row.diff))
+        return [
+            Revision(row.revision, parse_time(row.at), row.who, tuple(changes.get(row.revision, ()))) for row in rows
+        ]
