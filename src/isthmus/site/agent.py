@@ -109,6 +109,7 @@ class SiteAgent(UplinkHandler):
         self._routes: HealthRoutes | None = None
         self._unspoken: list[AnnouncementPlan] = []
         self._plan_timer: asyncio.TimerHandle | None = None
+        self._reconciling: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.state.certificate_until = self.uplink.credential.leaf.valid_until.timestamp()
 
@@ -131,6 +132,8 @@ class SiteAgent(UplinkHandler):
 
     async def stop(self, *, engines: bool) -> None:
         """End the agent. With `engines`, withdraw the site's endpoints and end Envoy and GoBGP too."""
+        if engines:
+            await self._leave()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -146,6 +149,16 @@ class SiteAgent(UplinkHandler):
         await self.admin.close()
         self._disk.save_table(self.ingress.table)
         self._disk.close()
+
+    async def _leave(self) -> None:
+        """Withdraw all endpoints and ask clients to go: regions would remember what a site announced that just ends."""
+        self.egress.envoy_down(time.time())
+        with contextlib.suppress(TimeoutError, httpx.HTTPError):
+            async with asyncio.timeout(2):
+                if self._routes is not None:
+                    await self._routes.flush()
+                await self.admin.drain()
+                await asyncio.sleep(LEAVE)
 
     def refresh(self) -> SiteState:
         """The state, with what is not told but asked for."""
@@ -245,8 +258,8 @@ class SiteAgent(UplinkHandler):
             self._rollout.forget_refusals()
             self._manifest.set()
 
-    async def _build(self, objects: Mapping[ObjectKey, Object]) -> Plan:
-        plan = await self._planner.plan(objects)
+    async def _build(self, changed: Mapping[ObjectKey, Object | None]) -> Plan:
+        plan = await self._planner.plan(changed)
         if self._routes is not None:
             await self._routes.set_clusters(plan.intent.imports)
         if self.egress.leave(plan.intent, time.time()):
@@ -345,6 +358,8 @@ class SiteAgent(UplinkHandler):
             if self.ingress.changed:
                 self.ingress.changed = False
                 self._disk.save_table(self.ingress.table)
+            else:
+                self._disk.confirm_table()
 
     # ---- Envoy
 
@@ -367,14 +382,17 @@ class SiteAgent(UplinkHandler):
         self.changed.set()
 
     def _on_envoy(self, connected: bool) -> None:
+        if self._reconciling is not None:
+            self._reconciling.cancel()
+            self._reconciling = None
         if connected:
-            self._spawn(self._reconcile())
+            self._reconciling = self._spawn(self._reconcile())
         self.changed.set()
 
     async def _reconcile(self) -> None:
         """Learn the health of every endpoint from an Envoy that has just connected."""
         await self._ads.audit(CLUSTER).acked()
-        while self._ads.connected:
+        while True:
             with contextlib.suppress(httpx.HTTPError):
                 await self._health_log.reconcile()
                 break
@@ -382,7 +400,13 @@ class SiteAgent(UplinkHandler):
         if self.plan is not None:
             self._confirm(self.plan)
 
-    def _spawn(self, work: asyncio._CoroutineLike[None]) -> None:
+    def _spawn(self, work: asyncio._CoroutineLike[None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("site.task_failed", exc_info=task.exception())

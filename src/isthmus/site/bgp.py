@@ -95,6 +95,10 @@ class HealthRoutes:
         """Announce and withdraw, in the order of the calls."""
         self._plans.put_nowait(plan)
 
+    async def flush(self) -> None:
+        """Wait until everything said so far was told to gobgpd."""
+        await self._plans.join()
+
     def refresh(self) -> None:
         """Bring the process's facts in `state` up to date."""
         self._state.pid = self._speaker.pid
@@ -139,11 +143,20 @@ class HealthRoutes:
     async def _listen(self) -> None:
         while True:
             for event in await self._speaker.receive():
-                self._hear(event)
+                try:
+                    self._hear(event)
+                except Exception:  # one event that cannot be dealt with must not end all that follow
+                    log.exception("bgp.event_failed", event=repr(event))
 
     async def _talk(self) -> None:
         while True:
-            await self._speaker.apply(await self._plans.get())
+            plan = await self._plans.get()
+            try:
+                await self._speaker.apply(plan)
+            except Exception:  # the speaker keeps what is wanted, and tells it to the next gobgpd
+                log.exception("bgp.announcement_failed")
+            finally:
+                self._plans.task_done()
 
     def _spawn(self, work: asyncio._CoroutineLike[None]) -> None:
         task = asyncio.create_task(work)

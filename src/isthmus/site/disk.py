@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -50,15 +53,25 @@ class Disk:
         write_file(self._directory.endpoints, numbers.emit())
 
     def load_table(self) -> Table:
+        """The table of remote endpoints, stale since it was last saved or confirmed."""
         data = _read(self._directory.health)
+        if data is None:
+            return Table()
         try:
-            return parse_table(data) if data is not None else Table()
-        except TableError as error:
+            document = json.loads(data)
+            document["savedAt"] = max(float(document["savedAt"]), self._directory.health.stat().st_mtime)
+            return parse_table(json.dumps(document).encode())
+        except (TableError, ValueError, KeyError, TypeError) as error:
             log.error("site.table_damaged", error=str(error))
             return Table()
 
     def save_table(self, table: Table) -> None:
         write_file(self._directory.health, table.emit(time.time()))
+
+    def confirm_table(self) -> None:
+        """Note that the table on disk is still right, without writing it again."""
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self._directory.health)
 
     def load_resources(self) -> dict[str, dict[str, bytes]] | None:
         data = _read(self._directory.resources)

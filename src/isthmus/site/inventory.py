@@ -43,10 +43,11 @@ class Inventory:
         self.wanted: dict[ObjectKey, Version] = {}
         self.good: dict[ObjectKey, Version] = {}
         self.unreadable: dict[ObjectKey, Refusal] = {}
-        self._objects: dict[ObjectKey, Object] = {}
         self._entries: dict[str, str] = {}
         self._changed: set[ObjectKey] = set()
         self._gone: set[ObjectKey] = set()
+        self._touched: set[ObjectKey] = set()
+        self._shown_back: set[ObjectKey] = set()
         for key, body in good.items():
             try:
                 self.good[parse_key(key)] = Version(parse_envelope(body), body)
@@ -78,10 +79,8 @@ class Inventory:
         return sorted(self._changed)
 
     def view(self, reverted: Collection[ObjectKey] = ()) -> Mapping[ObjectKey, Object]:
-        """The objects to compile when `reverted` go back to their good versions. Valid until the next `receive`."""
-        if not reverted:
-            return self._objects
-        objects = dict(self._objects)
+        """The objects in use when `reverted` go back to their good versions."""
+        objects = {key: version.object for key, version in self.wanted.items()}
         for key in reverted:
             good = self.good.get(key)
             if good is not None:
@@ -89,6 +88,17 @@ class Inventory:
             else:
                 objects.pop(key, None)
         return objects
+
+    def changes(self, reverted: Collection[ObjectKey] = ()) -> dict[ObjectKey, Object | None]:
+        """How `view(reverted)` may differ from what the calls before this one added up to; None: no longer there."""
+        back = set(reverted)
+        changes: dict[ObjectKey, Object | None] = {}
+        for key in self._touched | self._shown_back | back:
+            version = self.good.get(key) if key in back else self.wanted.get(key)
+            changes[key] = version.object if version is not None else None
+        self._touched.clear()
+        self._shown_back = back
+        return changes
 
     def accept(self, reverted: Collection[ObjectKey] = ()) -> tuple[dict[str, bytes], list[str]]:
         """Note that Envoy has accepted `view(reverted)`; return what changed and what was removed, for the disk."""
@@ -141,7 +151,7 @@ class Inventory:
 
     def _want(self, key: ObjectKey, version: Version) -> None:
         self.wanted[key] = version
-        self._objects[key] = version.object
+        self._touched.add(key)
         self._gone.discard(key)
         if self.good.get(key) is version:
             self._changed.discard(key)
@@ -151,7 +161,7 @@ class Inventory:
     def _drop(self, key: ObjectKey) -> None:
         self.unreadable.pop(key, None)
         self.wanted.pop(key, None)
-        self._objects.pop(key, None)
+        self._touched.add(key)
         self._changed.discard(key)
         if key in self.good:
             self._gone.add(key)

@@ -34,20 +34,12 @@ class Planner:
     def __init__(self, site: ObjectKey, trust_domain: str, paths: EnvoyPaths) -> None:
         self._compiler = Compiler(site, trust_domain)
         self._emitter = EnvoyEmitter(paths)
-        self._given: dict[ObjectKey, Object] = {}
 
-    async def plan(self, objects: Mapping[ObjectKey, Object]) -> Plan:
-        """Compile and emit, in a thread: a large change must not hold up a change of health."""
-        changed: dict[ObjectKey, Object | None] = {
-            key: obj for key, obj in objects.items() if self._given.get(key) is not obj
-        }
-        if len(self._given) + len(changed) != len(objects):  # else every change is an addition
-            changed.update((key, None) for key in self._given.keys() - objects.keys())
-        for key, obj in changed.items():
-            if obj is None:
-                del self._given[key]
-            else:
-                self._given[key] = obj
+    async def plan(self, changed: Mapping[ObjectKey, Object | None]) -> Plan:
+        """Compile and emit with the changes taken in (None: gone).
+
+        In a thread: a large change must not hold up a change of health.
+        """
         return await asyncio.to_thread(self._plan, changed)
 
     def assign(self, cluster: Cluster, choice: tuple[SiteChoice, ...]) -> dict[str, bytes]:

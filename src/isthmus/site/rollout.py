@@ -50,12 +50,14 @@ class Outcome(Generic[P]):
 
 
 class Rollout(Generic[P]):
-    """`build` compiles objects to a plan; `push` makes a plan the one in force and gives its resources to Envoy."""
+    """`build` makes the next plan from changed objects (None: gone); `push` makes a plan the one in force and gives its
+    resources to Envoy.
+    """
 
     def __init__(
         self,
         inventory: Inventory,
-        build: Callable[[Mapping[ObjectKey, Object]], Awaitable[P]],
+        build: Callable[[Mapping[ObjectKey, Object | None]], Awaitable[P]],
         push: Callable[[P], Push],
         superseded: asyncio.Event,
         site: ObjectKey,
@@ -95,7 +97,7 @@ class Rollout(Generic[P]):
         return frozenset(self._refused) | self._inventory.held_back(self._refused).keys()
 
     async def _try(self, reverted: frozenset[ObjectKey]) -> tuple[P, tuple[Nack, ...]]:
-        plan = await self._build(self._inventory.view(reverted))
+        plan = await self._build(self._inventory.changes(reverted))
         if self._superseded.is_set():
             raise Superseded
         push = self._push(plan)

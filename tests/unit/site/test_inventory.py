@@ -92,3 +92,20 @@ def test_users_that_have_not_changed_do_not_follow() -> None:
     receive(inventory, bodies(cluster("2s"), route(prefix="/b")))
     assert inventory.held_back([CLUSTER]) == {}
     assert inventory.view([CLUSTER]) == {CLUSTER: cluster("1s"), ROUTE: route(prefix="/b")}
+
+
+def test_changes_add_up_to_the_view() -> None:
+    inventory = Inventory(bodies(cluster("1s")))
+    told: dict[ObjectKey, Object | None] = {}
+    steps: list[tuple[dict[str, bytes], list[ObjectKey]]] = [
+        (bodies(cluster("1s"), route()), []),
+        (bodies(cluster("2s"), route(prefix="/a")), [CLUSTER]),
+        (bodies(cluster("2s"), route(prefix="/a")), [CLUSTER, ROUTE]),
+        (bodies(cluster("2s"), route(prefix="/a")), [ROUTE]),
+        (bodies(cluster("3s")), []),
+    ]
+    for envelopes, reverted in steps:
+        receive(inventory, envelopes)
+        told |= inventory.changes(reverted)
+        assert {key: obj for key, obj in told.items() if obj is not None} == inventory.view(reverted)
+    assert inventory.changes() == {}

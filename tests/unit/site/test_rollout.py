@@ -26,10 +26,12 @@ class Rule:
         self.bad = bad
         self.superseded = asyncio.Event()
         self.plans: list[Plan] = []
+        self.objects: dict[ObjectKey, Object | None] = {}
         self.rollout = Rollout(inventory, self.build, self.push, self.superseded, SITE)
 
-    async def build(self, objects: Plan) -> Plan:
-        return objects
+    async def build(self, changed: Mapping[ObjectKey, Object | None]) -> Plan:
+        self.objects |= changed
+        return {key: obj for key, obj in self.objects.items() if obj is not None}
 
     def push(self, plan: Plan) -> Push:
         self.plans.append(plan)
