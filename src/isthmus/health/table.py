@@ -114,7 +114,9 @@ class Table:
         if swept:
             for key, sources in list(self._sources.items()):
                 gone = [
-                    n for n, source in sources.items() if not source.confirmed and (n in swept or n not in self._sessions)
+                    n
+                    for n, source in sources.items()
+                    if not source.confirmed and (n in swept or n not in self._sessions)
                 ]
                 for name in gone:
                     touched |= self._drop(key, name)
@@ -192,12 +194,12 @@ class Table:
             stale_since = before.stale_since
         heard_at = before.heard_at if before is not None and unheard else now
         source = _Source(route, heard_at, stale_since, confirmed=not unheard)
-        touched = {route.cluster}
+        touched = self._concerned(route.key) | {route.cluster}
         if before is not None and before.route.cluster != route.cluster:
-            touched |= self._drop(route.key, event.session)
+            self._drop(route.key, event.session)
         self._sources.setdefault(route.key, {})[event.session] = source
         self._clusters.setdefault(route.cluster, set()).add(route.key)
-        return frozenset(touched)
+        return touched
 
     def _withdraw(self, name: str, key: EndpointKey) -> frozenset[int]:
         sources = self._sources.get(key, {})
@@ -213,7 +215,7 @@ class Table:
         return name not in self._sessions or self._sessions[name].state is SessionState.DOWN
 
     def _make_stale(self, name: str, now: float) -> frozenset[int]:
-        touched = set()
+        touched: set[int] = set()
         for sources in self._sources.values():
             source = sources.get(name)
             if source is None:
@@ -221,10 +223,11 @@ class Table:
             source.confirmed = False
             if source.stale_since is None:
                 source.stale_since = now
-                touched.add(source.route.cluster)
+                touched |= self._concerned(source.route.key)
         return frozenset(touched)
 
     def _drop(self, key: EndpointKey, name: str) -> frozenset[int]:
+        touched = self._concerned(key)
         sources = self._sources[key]
         cluster = sources.pop(name).route.cluster
         if not any(source.route.cluster == cluster for source in sources.values()):
@@ -234,7 +237,11 @@ class Table:
                 del self._clusters[cluster]
         if not sources:
             del self._sources[key]
-        return frozenset({cluster})
+        return touched
+
+    def _concerned(self, key: EndpointKey) -> frozenset[int]:
+        """The clusters that an endpoint is said to be of: more than one only while sessions disagree."""
+        return frozenset(source.route.cluster for source in self._sources.get(key, {}).values())
 
     def _entry(self, key: EndpointKey) -> Entry:
         sources = self._sources[key]
