@@ -20,9 +20,6 @@ from isthmus.demo.process import find_processes
 from isthmus.demo.shop import Shop
 from isthmus.demo.traffic import Record, Traffic, milliseconds_to_last_failure, summarise
 
-NEAREST = {"ams": "fra", "fra": "fra", "nyc": "nyc"}
-"""Where requests at each site are answered while all is well."""
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All of these share one event loop, that of the deployment."""
@@ -79,10 +76,7 @@ async def mend(shop: Shop) -> None:
             shop.start_instance(name)
     await deployment.wait_for_console()
     await deployment.apply(shop.documents)
-    for site in shop.sites:
-        await shop.wait_for(lambda name, site=site: name == NEAREST[site], 60, (site,))  # type: ignore[misc]
-    for instance in ("fra-1", "fra-2"):
-        await shop.wait_for_instance("ams", instance)
+    await shop.wait_for_calm(60)
     await wait_until(lambda: len(fresh(shop, "ams")) == 8, 60, "ams hears of every endpoint", pause=0.3)
 
 

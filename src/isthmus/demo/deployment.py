@@ -12,13 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from isthmus.client import Console, ConsoleError, Trust
 from isthmus.demo.address import AddressPlan
-from isthmus.demo.process import Process, find_processes, sweep
+from isthmus.demo.process import Process, Running, find_processes, sweep
 
 CONSOLE = "console"
 _CONSOLE_HOST = 5
@@ -92,10 +92,11 @@ class Deployment:
 
     def engine(self, name: str, program: str) -> int | None:
         """The process id of a site's or region's `envoy` or `gobgpd`."""
-        for running in find_processes(self.state(name)):
-            if running.program == program:
-                return running.pid
-        return None
+        return next((found.pid for found in self._plane(name) if found.program == program), None)
+
+    def _plane(self, name: str) -> Iterator[Running]:
+        """A site's or region's process and its engines."""
+        return (found for found in find_processes(self.directory) if found.names(self.state(name)))
 
     def kill_engine(self, name: str, program: str) -> int:
         """Kill a site's or region's `envoy` or `gobgpd` as a crash does. Returns the process id that it had."""
@@ -107,7 +108,7 @@ class Deployment:
 
     def freeze(self, name: str) -> list[int]:
         """Stop a site or region dead with its engines, without a word to anybody: as a lost link does."""
-        pids = [running.pid for running in find_processes(self.state(name))]
+        pids = [found.pid for found in self._plane(name)]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         return pids

@@ -1,4 +1,4 @@
-"""Processes of a deployment, and those that they in turn started, found by the deployment's directory."""
+"""Processes of a deployment, and those that they in turn started."""
 
 import ctypes
 import os
@@ -23,6 +23,11 @@ class Running:
     pid: int
     program: str
     command: tuple[str, ...]
+
+    def names(self, directory: Path) -> bool:
+        """Whether the command line names a directory or something in it."""
+        inside = f"{directory}/"
+        return any(part == str(directory) or inside in part for part in self.command)
 
 
 class Process:
@@ -84,18 +89,21 @@ def _follow(parent: int) -> Callable[[], None]:
 
 
 def find_processes(directory: Path) -> Iterator[Running]:
-    """Every process of a deployment, adopted ones included: its environment or command line names the directory."""
-    mark, prefix = f"{VARIABLE}={directory}".encode(), f"{directory}/"
+    """Every process of a deployment, adopted ones included: each inherits the mark in its environment.
+
+    The command line alone would not do: whoever reads a log of the deployment names its directory, too.
+    """
+    mark = f"{VARIABLE}={directory}".encode()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
+            if mark not in (entry / "environ").read_bytes().split(b"\0"):
+                continue
             command = tuple((entry / "cmdline").read_text(errors="replace").split("\0")[:-1])
-            marked = mark in (entry / "environ").read_bytes().split(b"\0")
         except OSError:  # ended meanwhile, or of another user
             continue
-        guard = "isthmus.demo.guard" in command
-        if command and not guard and (marked or any(part == str(directory) or prefix in part for part in command)):
+        if command:
             yield Running(int(entry.name), Path(command[0]).name, command)
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from isthmus.demo.deployment import CONSOLE
 from isthmus.demo.example import load_example
 from isthmus.demo.report import Step
-from isthmus.demo.shop import Shop
+from isthmus.demo.shop import NEAREST, Shop
 from isthmus.demo.traffic import Record, Traffic, ask_many, milliseconds_to_last_failure, summarise
 
 Tell = Callable[[str], None]
@@ -56,7 +56,7 @@ def _only(records: list[Record], site: str = "", instance: str = "") -> bool:
 async def nearest(shop: Shop, tell: Tell) -> Step:
     """Clients at each site are answered by the nearest instance."""
     step = Step("nearest", "pages come from the nearest site")
-    for entry, expected in (("ams", "fra"), ("fra", "fra"), ("nyc", "nyc")):
+    for entry, expected in NEAREST.items():
         records = await ask_many(shop.target(entry), 200)
         step.records.extend(records)
         step.check(f"requests at {entry} are answered at {expected}", _only(records, site=expected))

@@ -10,6 +10,8 @@ from isthmus.demo.example import load_example
 from isthmus.demo.traffic import Summary, Target, ask_many, summarise
 
 HOST = "shop.example"
+NEAREST = {"ams": "fra", "fra": "fra", "nyc": "nyc"}
+"""Where pages asked for at each site are answered while all is well."""
 _PLACES = ("Region", "Site", "VirtualSite")
 
 
@@ -58,7 +60,7 @@ class Shop:
             await asyncio.gather(*(self.deployment.join(role, name) for name in names))
         answer = await self.deployment.apply(self.documents)
         tell(f"declared the shop: revision {answer['revision']}")
-        await self.wait_for(lambda site: site in self.sites, seconds=90)
+        await self.wait_for_calm(90)
 
     async def wait_for(
         self, good: Callable[[str], bool], seconds: float, sites: tuple[str, ...] = (), calm: int = 20
@@ -76,6 +78,13 @@ class Shop:
                 if time.monotonic() > deadline:
                     raise DeploymentError(f"{site} still answers {summary} after {seconds:.0f} s")
                 await asyncio.sleep(0.1)
+
+    async def wait_for_calm(self, seconds: float) -> None:
+        """Wait until each site is answered by the nearest one, by each instance there. Raises DeploymentError."""
+        for site, nearest in NEAREST.items():
+            await self.wait_for(lambda name, nearest=nearest: name == nearest, seconds, (site,))  # type: ignore[misc]
+            for instance in (f"{nearest}-1", f"{nearest}-2"):
+                await self.wait_for_instance(site, instance, seconds)
 
     async def wait_for_instance(self, site: str, instance: str, seconds: float = 30) -> None:
         """Wait until an instance answers requests that enter at a site."""
