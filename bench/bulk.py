@@ -1,11 +1,11 @@
-"""A site that announces very many healthy endpoints of clusters that nobody here uses, over real BGP and mTLS."""
+"""A site that announces very many healthy endpoints, over real BGP and mTLS, without having that many."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,17 +16,14 @@ from isthmus.health.announcer import Announcer, EndpointNumbers, HealthyEndpoint
 from isthmus.health.codec import RouteSpace
 from isthmus.identity import CredentialDirectory, Identity, Role, join, parse_token
 
-_FIRST_CLUSTER = 1_000_000
-_PER_CLUSTER = 100
-
 
 @contextlib.asynccontextmanager
 async def announcing(
-    directory: Path, token: str, site: int, regions: Mapping[str, int], count: int
+    directory: Path, token: str, site: int, regions: Mapping[str, int], clusters: Sequence[int], count: int
 ) -> AsyncIterator[None]:
-    """Join, connect to all regions of the deployment, announce `count` routes; they are gone when the context ends.
+    """Join, connect to all regions of the deployment, announce `count` routes spread over the clusters.
 
-    `site` and `regions` are the numbers that the console gave.
+    `site`, `regions` and `clusters` are the numbers that the console gave. The routes are gone when the context ends.
     """
     membership = await join(parse_token(token), directory / "identity")
     credentials = CredentialDirectory(directory / "identity")
@@ -42,7 +39,7 @@ async def announcing(
         tunnels.append(asyncio.create_task(dialler.run()))
     try:
         names = [f"bulk-{index}" for index in range(count)]
-        healthy = {name: HealthyEndpoint(_FIRST_CLUSTER + index // _PER_CLUSTER, 1) for index, name in enumerate(names)}
+        healthy = {name: HealthyEndpoint(clusters[index % len(clusters)], 1) for index, name in enumerate(names)}
         numbers = EndpointNumbers().allocate(names)
         await speaker.apply(Announcer(site).plan(healthy, numbers, time.time()))
         yield

@@ -22,10 +22,12 @@ from isthmus.demo.deployment import Deployment
 
 INGRESS = ("ams", "lon", "nyc")
 REGIONS = ("eu", "us")
-SITES = ("ams", "fra", "lon", "nyc", "bulk")
+SITES = ("ams", "fra", "lon", "nyc")
+CROWDED, SINK = "bulk", "sink"
+"""A site that announces the crowd of endpoints, and one that uses them (it is declared only)."""
 EGRESS = "fra"
 ASSIGNMENT = "default/bench/flip"
-CROWD = 20_000
+CROWD, CROWD_CLUSTERS = 20_000, 200
 
 
 class Application:
@@ -107,9 +109,13 @@ async def _measure(flips: int, crowd: int) -> tuple[list[float], list[float], in
         diaries = await _start(deployment, port)
         rest = [await _flip(application, diaries, index) for index in range(flips)]
         numbers = {name: (await deployment.ask("GET", f"/regions/{name}"))["system"]["number"] for name in REGIONS}
-        own = (await deployment.ask("GET", "/sites/bulk"))["system"]["number"]
-        token = (await deployment.ask("POST", "/tokens", {"role": "site", "name": "bulk", "ttlSeconds": 600}))["token"]
-        async with announcing(deployment.directory / "bulk", token, own, numbers, crowd):
+        await deployment.apply(list(_crowd(deployment)))
+        own = (await deployment.ask("GET", f"/sites/{CROWDED}"))["system"]["number"]
+        listed = (await deployment.ask("GET", "/namespaces/crowd/clusters?limit=1000"))["items"]
+        clusters = [each["system"]["number"] for each in listed]
+        body = {"role": "site", "name": CROWDED, "ttlSeconds": 600}
+        token = (await deployment.ask("POST", "/tokens", body))["token"]
+        async with announcing(deployment.directory / CROWDED, token, own, numbers, clusters, crowd):
             crowded = await _wait_routes(deployment, crowd)
             busy = [await _flip(application, diaries, index) for index in range(flips)]
         for server in servers:
@@ -125,8 +131,6 @@ async def _start(deployment: Deployment, port: int) -> dict[str, Diary]:
         await deployment.join("region", name, "--metrics", f"127.0.0.1:{plan.port(9000 + REGIONS.index(name))}")
     diaries = {}
     for name in SITES:
-        if name == "bulk":
-            continue
         answer = await deployment.ask("POST", "/tokens", {"role": "site", "name": name, "ttlSeconds": 600})
         token, diary = deployment.directory / f"{name}.token", deployment.directory / f"{name}.jsonl"
         token.touch(mode=0o600)
@@ -147,14 +151,7 @@ def _documents(deployment: Deployment, port: int) -> Iterator[dict[str, Any]]:
     for index, name in enumerate(REGIONS):
         yield document("Region", name, address=plan.host(10 + index), port=plan.port(7443), bgpPort=plan.port(7179))
     for index, name in enumerate(SITES):
-        address = plan.host(20 + index)
-        yield document(
-            "Site",
-            name,
-            regions=list(REGIONS),
-            interfaces=[{"name": "lo", "addresses": [address]}],
-            fabric={"addresses": [{"address": address, "port": plan.port(7400)}]},
-        )
+        yield _site(deployment, name, plan.host(20 + index))
     yield document("Namespace", "bench")
     yield document(
         "HealthCheck",
@@ -178,6 +175,33 @@ def _documents(deployment: Deployment, port: int) -> Iterator[dict[str, Any]]:
         yield document("AdvertisePolicy", name, "bench", where={"site": name}, port=plan.port(80))
         policies.append({"name": name})
     yield document("VirtualHost", "flip", "bench", domains=["*"], routes=[{"name": "flip"}], advertisePolicies=policies)
+
+
+def _site(deployment: Deployment, name: str, address: str) -> dict[str, Any]:
+    return document(
+        "Site",
+        name,
+        regions=list(REGIONS),
+        interfaces=[{"name": "lo", "addresses": [address]}],
+        fabric={"addresses": [{"address": address, "port": deployment.plan.port(7400)}]},
+    )
+
+
+def _crowd(deployment: Deployment) -> Iterator[dict[str, Any]]:
+    """Clusters whose endpoints crowd the reflectors: a reflector takes only routes that some site uses."""
+    for index, name in enumerate((CROWDED, SINK)):
+        yield _site(deployment, name, deployment.plan.host(40 + index))
+    yield document("Namespace", "crowd")
+    yield document("Endpoint", "any", "crowd", where={"site": CROWDED}, address="127.0.0.1", port=9)
+    routes = [{"name": f"c-{index}"} for index in range(CROWD_CLUSTERS)]
+    for index, route in enumerate(routes):
+        yield document("Cluster", route["name"], "crowd", endpoints=[{"name": "any"}])
+        match = [{"path": {"prefix": f"/{index}/"}}]
+        yield document(
+            "Route", route["name"], "crowd", match=match, forward={"clusters": [{"cluster": {"name": route["name"]}}]}
+        )
+    yield document("AdvertisePolicy", "sink", "crowd", where={"site": SINK})
+    yield document("VirtualHost", "crowd", "crowd", domains=["*"], routes=routes, advertisePolicies=[{"name": "sink"}])
 
 
 async def _flip(application: Application, diaries: dict[str, Diary], index: int) -> float:
