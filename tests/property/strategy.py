@@ -1,9 +1,15 @@
-"""Sets of objects for property tests: small pools of names, so that references meet, clash and dangle."""
+"""Sets of objects for property tests: small pools of names, so that references meet, clash and dangle.
+
+An object is made from its key and a number, so drawing it costs Hypothesis one choice: sets are large, quick to draw,
+and shrink by losing objects.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -13,6 +19,7 @@ from isthmus.model.object import System
 
 Objects = dict[ObjectKey, Object]
 Edit = dict[ObjectKey, Object | None]
+Spec = dict[str, Any]
 
 SITES, VIRTUAL_SITES = ("ams", "fra", "nyc", "osl"), ("core", "edge")
 NAMESPACES = ("default", "shop", "shared")
@@ -23,170 +30,186 @@ POOLS = {
     "VirtualHost": ("h1", "h2", "h3"),
     "Route": ("r1", "r2", "r3", "r4"),
     "Cluster": ("c1", "c2", "c3"),
-    "Endpoint": ("e1", "e2", "e3", "e4"),
+    "Endpoint": ("e1", "e2", "e3", "e4", "e5"),
     "HealthCheck": ("k1", "k2"),
     "ClusterAccess": ("c1", "c2", "c3"),
 }
 """Names by kind. A name of the pool that no object bears is a dangling reference."""
 TENANT_WIDE = ("Site", "VirtualSite")
+OWN_SITE = ObjectKey("default", "Site", "", "ams")
 ADDRESSES = ("192.0.2.1", "192.0.2.2", "2001:db8::1")
-DOMAINS = ("a.example", "b.example", "*.example", "*", "a.example:80", "a.example:81", "c.b.example")
-PATHS = ("/", "/a", "/a/", "/a/b", "/b")
-VALUES = ("", "1", "one", "o")
-
-
-def _some(values: tuple[Any, ...], least: int = 0, most: int = 3) -> st.SearchStrategy[list[Any]]:
-    return st.lists(st.sampled_from(values), min_size=least, max_size=most, unique=True)
-
-
-def _references(kind: str, least: int = 0, most: int = 3) -> st.SearchStrategy[list[dict[str, str]]]:
-    reference = st.builds(
-        lambda name, shared: {"namespace": "shared", "name": name} if shared else {"name": name},
-        st.sampled_from(POOLS[kind]),
-        st.sampled_from((False, False, False, True)),
-    )
-    return st.lists(reference, min_size=least, max_size=most, unique_by=lambda each: tuple(each.values()))
-
-
-def _optional(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({}, optional=fields)
-
-
-WHERE = st.one_of(
-    st.sampled_from(SITES).map(lambda name: {"site": name}),
-    st.sampled_from(VIRTUAL_SITES).map(lambda name: {"virtualSite": name}),
-)
-_SOCKETS = _some(ADDRESSES, most=2).map(lambda found: [{"address": each} for each in found])
-_TEXT_MATCHES = st.one_of(
-    st.sampled_from(VALUES).map(lambda text: {"exact": text}),
-    st.sampled_from(VALUES[1:]).map(lambda text: {"prefix": text}),
-    st.sampled_from((".*", "o.*", "[0-9]+")).map(lambda text: {"regex": text}),
-    st.booleans().map(lambda there: {"present": there}),
-)
-_PATH_MATCHES = st.one_of(
-    st.sampled_from(PATHS).map(lambda text: {"exact": text}),
-    st.sampled_from(PATHS).map(lambda text: {"prefix": text}),
-    st.sampled_from(("/a.*", "/[ab]/?", ".*b")).map(lambda text: {"regex": text}),
-)
-HEADERS = ("x-one", "x-two", "host")
+DOMAINS = ("a.example", "b.example", "*.example", "*", "a.example:80", "a.example:81", "c.b.example", "*.b.example")
+PATHS = ("/", "/a", "/a/", "/a/b", "/b", "/a/b/c")
+REGEXES = ("/a.*", "/[ab]/?", ".*b", "/(a|b)/[a-z]+")
+VALUES = ("", "1", "one", "o", "once")
+HEADERS = ("x-one", "x-two")
 PARAMETERS = ("p", "q")
-MATCHES = _optional(
-    path=_PATH_MATCHES,
-    methods=_some(("GET", "POST", "PUT"), most=2),
-    headers=st.lists(
-        st.builds(
-            lambda name, match, invert: {"name": name, "invert": invert} | match,
-            st.sampled_from(HEADERS),
-            _TEXT_MATCHES,
-            st.booleans(),
-        ),
-        max_size=2,
-    ),
-    queryParameters=st.lists(
-        st.builds(lambda name, match: {"name": name} | match, st.sampled_from(PARAMETERS), _TEXT_MATCHES), max_size=2
-    ),
-)
-_SHARES = st.lists(
-    st.builds(
-        lambda reference, weight: {"cluster": reference[0], "weight": weight},
-        _references("Cluster", 1, 1),
-        st.integers(0, 3),
-    ),
-    min_size=1,
-    max_size=3,
-).map(lambda shares: [{**shares[0], "weight": 1}, *shares[1:]])
-_FORWARDS = st.builds(
-    lambda shares, rest: {"clusters": shares} | rest,
-    _SHARES,
-    _optional(
-        timeout=st.sampled_from(("0s", "1s", "1.5s")),
-        retry=st.sampled_from(({"attempts": 0}, {"attempts": 1, "on": ["reset"], "perTryTimeout": "1s"})),
-        hashPolicy=st.lists(
-            st.sampled_from(({"header": "x-user"}, {"cookie": "s"}, {"sourceAddress": True})), max_size=2
-        ),
-    ),
-)
-_ACTIONS = st.one_of(
-    _FORWARDS.map(lambda forward: {"forward": forward}),
-    st.sampled_from(
-        (
+
+
+class Maker:
+    """Makes specs; every choice comes from one generator."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+
+    def one(self, *values: Any) -> Any:
+        return self.random.choice(values)
+
+    def some(self, values: tuple[Any, ...], least: int = 0, most: int = 3) -> list[Any]:
+        return self.random.sample(values, self.random.randint(least, min(most, len(values))))
+
+    def maybe(self, chance: float = 0.5) -> bool:
+        return self.random.random() < chance
+
+    def references(self, kind: str, least: int = 0, most: int = 3) -> list[dict[str, str]]:
+        return [
+            {"namespace": "shared", "name": each} if self.maybe(0.1) else {"name": each}
+            for each in self.some(POOLS[kind], least, most)
+        ]
+
+    def where(self) -> dict[str, str]:
+        if self.maybe(0.25):
+            return {"virtualSite": self.one(*VIRTUAL_SITES)}
+        return {"site": self.one("ams", *SITES)}
+
+    def site(self) -> Spec:
+        own = {"interfaces": [{"name": "eth0", "addresses": self.some(ADDRESSES, 1)}]}
+        reach = {"reachability": self.one("direct", "direct", "direct", "outbound")}
+        port = self.one(7400, 7400, 80)
+        return {
+            "fabric": {
+                "addresses": [
+                    {"address": each, "port": port} for each in self.some(ADDRESSES, self.one(0, 1, 1, 1), 2)
+                ],
+                **reach,
+            },
+            **self.one({}, own),
+            **self.one(
+                {}, {"location": self.one({"latitude": 1.0, "longitude": 2.0}, {"latitude": -3.5, "longitude": 9.0})}
+            ),
+            "drained": self.maybe(0.2),
+        }
+
+    def own_site(self) -> Spec:
+        return self.site() | {
+            "interfaces": [
+                {"name": "eth0", "addresses": ["192.0.2.1"]},
+                {"name": "eth1", "network": "inside", "addresses": ["192.0.2.2"]},
+            ],
+            "fabric": {"addresses": [{"address": "192.0.2.1", "port": self.one(7400, 7400, 80)}]},
+        }
+
+    def virtual_site(self) -> Spec:
+        return {"selector": self.one(None, [], ["tier=core"], ["!tier"], ["tier notin (core)", "zone"])}
+
+    def advertise_policy(self) -> Spec:
+        where = {**(self.where() if self.maybe() else {"site": "ams"}), "network": self.one("outside", "inside")}
+        address = {"address": self.one(*ADDRESSES)} if self.maybe(0.3) else {}
+        return {"where": where, "port": self.one(80, 81, 7400), **address}
+
+    def virtual_host(self) -> Spec:
+        return {
+            "domains": self.some(DOMAINS, 1),
+            "routes": self.references("Route", most=4),
+            "advertisePolicies": self.references("AdvertisePolicy", 1, 2),
+        }
+
+    def condition(self) -> Spec:
+        return self.one(
+            {"exact": self.one(*VALUES)},
+            {"prefix": self.one(*VALUES[1:])},
+            {"regex": self.one("o.*", "[0-9]+", ".+")},
+            {"present": self.maybe()},
+        )
+
+    def path(self) -> Spec:
+        return self.one({"exact": self.one(*PATHS)}, {"prefix": self.one(*PATHS)}, {"regex": self.one(*REGEXES)})
+
+    def match(self) -> Spec:
+        found: Spec = {"path": self.path()} if self.maybe(0.8) else {}
+        if self.maybe(0.3):
+            found["methods"] = self.some(("GET", "POST", "PUT"), 1, 2)
+        if self.maybe(0.3):
+            found["headers"] = [
+                {"name": self.one(*HEADERS), "invert": self.maybe(0.3), **self.condition()}
+                for _ in range(self.one(1, 1, 2))
+            ]
+        if self.maybe(0.3):
+            found["queryParameters"] = [{"name": self.one(*PARAMETERS), **self.condition()}]
+        return found
+
+    def route(self) -> Spec:
+        return {"match": [self.match() for _ in range(self.one(0, 1, 1, 2))], **self.action()}
+
+    def action(self) -> Spec:
+        if self.maybe(0.7):
+            return {"forward": self.forward()}
+        return self.one(
             {"redirect": {"path": "/moved"}},
             {"redirect": {"host": "else.example", "scheme": "https", "code": 307}},
             {"directResponse": {"status": 204}},
             {"directResponse": {"status": 404, "body": "no"}},
         )
-    ),
-)
-SPECS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
-    "Site": _optional(
-        fabric=st.builds(
-            lambda sockets, reach: {"addresses": sockets, "reachability": reach},
-            _SOCKETS,
-            st.sampled_from(("direct", "direct", "outbound")),
-        ),
-        interfaces=_some(ADDRESSES, 1).map(
-            lambda found: [
-                {"name": "eth0", "addresses": found[:1]},
-                *([{"name": "eth1", "network": "inside", "addresses": found[1:]}] if found[1:] else []),
-            ]
-        ),
-        location=st.sampled_from(({"latitude": 1.0, "longitude": 2.0}, {"latitude": -3.5, "longitude": 170.0})),
-        drained=st.booleans(),
-    ),
-    "VirtualSite": st.sampled_from((None, [], ["tier=core"], ["!tier"], ["tier notin (core)", "zone"])).map(
-        lambda selector: {"selector": selector}
-    ),
-    "AdvertisePolicy": st.builds(
-        lambda where, network, rest: {"where": {**where, "network": network}} | rest,
-        WHERE,
-        st.sampled_from(("outside", "inside")),
-        _optional(port=st.sampled_from((80, 81, 7400)), address=st.sampled_from(ADDRESSES)),
-    ),
-    "VirtualHost": st.builds(
-        lambda domains, routes, policies: {"domains": domains, "routes": routes, "advertisePolicies": policies},
-        _some(DOMAINS, 1),
-        _references("Route", most=4),
-        _references("AdvertisePolicy", 1, 2),
-    ),
-    "Route": st.builds(lambda matches, action: {"match": matches} | action, st.lists(MATCHES, max_size=2), _ACTIONS),
-    "Cluster": st.builds(
-        lambda endpoints, rest: {"endpoints": endpoints} | rest,
-        _references("Endpoint", 1, 4),
-        _optional(
-            healthChecks=_references("HealthCheck", most=2),
-            endpointSelection=st.sampled_from(("LOCAL_ONLY", "LOCAL_PREFERRED", "DISTRIBUTED")),
-            loadBalancing=st.sampled_from(("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "RING_HASH", "MAGLEV")),
-            staleAfter=st.just("1m"),
-        ),
-    ),
-    "Endpoint": st.builds(
-        lambda where, port, weight: {"where": where, "address": "10.0.0.1", "port": port, "weight": weight},
-        WHERE,
-        st.integers(8080, 8082),
-        st.integers(1, 3),
-    ),
-    "HealthCheck": st.sampled_from(
-        ({"tcp": {}}, {"http": {"path": "/h"}}, {"http": {"expectedStatuses": ["200-399"]}})
-    ),
-    "ClusterAccess": _some(SITES).map(lambda callers: {"callers": callers}),
+
+    def forward(self) -> Spec:
+        shares = [{"cluster": each, "weight": self.one(0, 1, 2)} for each in self.references("Cluster", 1, 3)]
+        shares[0]["weight"] = 1
+        found: Spec = {"clusters": shares}
+        if self.maybe(0.3):
+            found["timeout"] = self.one("0s", "1s", "1.5s")
+        if self.maybe(0.3):
+            found["retry"] = self.one({"attempts": 0}, {"attempts": 1, "on": ["reset"], "perTryTimeout": "1s"})
+        if self.maybe(0.4):
+            found["hashPolicy"] = self.some(({"header": "x-user"}, {"cookie": "s)%"}, {"sourceAddress": True}), 1)
+        return found
+
+    def cluster(self) -> Spec:
+        return {
+            "endpoints": self.references("Endpoint", 1, 4),
+            "healthChecks": self.references("HealthCheck", most=2),
+            "endpointSelection": self.one("LOCAL_ONLY", "LOCAL_PREFERRED", "LOCAL_PREFERRED", "DISTRIBUTED"),
+            "loadBalancing": self.one("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "RING_HASH", "MAGLEV"),
+            **self.one({}, {"staleAfter": "1m"}),
+        }
+
+    def endpoint(self) -> Spec:
+        return {
+            "where": self.where(),
+            "address": "10.0.0.1",
+            "port": self.random.randint(8080, 8083),
+            "weight": self.one(1, 1, 2, 3),
+        }
+
+    def health_check(self) -> Spec:
+        return self.one({"tcp": {}}, {"http": {"path": "/h"}}, {"http": {"expectedStatuses": ["200-399"]}})
+
+    def cluster_access(self) -> Spec:
+        return {"callers": self.some(SITES)}
+
+
+_SPECS: Mapping[str, Callable[[Maker], Spec]] = {
+    "Site": Maker.site,
+    "VirtualSite": Maker.virtual_site,
+    "AdvertisePolicy": Maker.advertise_policy,
+    "VirtualHost": Maker.virtual_host,
+    "Route": Maker.route,
+    "Cluster": Maker.cluster,
+    "Endpoint": Maker.endpoint,
+    "HealthCheck": Maker.health_check,
+    "ClusterAccess": Maker.cluster_access,
 }
-_LABELS = st.sampled_from(({}, {"tier": "core"}, {"tier": "leaf", "zone": "z"}))
-KEYS = st.sampled_from(sorted(POOLS)).flatmap(
-    lambda kind: st.builds(
-        lambda namespace, name: ObjectKey("default", kind, namespace, name),
-        st.just("") if kind in TENANT_WIDE else st.sampled_from(NAMESPACES[:1] * 3 + NAMESPACES),
-        st.sampled_from(POOLS[kind]),
-    )
-)
 
 
-def build(key: ObjectKey, spec: Mapping[str, Any], labels: Mapping[str, str], created: int) -> Object:
-    """An object as it comes from the wire."""
+@lru_cache(maxsize=100_000)
+def make_object(key: ObjectKey, seed: int) -> Object:
+    """The object with a key that a number stands for, as it comes from the wire."""
+    maker = Maker(Random(seed))
+    labels = maker.one({}, {"tier": "core"}, {"tier": "leaf", "zone": "z"})
     metadata = {"tenant": key.tenant, "namespace": key.namespace, "name": key.name, "labels": labels}
-    cls = KINDS[key.kind]
-    obj = cls.model_validate_json(json.dumps({"kind": key.kind, "metadata": metadata, "spec": spec}))
-    numbered = key.kind in ("Site", "Cluster")
-    return obj.with_system(System(created=created, number=_number(key) if numbered else None))
+    spec = maker.own_site() if key == OWN_SITE else _SPECS[key.kind](maker)
+    obj = KINDS[key.kind].model_validate_json(json.dumps({"kind": key.kind, "metadata": metadata, "spec": spec}))
+    number = _number(key) if key.kind in ("Site", "Cluster") else None
+    return obj.with_system(System(created=maker.random.randint(1, 5), number=number))
 
 
 def _number(key: ObjectKey) -> int:
@@ -194,26 +217,44 @@ def _number(key: ObjectKey) -> int:
     return 1 + POOLS[key.kind].index(key.name) + 10 * (NAMESPACES.index(key.namespace) if key.namespace else 0)
 
 
+_POOL_KEYS = [
+    ObjectKey("default", kind, "" if kind in TENANT_WIDE else namespace, name)
+    for namespace in NAMESPACES
+    for kind, names in POOLS.items()
+    if kind not in TENANT_WIDE or namespace == "default"
+    for name in names
+]
+_DEFAULT_KEYS = [key for key in _POOL_KEYS if key.namespace in ("", "default") and key != OWN_SITE]
+_seeds = st.integers(0, 2**16)
+
+
 def objects_of(key: ObjectKey) -> st.SearchStrategy[Object]:
     """Any object with that key."""
-    return st.builds(
-        lambda spec, labels, created: build(key, spec, labels, created), SPECS[key.kind], _LABELS, st.integers(1, 5)
-    )
+    return _seeds.map(lambda seed: make_object(key, seed))
 
 
-any_object = KEYS.flatmap(objects_of)
+any_object = st.builds(make_object, st.sampled_from(_POOL_KEYS), _seeds)
 """Any object of any kind."""
 
-OWN_SITE = ObjectKey("default", "Site", "", "ams")
+
+def _make_set(own: int, base: int, dropped: list[ObjectKey], more: list[Object]) -> Objects:
+    found = {key: make_object(key, base + index) for index, key in enumerate(_DEFAULT_KEYS) if key not in dropped}
+    return {**found, **{obj.key: obj for obj in more}, OWN_SITE: make_object(OWN_SITE, own)}
+
+
 object_sets = st.builds(
-    lambda own, found: {own.key: own, **{each.key: each for each in found}},
-    objects_of(OWN_SITE),
-    st.lists(any_object, min_size=5, max_size=40),
+    _make_set,
+    _seeds,
+    _seeds,
+    st.lists(st.sampled_from(_DEFAULT_KEYS), max_size=8, unique=True),
+    st.lists(any_object, max_size=8),
 )
-"""Sets of objects, with references that dangle, domains that clash and addresses that are missing. They always hold
-the site `ams`."""
+"""Sets of objects, with references that dangle, domains that clash and addresses that are missing. They always hold the
+site `ams`, which clients and other sites can reach."""
 
 edits = st.lists(
-    st.one_of(any_object.map(lambda obj: (obj.key, obj)), KEYS.map(lambda key: (key, None))), min_size=1, max_size=4
-).map(dict)
+    st.one_of(any_object.map(lambda obj: (obj.key, obj)), st.sampled_from(_DEFAULT_KEYS).map(lambda key: (key, None))),
+    min_size=1,
+    max_size=4,
+).map(lambda pairs: dict[ObjectKey, Object | None](pairs))
 """Changes of some objects; None deletes."""

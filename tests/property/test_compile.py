@@ -29,7 +29,7 @@ from isthmus.slice import SliceIndex
 from .strategy import OWN_SITE, Edit, Objects, edits, object_sets, objects_of
 
 PATHS = EnvoyPaths("/dev/null", "/dev/null")
-ENOUGH = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ENOUGH = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def compile_objects(objects: Objects) -> Compilation:
@@ -132,7 +132,9 @@ def test_law_5_incremental_equals_rebuild(objects: Objects, changes: list[Edit])
                 else:
                     assert bodies.get(resource) != body
                     bodies[resource] = body
-        assert held == {kind: each for kind, each in emit_resources(rebuilt.intent, PATHS).items() if each}
+        assert {kind: each for kind, each in held.items() if each} == {
+            kind: each for kind, each in emit_resources(rebuilt.intent, PATHS).items() if each
+        }
 
 
 @ENOUGH

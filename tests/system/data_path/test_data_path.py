@@ -335,7 +335,7 @@ async def test_hash_gives_one_endpoint_through_every_ingress(
         ports,
         endpoints={app.name: (site, app.port) for app, site in zip(apps, ("ams", "ams", "fra", "fra"), strict=True)},
         cluster=", loadBalancing: MAGLEV",
-        route=", hashPolicy: [{header: x-user}, {cookie: session}]",
+        route=", hashPolicy: [{header: x-user*}, {cookie: session}]",
     )
     objects = parse_objects(text) | callers("ams", "fra")
     for site in ("ams", "fra"):
@@ -345,7 +345,8 @@ async def test_hash_gives_one_endpoint_through_every_ingress(
         await until_served(client, shop.url, "shop.example")
     chosen = Counter()
     for user in range(40):
-        answers = [await shop.get(x_user=f"u{user}", cookie=f"session=s{user}") for shop in shops for _ in range(2)]
+        sent = {"x-user*": f"u{user}", "cookie": f"a=b; session=s{user}"}
+        answers = [await shop.get(**sent) for shop in shops for _ in range(2)]
         apps_seen = {answer.json()["app"] for answer in answers}
         assert len(apps_seen) == 1
         chosen.update(apps_seen)

@@ -10,7 +10,7 @@ from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
 from envoy.config.core.v3.config_source_pb2 import ExtensionConfigSource
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions, HttpProtocolOptions, KeepaliveSettings
-from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as CookieFilter
+from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as MetadataFilter
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -50,7 +50,7 @@ def emit_ingress_manager(socket: Socket, paths: EnvoyPaths) -> HttpConnectionMan
     return HttpConnectionManager(
         stat_prefix=name.statistics(listener),
         rds=Rds(config_source=ADS, route_config_name=listener),
-        http_filters=[_cookie_filter(), _router()],
+        http_filters=[_hash_filter(), _router()],
         early_header_mutation_extensions=[_remove_internal_headers()],
         use_remote_address={"value": True},
         server_name="isthmus",
@@ -110,8 +110,8 @@ def _router() -> HttpFilter:
     return HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router(suppress_envoy_headers=True)))
 
 
-def _cookie_filter() -> HttpFilter:
-    return HttpFilter(name=name.COOKIE_FILTER, typed_config=pack(CookieFilter()), disabled=True)
+def _hash_filter() -> HttpFilter:
+    return HttpFilter(name=name.HASH_FILTER, typed_config=pack(MetadataFilter()), disabled=True)
 
 
 def _access() -> HttpFilter:

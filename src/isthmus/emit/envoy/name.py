@@ -33,8 +33,8 @@ HEADER_PREFIX = "x-isthmus-"
 
 METADATA = "isthmus"
 """Namespace of metadata."""
-COOKIE_FILTER = "cookie-hash"
-"""The filter that reads cookies for consistent hashing; off except on routes that need it."""
+HASH_FILTER = "hash-values"
+"""The filter that reads cookies for consistent hashing between sites; off except on routes that need it."""
 IDENTITY_SECRET = "identity"  # noqa: S105 - the name of a secret, not one
 TRUST_SECRET = "trust"  # noqa: S105 - the name of a secret, not one
 FABRIC_ROUTES = "fabric"

@@ -1,6 +1,7 @@
 """Rules to Envoy's routes."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
 from envoy.config.core.v3.base_pb2 import DataSource, HeaderValue, HeaderValueOption
 from envoy.config.route.v3.route_components_pb2 import (
@@ -14,7 +15,7 @@ from envoy.config.route.v3.route_components_pb2 import (
     WeightedCluster,
 )
 from envoy.config.route.v3.route_components_pb2 import RetryPolicy as EnvoyRetryPolicy
-from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as CookieFilter
+from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as MetadataFilter
 from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
 from envoy.extensions.retry.priority.previous_priorities.v3.previous_priorities_config_pb2 import (
     PreviousPrioritiesConfig,
@@ -131,22 +132,25 @@ def _forward(route: Route, forward: Forward) -> None:
     if forward.retry is not None:
         action.retry_policy.CopyFrom(_retry(forward.retry, forward.shares))
     action.hash_policy.extend(_hash_policy(key) for key in forward.hash_keys)
-    cookies = [key.name for key in forward.hash_keys if key.kind == "cookie"]
-    if cookies and any(share.hashes and share.shape in _NAMED_BY_ROUTE for share in forward.shares):
-        route.typed_per_filter_config[name.COOKIE_FILTER].CopyFrom(pack(_remember_cookies(cookies)))
+    unreadable = [index for index, key in enumerate(forward.hash_keys) if not _formats(key)]
+    if unreadable and any(share.hashes and share.shape in _NAMED_BY_ROUTE for share in forward.shares):
+        config = pack(_remember({index: forward.hash_keys[index] for index in unreadable}))
+        route.typed_per_filter_config[name.HASH_FILTER].CopyFrom(config)
 
 
-def _remember_cookies(cookies: list[str]) -> CookieFilter:
-    """Cookies into metadata, where the formatter finds them: it cannot read a cookie itself."""
-    return CookieFilter(
-        request_rules=[
-            CookieFilter.Rule(
-                cookie=cookie,
-                on_header_present=CookieFilter.KeyValuePair(metadata_namespace=name.METADATA, key=cookie),
-            )
-            for cookie in cookies
-        ]
-    )
+def _formats(key: HashKey) -> bool:
+    """Whether a format string can read it: cookies it cannot, nor headers with unusual characters in their names."""
+    return key.kind == "source" or (key.kind == "header" and re.fullmatch(r"[a-z0-9_.-]+", key.name) is not None)
+
+
+def _remember(keys: Mapping[int, HashKey]) -> MetadataFilter:
+    """Put values into metadata, under the key's index, where a format string finds them."""
+    rules = []
+    for index, key in keys.items():
+        pair = MetadataFilter.KeyValuePair(metadata_namespace=name.METADATA, key=f"hash-{index}")
+        source = {"header": key.name} if key.kind == "header" else {"cookie": key.name}
+        rules.append(MetadataFilter.Rule(on_header_present=pair, **source))
+    return MetadataFilter(request_rules=rules)
 
 
 def _weighted(forward: Forward) -> WeightedCluster:
@@ -169,7 +173,7 @@ def _fabric_headers(share: Share, hash_keys: tuple[HashKey, ...]) -> list[Header
         return []
     headers = [_set_header(name.CLUSTER_HEADER, name.local_cluster(share.cluster))]
     if share.hashes:
-        headers.append(_set_header(name.HASH_HEADER, "|".join(_hash_format(key) for key in hash_keys)))
+        headers.append(_set_header(name.HASH_HEADER, "|".join(map(_hash_format, range(len(hash_keys)), hash_keys))))
     return headers
 
 
@@ -179,12 +183,10 @@ def _set_header(key: str, value: str) -> HeaderValueOption:
     )
 
 
-def _hash_format(key: HashKey) -> str:
-    if key.kind == "header":
-        return f"%REQ({key.name})%"
-    if key.kind == "cookie":
-        return f"%DYNAMIC_METADATA({name.METADATA}:{key.name})%"
-    return "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"
+def _hash_format(index: int, key: HashKey) -> str:
+    if not _formats(key):
+        return f"%DYNAMIC_METADATA({name.METADATA}:hash-{index})%"
+    return f"%REQ({key.name})%" if key.kind == "header" else "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"
 
 
 def _hash_policy(key: HashKey) -> RouteAction.HashPolicy:
