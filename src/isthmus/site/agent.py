@@ -17,22 +17,9 @@ import httpx
 import structlog
 
 from isthmus import __version__
-from isthmus.emit.envoy.bootstrap import Bootstrap, emit_bootstrap
 from isthmus.emit.envoy.name import local_cluster
 from isthmus.emit.envoy.tls import emit_secrets
-from isthmus.engine.envoy import (
-    CLUSTER,
-    ENDPOINT,
-    SECRET,
-    Admin,
-    AdsServer,
-    EnvoyProcess,
-    EnvoySettings,
-    HealthEvent,
-    HealthLog,
-    HostHealth,
-    Push,
-)
+from isthmus.engine.envoy import ENDPOINT, SECRET, HealthEvent, HostHealth, Push
 from isthmus.health.announcer import AnnouncementPlan, EndpointNumbers
 from isthmus.health.event import Event
 from isthmus.identity import Credential, CredentialDirectory, Membership
@@ -43,6 +30,7 @@ from isthmus.site.bgp import HealthRoutes
 from isthmus.site.directory import SiteDirectory
 from isthmus.site.disk import Disk
 from isthmus.site.egress import Egress
+from isthmus.site.envoy import LocalEnvoy
 from isthmus.site.ingress import Assignments, Ingress
 from isthmus.site.inventory import Inventory
 from isthmus.site.plan import Join, Plan, Planner
@@ -70,7 +58,6 @@ class SiteAgent(UplinkHandler):
         membership: Membership,
         query: Callable[[SiteAgent, str, bytes], bytes],
     ) -> None:
-        self._settings = settings
         self._directory = directory
         self._membership = membership
         self._query = query
@@ -80,7 +67,6 @@ class SiteAgent(UplinkHandler):
         self.state = SiteState(identity.name, identity.tenant, __version__, time.time())
         self.uplink = Uplink(directory.stream, self._credentials, self, release=__version__)
         self.changed = asyncio.Event()
-        self.admin = Admin(directory.admin_socket)
         self.plan: Plan | None = None
 
         self._identity = identity
@@ -90,9 +76,17 @@ class SiteAgent(UplinkHandler):
         self._planner = Planner(self.key, identity.trust_domain, directory.envoy_paths)
         self._endpoints = Join()
         self._rollout = Rollout(self._inventory, self._build, self._push, self._manifest, self.key)
-        self._ads = AdsServer(directory.ads_socket, on_connection=self._on_envoy)
-        self._envoy = EnvoyProcess(self._envoy_settings(), on_state=self._on_envoy_state)
-        self._health_log = HealthLog(directory.health_events, self.admin, self._on_health, self._on_snapshot)
+        self.envoy = LocalEnvoy(
+            settings,
+            directory,
+            identity,
+            self.state.envoy,
+            on_event=self._on_health,
+            on_snapshot=self._on_snapshot,
+            on_down=self._on_envoy_down,
+            on_ready=self._on_envoy_ready,
+            changed=self.changed.set,
+        )
         self.egress = Egress(
             self._disk.load_numbers(),
             xds_name=local_cluster,
@@ -107,9 +101,7 @@ class SiteAgent(UplinkHandler):
             local_weight=self.egress.weight,
         )
         self._routes: HealthRoutes | None = None
-        self._unspoken: list[AnnouncementPlan] = []
         self._plan_timer: asyncio.TimerHandle | None = None
-        self._reconciling: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.state.certificate_until = self.uplink.credential.leaf.valid_until.timestamp()
 
@@ -117,18 +109,16 @@ class SiteAgent(UplinkHandler):
 
     async def start(self) -> None:
         """Start or adopt the engines, then apply what is on disk, then connect. Raises OSError."""
-        await self._ads.start()
-        await self._health_log.start()
-        self.state.envoy.adopted = await self._envoy.start()
+        adopted = await self.envoy.start()
         if self.uplink.state() is not None:
             self._manifest.set()
-        if not self.state.envoy.adopted or self.uplink.state() is None:
+        if not adopted or self.uplink.state() is None:
             self._serve_from_disk()
         self.uplink.set_upstreams(plan_upstreams(self._membership, self._identity.trust_domain, self._inventory, None))
         self.uplink.start()
         self._spawn(self._configure())
         self._spawn(self._keep_table())
-        self._spawn(self._disk.keep_logs_small(self.admin))
+        self._spawn(self._disk.keep_logs_small(self.envoy.admin))
 
     async def stop(self, *, engines: bool) -> None:
         """End the agent. With `engines`, withdraw the site's endpoints and end Envoy and GoBGP too."""
@@ -143,10 +133,7 @@ class SiteAgent(UplinkHandler):
         await self.uplink.stop()
         if self._routes is not None:
             await self._routes.end(engine=engines)
-        await self._health_log.stop()
-        await (self._envoy.stop() if engines else self._envoy.detach())
-        await self._ads.stop()
-        await self.admin.close()
+        await self.envoy.end(engine=engines)
         self._disk.save_table(self.ingress.table)
         self._disk.close()
 
@@ -157,13 +144,13 @@ class SiteAgent(UplinkHandler):
             async with asyncio.timeout(2):
                 if self._routes is not None:
                     await self._routes.flush()
-                await self.admin.drain()
+                await self.envoy.admin.drain()
                 await asyncio.sleep(LEAVE)
 
     def refresh(self) -> SiteState:
         """The state, with what is not told but asked for."""
-        self.state.envoy.pid, self.state.envoy.restarts = self._envoy.pid, self._envoy.restarts
-        self.state.envoy_connected = self._ads.connected
+        self.envoy.refresh()
+        self.state.envoy_connected = self.envoy.ads.connected
         if self._routes is not None:
             self._routes.refresh()
         return self.state
@@ -184,12 +171,6 @@ class SiteAgent(UplinkHandler):
         """Answer a question from this machine. As `query`."""
         return self._query(self, kind, body)
 
-    def healthy(self) -> tuple[bool, str]:
-        """Whether the site can serve: its Envoy runs and has what it needs."""
-        if self._envoy.pid is None:
-            return False, "envoy is down"
-        return (True, "ok") if self._ads.connected else (False, "envoy is not connected")
-
     # ---- what comes down
 
     def adopted(self, subjects: frozenset[str]) -> None:
@@ -203,7 +184,7 @@ class SiteAgent(UplinkHandler):
     def credential(self, credential: Credential) -> None:
         """See UplinkHandler. Envoy takes the new certificate into use without a break."""
         self.state.certificate_until = credential.leaf.valid_until.timestamp()
-        self._ads.update({SECRET: self._secrets()})
+        self.envoy.ads.update({SECRET: self._secrets()})
         self.changed.set()
 
     async def query(self, subject: str, kind: str, body: bytes) -> bytes:
@@ -238,7 +219,7 @@ class SiteAgent(UplinkHandler):
         self.plan = outcome.plan
         self._confirm(outcome.plan)
         self._acknowledge(state, outcome)
-        self._spawn(self._disk.save_resources(self._ads.resources()))
+        self._spawn(self._disk.save_resources(self.envoy.ads.resources()))
         if outcome.refusals:
             asyncio.get_running_loop().call_later(RETRY_REFUSED, self._try_refused_again)
 
@@ -268,7 +249,7 @@ class SiteAgent(UplinkHandler):
 
     def _push(self, plan: Plan) -> Push:
         endpoints = self._endpoints.join(plan.resources.get(ENDPOINT, {}), self.ingress.use(plan.intent))
-        return self._ads.set({**plan.resources, ENDPOINT: endpoints, SECRET: self._secrets()})
+        return self.envoy.ads.set({**plan.resources, ENDPOINT: endpoints, SECRET: self._secrets()})
 
     def _secrets(self) -> dict[str, bytes]:
         credential = self.uplink.credential
@@ -279,7 +260,7 @@ class SiteAgent(UplinkHandler):
         resources = self._disk.load_resources()
         if resources is not None:
             log.info("site.serving_from_disk")
-            self._ads.set({**resources, SECRET: self._secrets()})
+            self.envoy.ads.set({**resources, SECRET: self._secrets()})
 
     # ---- egress
 
@@ -295,6 +276,13 @@ class SiteAgent(UplinkHandler):
     def _on_snapshot(self, hosts: list[HostHealth]) -> None:
         self._plan_again(self.egress.reconcile(hosts, time.time()))
         self.changed.set()
+
+    def _on_envoy_down(self) -> None:
+        self.egress.envoy_down(time.time())
+
+    def _on_envoy_ready(self) -> None:
+        if self.plan is not None:
+            self._confirm(self.plan)
 
     def _plan_again(self, due: float | None) -> None:
         if self._plan_timer is not None:
@@ -322,7 +310,7 @@ class SiteAgent(UplinkHandler):
         self.ingress.touch(clusters)
 
     def _push_assignments(self, assignments: Assignments) -> None:
-        self._ads.update({ENDPOINT: assignments})
+        self.envoy.ads.update({ENDPOINT: assignments})
         self.changed.set()
 
     async def _connect_routes(self, state: State) -> None:
@@ -352,53 +340,17 @@ class SiteAgent(UplinkHandler):
         self.changed.set()
 
     async def _keep_table(self) -> None:
-        """Write the table of remote endpoints when it has changed, at most every few seconds."""
+        """Write the table of remote endpoints when it has changed: every few seconds, a large one less often."""
+        cost = 0.0
         while True:
-            await asyncio.sleep(5)
+            await asyncio.sleep(max(5.0, 50 * cost))
             if self.ingress.changed:
                 self.ingress.changed = False
+                began = time.monotonic()
                 self._disk.save_table(self.ingress.table)
+                cost = time.monotonic() - began
             else:
                 self._disk.confirm_table()
-
-    # ---- Envoy
-
-    def _envoy_settings(self) -> EnvoySettings:
-        bootstrap = Bootstrap(
-            tenant=self._identity.tenant,
-            site=self._identity.name,
-            node=self._identity.node,
-            ads_socket=str(self._directory.ads_socket),
-            admin_socket=str(self._directory.admin_socket),
-            max_connections=self._settings.max_connections,
-        )
-        return EnvoySettings(self._directory.envoy, emit_bootstrap(bootstrap), concurrency=self._settings.concurrency)
-
-    def _on_envoy_state(self, state: str, status: int | None) -> None:
-        self.state.envoy.state = state
-        self.state.envoy.error = "" if status is None else f"exited with status {status}"
-        if state == "down":
-            self.egress.envoy_down(time.time())
-        self.changed.set()
-
-    def _on_envoy(self, connected: bool) -> None:
-        if self._reconciling is not None:
-            self._reconciling.cancel()
-            self._reconciling = None
-        if connected:
-            self._reconciling = self._spawn(self._reconcile())
-        self.changed.set()
-
-    async def _reconcile(self) -> None:
-        """Learn the health of every endpoint from an Envoy that has just connected."""
-        await self._ads.audit(CLUSTER).acked()
-        while True:
-            with contextlib.suppress(httpx.HTTPError):
-                await self._health_log.reconcile()
-                break
-            await asyncio.sleep(0.2)
-        if self.plan is not None:
-            self._confirm(self.plan)
 
     def _spawn(self, work: asyncio._CoroutineLike[None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

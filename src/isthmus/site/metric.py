@@ -52,6 +52,6 @@ class Metrics:
         if state.certificate_until is not None:
             self._certificate.set(state.certificate_until - time.time())
         try:
-            return generate_latest(self._registry) + await agent.admin.statistics()
+            return generate_latest(self._registry) + await agent.envoy.admin.statistics()
         except httpx.HTTPError:
             return generate_latest(self._registry)

@@ -54,10 +54,12 @@ async def run(settings: SiteSettings) -> None:
         loop.add_signal_handler(signal.SIGTERM, end.ask, settings.stop_engines)
         loop.add_signal_handler(signal.SIGINT, end.ask, True)
         agent = SiteAgent(settings, directory, membership, answer)
-        servers = [WebServer(local_app(agent.ask, end.ask, agent.healthy), listen_unix(directory.socket))]
+        servers = [WebServer(local_app(agent.ask, end.ask, agent.envoy.healthy), listen_unix(directory.socket))]
         if settings.metrics is not None:
             metrics = Metrics(agent)
-            servers.append(WebServer(monitor_app(agent.healthy, metrics.collect), listen_loopback(*settings.metrics)))
+            servers.append(
+                WebServer(monitor_app(agent.envoy.healthy, metrics.collect), listen_loopback(*settings.metrics))
+            )
         telling = Telling(agent)
         try:
             await agent.start()

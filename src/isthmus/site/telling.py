@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 
 from isthmus.site.agent import SiteAgent
 
@@ -33,8 +34,10 @@ class Telling:
             await self._agent.changed.wait()
             await asyncio.sleep(GATHER)
             self._agent.changed.clear()
+            began = time.monotonic()
             report = self._agent.report(exceptions_only=True)
+            cost = time.monotonic() - began
             if report != told:
                 self._agent.uplink.status(report)
                 told = report
-            await asyncio.sleep(REST)
+            await asyncio.sleep(max(REST, 20 * cost))  # a large report must not keep the agent from its work
