@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from deployment import Deployment
+from bgp_deployment import Deployment
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from deployment import SPACE, Deployment, eventually
+from bgp_deployment import SPACE, Deployment, eventually
 
 from isthmus.emit.gobgp.address import region_address, router_id, session_address
 from isthmus.emit.gobgp.path import MEMBERSHIP, emit_membership, is_own, parse_membership
@@ -186,6 +186,23 @@ async def test_another_identity_replaces_the_process(deployment: Deployment) -> 
         assert second.pid != pid
         assert pid is not None
         await eventually(lambda: not _is_running(pid), "the first process is gone")
+    finally:
+        await second.stop()
+
+
+async def test_a_gobgpd_that_nobody_remembers_is_replaced(deployment: Deployment) -> None:
+    directory = deployment.directory / "lost"
+    first = Speaker(directory, SPACE, 1)
+    await first.start()
+    pid = first.pid
+    await first.detach()
+    (directory / "process.json").unlink()
+    second = Speaker(directory, SPACE, 1)
+    try:
+        await second.start()
+        assert pid is not None
+        await eventually(lambda: not _is_running(pid), "the first process is gone")
+        assert second.pid != pid
     finally:
         await second.stop()
 

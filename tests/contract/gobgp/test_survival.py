@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-from deployment import Deployment, SiteUnderTest, eventually
+from bgp_deployment import Deployment, SiteUnderTest, eventually
 
 from isthmus.engine.gobgp.reflector import ReflectorConfig
 from isthmus.health.event import Announced, EndOfRib, SessionDown, Withdrawn

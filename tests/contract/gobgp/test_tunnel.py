@@ -5,7 +5,7 @@ import ssl
 from pathlib import Path
 
 import pytest
-from deployment import CertificateAuthority, Deployment, eventually
+from bgp_deployment import CertificateAuthority, Deployment, eventually
 
 from isthmus.emit.gobgp.address import session_address
 from isthmus.engine.gobgp.reflector import ReflectorConfig

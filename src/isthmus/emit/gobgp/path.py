@@ -1,5 +1,6 @@
 """Endpoint routes and route target memberships as GoBGP's paths, and back."""
 
+import functools
 from typing import TypeVar
 
 from google.protobuf.any_pb2 import Any
@@ -32,7 +33,7 @@ def emit_announcement(space: RouteSpace, route: EndpointRoute) -> api.Path:
         pattrs=[
             _pack(api.OriginAttribute(origin=0)),
             # Nobody forwards packets to it; it only has to be there, and to be the same from every session.
-            _pack(api.NextHopAttribute(next_hop=str(space.site_network(route.site).network_address))),
+            _pack(api.NextHopAttribute(next_hop=_next_hop(space, route.site))),
             _pack(api.ExtendedCommunitiesAttribute(communities=targets)),
             _pack(api.LargeCommunitiesAttribute(communities=communities)),
         ],
@@ -96,6 +97,11 @@ def is_origin_stale(path: api.Path) -> bool:
         if attribute.type_url == f"{_TYPE_PREFIX}CommunitiesAttribute":
             return _LLGR_STALE in _unpack(attribute, api.CommunitiesAttribute()).communities
     return False
+
+
+@functools.lru_cache(maxsize=8)
+def _next_hop(space: RouteSpace, site: int) -> str:
+    return str(space.site_network(site).network_address)
 
 
 def _membership_attributes() -> list[Any]:

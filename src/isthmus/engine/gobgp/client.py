@@ -13,6 +13,7 @@ from isthmus.generated import gobgp_pb2_grpc
 
 _BATCH = 500
 _TIMEOUT = 30.0
+_BULK_TIMEOUT = 300.0
 _SETS = (api.PREFIX, api.NEIGHBOR, api.COMMUNITY, api.EXT_COMMUNITY)
 
 
@@ -65,12 +66,12 @@ class GobgpClient:
                 yield api.AddPathStreamRequest(table_type=api.GLOBAL, paths=batch)
                 await asyncio.sleep(0)
 
-        await self._stub.AddPathStream(batches(), timeout=_TIMEOUT)
+        await self._stub.AddPathStream(batches(), timeout=_BULK_TIMEOUT)
 
     async def paths(self, family: api.Family) -> list[api.Path]:
         """All known paths, best or not, own ones too."""
         request = api.ListPathRequest(table_type=api.GLOBAL, family=family)
-        call = self._stub.ListPath(request, timeout=_TIMEOUT, wait_for_ready=True)
+        call = self._stub.ListPath(request, timeout=_BULK_TIMEOUT, wait_for_ready=True)
         return [path async for response in call for path in response.destination.paths]
 
     async def count(self, family: api.Family) -> int:

@@ -18,9 +18,10 @@ import struct
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import grpc
 import structlog
 
 from isthmus.emit.gobgp.address import LISTEN_ADDRESS
@@ -32,6 +33,7 @@ MAX_SOCKET_PATH = 107
 """Bytes in the path of a Unix socket."""
 
 _START_TIMEOUT = 20.0
+_ATTEMPTS = 3
 _MAX_LOG = 10_000_000
 
 log = structlog.get_logger()
@@ -87,6 +89,10 @@ class GobgpProcess:
         return self._directory / "api.sock"
 
     @property
+    def _api_host(self) -> str:
+        return f"unix://{self.socket}"
+
+    @property
     def pid(self) -> int | None:
         """The process, None while there is none."""
         return None if self._state is None else self._state.pid
@@ -108,10 +114,14 @@ class GobgpProcess:
             raise GobgpError("gobgpd is not installed (Debian and Ubuntu: apt-get install gobgpd)")
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory.chmod(0o700)
-        adopted = self._adopt()
+        adopted = self._adopt() and await self._is_ready(adopted=True)
         if not adopted:
-            await self._launch()
-        await self._ready(adopted)
+            for _ in range(_ATTEMPTS):
+                await self._launch()
+                if await self._is_ready(adopted=False):
+                    break
+            else:
+                raise GobgpError(f"gobgpd does not do as it is told, see {self._directory / 'gobgp.log'}")
         self._task = asyncio.create_task(self._supervise(), name="gobgp")
         return adopted
 
@@ -143,9 +153,9 @@ class GobgpProcess:
         return True
 
     async def _launch(self) -> None:
-        before = self._read_state()
-        if before is not None:
-            await self._kill(before.pid, before.start)
+        for pid, start in _users(self._api_host):
+            log.warning("gobgp.replaced", pid=pid)
+            await self._kill(pid, start)
         self.socket.unlink(missing_ok=True)
         output = self._directory / "gobgp.log"
         if output.exists() and output.stat().st_size > _MAX_LOG:
@@ -158,6 +168,8 @@ class GobgpProcess:
         deadline = time.monotonic() + _START_TIMEOUT
         while not await _answers(self.socket):
             if self._child.poll() is not None or time.monotonic() > deadline:
+                self._child.kill()
+                self._child.wait()
                 self._forget()
                 raise GobgpError(f"gobgpd did not start, see {output}")
             await asyncio.sleep(0.02)
@@ -165,7 +177,7 @@ class GobgpProcess:
     def _spawn(self, output: Path) -> subprocess.Popen[bytes]:
         with output.open("ab") as stream:
             return subprocess.Popen(
-                ["gobgpd", "--api-hosts", f"unix://{self.socket}", "--pprof-disable"],
+                ["gobgpd", "--api-hosts", self._api_host, "--pprof-disable"],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
@@ -174,10 +186,19 @@ class GobgpProcess:
                 umask=0o077,
             )
 
-    async def _ready(self, adopted: bool) -> None:
-        await self._on_ready(adopted)
+    async def _is_ready(self, *, adopted: bool) -> bool:
+        """Tells it what to do; one that does not obey is ended."""
+        try:
+            await self._on_ready(adopted)
+        except (grpc.aio.AioRpcError, TimeoutError) as error:
+            log.error("gobgp.failed", error=str(error))
+            if self._state is not None:
+                await self._kill(self._state.pid, self._state.start)
+                self._forget()
+            return False
         if self._state is not None and not self._state.tuned:
-            self._write_state(_State(**{**asdict(self._state), "tuned": True}))
+            self._write_state(replace(self._state, tuned=True))
+        return True
 
     @property
     def endpoint(self) -> Door:
@@ -202,12 +223,9 @@ class GobgpProcess:
             self.restarts += 1
             try:
                 await self._launch()
-                await self._ready(adopted=False)
-            except Exception as error:  # whatever is wrong with it, the answer is another start
+                await self._is_ready(adopted=False)
+            except (GobgpError, OSError) as error:
                 log.error("gobgp.failed", error=str(error))
-                if self._state is not None:
-                    await self._kill(self._state.pid, self._state.start)
-                    self._forget()
 
     async def _kill(self, pid: int, start: str) -> None:
         if _life(pid) == start:
@@ -266,6 +284,20 @@ def _life(pid: int) -> str | None:
         return None
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else f"{boot}/{fields[19]}"
+
+
+def _users(api_host: str) -> list[tuple[int, str]]:
+    """The living gobgpds that serve this API: at most one, unless a state file was lost."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                arguments = (entry / "cmdline").read_bytes().split(b"\0")
+                if b"--api-hosts" in arguments and os.fsencode(api_host) in arguments:
+                    pid = int(entry.name)
+                    if (start := _life(pid)) is not None:
+                        found.append((pid, start))
+    return found
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
