@@ -43,6 +43,7 @@ class SimulatedSite:
         self._holdings = Holdings(Bodies())
         self._reports = Reports()
         self.revision = 0
+        self.acknowledged = 0.0
         self.tasks = [asyncio.create_task(self._client(upstream).run()) for upstream in upstreams]
 
     def _client(self, upstream: Upstream) -> StreamClient:
@@ -72,7 +73,8 @@ class SimulatedSite:
             if state is not None and state.version.revision > self.revision:
                 self.revision = state.version.revision
                 self._reports.put_applied(AppliedReport(self.subject, state.version, ()))
-                self._fleet.acknowledged(self)
+                self.acknowledged = time.monotonic()
+                self._fleet.changed.set()
 
 
 class Fleet:
@@ -81,13 +83,8 @@ class Fleet:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._sites: dict[str, SimulatedSite] = {}
-        self._last: float = 0.0
-        self._changed = asyncio.Event()
-
-    def acknowledged(self, site: SimulatedSite) -> None:
-        """A site has put its acknowledgement into its stream."""
-        self._last = time.monotonic()
-        self._changed.set()
+        self.changed = asyncio.Event()
+        """Set when a site has put an acknowledgement into its streams."""
 
     async def join(self, tokens: list[str]) -> dict[str, Any]:
         """Join and connect the sites of these tokens."""
@@ -111,10 +108,12 @@ class Fleet:
     async def wait(self, revision: int, names: list[str] | None) -> dict[str, Any]:
         """Wait until the sites have acknowledged the revision; the time of the last acknowledgement."""
         sites = [self._sites[name] for name in (names if names is not None else self._sites)]
-        while any(site.revision < revision for site in sites):
-            self._changed.clear()
-            await self._changed.wait()
-        return {"at": self._last}
+        waiting = sites
+        while waiting := [site for site in waiting if site.revision < revision]:
+            self.changed.clear()
+            await self.changed.wait()
+            await asyncio.sleep(0.001)
+        return {"at": max(site.acknowledged for site in sites)}
 
 
 async def serve() -> None:
