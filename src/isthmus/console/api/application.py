@@ -19,6 +19,7 @@ from isthmus.console.error import RequestRefused
 from isthmus.model.diagnostic import Diagnostic
 
 _log = structlog.get_logger()
+_PREFIX = "/api/v1"
 _MAX_BODY_BYTES = 256 << 20
 _CODES = {404: "not-found", 405: "method-not-allowed"}
 
@@ -35,7 +36,7 @@ def create_application(context: ApiContext) -> FastAPI:
     app.state.context = context
     # /status/objects/… and /sites/…/drain come before the objects' own paths
     for router in (membership.router, apply.router, status.router, objects.router):
-        app.include_router(router, prefix="/api/v1")
+        app.include_router(router, prefix=_PREFIX)
     app.add_api_route("/healthz", _healthz, methods=["GET"], tags=["process"])
     app.add_api_route(
         "/metrics",
@@ -51,6 +52,7 @@ def create_application(context: ApiContext) -> FastAPI:
     app.add_exception_handler(StoreError, _on_store)
     app.add_exception_handler(Exception, _on_bug)
     app.middleware("http")(_observe)
+    app.openapi()  # routes are compiled when they are first needed: now, and not in somebody's request
     return app
 
 
@@ -72,7 +74,7 @@ async def _observe(request: Request, call_next: Callable[[Request], Awaitable[Re
     else:
         response = await call_next(request)
     seconds = time.perf_counter() - started
-    route = getattr(request.scope.get("route"), "path", "other")
+    route = _route_of(request)
     metrics = request.app.state.context.metrics
     metrics.requests.labels(request.method, route, str(response.status_code)).inc()
     metrics.seconds.labels(request.method, route).observe(seconds)
@@ -86,6 +88,15 @@ async def _observe(request: Request, call_next: Callable[[Request], Awaitable[Re
         peer=request.client.host if request.client else None,
     )
     return response
+
+
+def _route_of(request: Request) -> str:
+    """The path with its parameters' names, so that measurements have few labels."""
+    path = getattr(request.scope.get("route"), "path", None)
+    if path is None:
+        return "other"
+    inside = request.url.path.startswith(f"{_PREFIX}/") and not path.startswith(_PREFIX)
+    return f"{_PREFIX}{path}" if inside else str(path)
 
 
 def error_response(status_code: int, code: str, message: str, diagnostics: tuple[Diagnostic, ...] = ()) -> JSONResponse:
