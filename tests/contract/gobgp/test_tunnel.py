@@ -1,6 +1,7 @@
 """Who gets a tunnel, and whose it is."""
 
 import asyncio
+import socket
 import ssl
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from bgp_deployment import CertificateAuthority, Deployment, eventually
 
 from isthmus.emit.gobgp.address import session_address
+from isthmus.engine.gobgp.process import md5_signatures
 from isthmus.engine.gobgp.reflector import ReflectorConfig
 
 
@@ -93,3 +95,31 @@ async def test_a_neighbour_can_be_hung_up_on(deployment: Deployment) -> None:
     region.server.hang_up(session_address(1))
     await eventually(lambda: not ingress.fresh(10), "no tunnel, and none again")
     await eventually(lambda: region.server.neighbours == {session_address(2)}, "only the other one is left")
+
+
+async def test_another_user_of_the_machine_cannot_pose_as_a_neighbour(deployment: Deployment) -> None:
+    region = await deployment.region(1, ReflectorConfig(sites={1: []}))
+    door = region.reflector.door
+    assert door is not None
+    assert bool(door.password) == md5_signatures()
+    if door.password:
+        with socket.socket() as stranger:
+            stranger.settimeout(1)
+            stranger.bind((session_address(1), 0))
+            with pytest.raises(TimeoutError):
+                stranger.connect((door.host, door.port))
+
+
+async def test_two_deployments_share_a_machine(deployment: Deployment, tmp_path: Path) -> None:
+    other = Deployment(tmp_path)
+    try:
+        seen = []
+        for each in (deployment, other):
+            region = await each.region(1, ReflectorConfig(sites={1: [10], 2: []}))
+            ingress = await each.site(1, [region], {10})
+            egress = await each.site(2, [region], set())
+            await egress.announce(egress.route(len(seen) + 1, 10))
+            seen.append(ingress)
+        await eventually(lambda: [site.seen(10) for site in seen] == [{(2, 1)}, {(2, 2)}], "each hears its own")
+    finally:
+        await other.stop()
