@@ -5,7 +5,8 @@ as at first. What a test measured is printed at the end of the run.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from isthmus.cli.error import CommandError
 from isthmus.cli.local import ask_site
 from isthmus.client import ConsoleError
 from isthmus.demo.deployment import CONSOLE, Deployment, wait_until
@@ -77,6 +79,10 @@ async def mend(shop: Shop) -> None:
     await deployment.wait_for_console()
     await deployment.apply(shop.documents)
     await shop.wait_for_calm(60)
+    for site in shop.sites:
+        await wait_until(
+            lambda site=site: connected(shop, site), 90, f"{site} and its regions are connected", pause=0.3
+        )  # type: ignore[misc]
     await wait_until(lambda: len(fresh(shop, "ams")) == 8, 60, "ams hears of every endpoint", pause=0.3)
 
 
@@ -86,9 +92,28 @@ def report(shop: Shop, site: str) -> dict[str, Any]:
     return answer
 
 
+def sessions(shop: Shop, site: str) -> dict[str, str]:
+    """How far a site's exchange of routes with each region is: down, syncing or live."""
+    return {each["region"]: each["state"] for each in report(shop, site)["bgp"]["sessions"]}
+
+
+def connected(shop: Shop, site: str) -> bool:
+    """Whether a site's agent runs, is connected to every region, and exchanges routes with it."""
+    try:
+        streams = {each["region"] for each in report(shop, site)["streams"] if each["connected"]}
+        return streams == set(shop.regions) and sessions(shop, site) == dict.fromkeys(shop.regions, "live")
+    except CommandError:  # it is starting
+        return False
+
+
 def remote(shop: Shop, site: str) -> set[tuple[str, str, int]]:
     """The remote endpoints that a site knows and may use, as (cluster, site, number); stale ones too."""
-    return {(each["cluster"], each["site"], each["number"]) for each in report(shop, site)["remoteEndpoints"]}
+    return endpoints(report(shop, site))
+
+
+def endpoints(told: Mapping[str, Any]) -> set[tuple[str, str, int]]:
+    """The same, of a report that is there already."""
+    return {(each["cluster"], each["site"], each["number"]) for each in told["remoteEndpoints"]}
 
 
 def fresh(shop: Shop, site: str) -> set[tuple[str, str, int]]:
@@ -124,13 +149,11 @@ class Watch:
     async def look(self) -> None:
         """Compare the site's remote endpoints with those it had at the start, again and again."""
         while True:
-            try:
-                now = await asyncio.to_thread(remote, self.shop, self.site)
-            except Exception:  # its agent is down: it has nothing to say, and nothing is looked at
-                await asyncio.sleep(0.2)
-                continue
-            self.lost |= self.expected - now
-            self.looks += 1
+            with contextlib.suppress(CommandError):  # its agent is down: it has nothing to say
+                told = await asyncio.to_thread(report, self.shop, self.site)
+                if told["manifest"]["applied"] is not None:  # else it has just started, and serves what it adopted
+                    self.lost |= self.expected - endpoints(told)
+                    self.looks += 1
             await asyncio.sleep(0.2)
 
     def strike(self) -> None:
