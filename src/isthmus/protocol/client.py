@@ -111,7 +111,8 @@ class StreamClient:
         something.set()
         writer = asyncio.get_running_loop().create_task(self._write(call, session, something))
         try:
-            message = await asyncio.wait_for(call.read(), _HELLO_SECONDS)
+            async with asyncio.timeout(_HELLO_SECONDS):  # not wait_for: before Python 3.12 it can lose a cancellation
+                message = await call.read()
             while message is not grpc.aio.EOF:
                 for event in session.receive(message):
                     if isinstance(event, Welcomed):

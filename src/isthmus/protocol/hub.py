@@ -150,7 +150,8 @@ class Hub:
         try:
             stream.session.query(number, subject, kind, body)
             stream.wake()
-            answered = await asyncio.wait_for(future, timeout)
+            async with asyncio.timeout(timeout):
+                answered = await future
         except TimeoutError:
             raise QueryFailed("timeout", f"{subject} did not answer within {timeout:g} seconds.") from None
         finally:

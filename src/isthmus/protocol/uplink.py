@@ -149,7 +149,8 @@ class Uplink:
         waiting.append(future)
         session.renew(subject, request)
         try:
-            return await asyncio.wait_for(future, _RENEWAL_TIMEOUT)
+            async with asyncio.timeout(_RENEWAL_TIMEOUT):
+                return await future
         except TimeoutError:
             raise QueryFailed("timeout", "The console did not answer the renewal.") from None
         finally:
@@ -301,7 +302,8 @@ class Uplink:
         swept = time.monotonic()
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._save.wait(), _SWEEP_SECONDS)
+                async with asyncio.timeout(_SWEEP_SECONDS):
+                    await self._save.wait()
                 await asyncio.sleep(_GATHER_SECONDS)
             try:
                 await self._flush()
