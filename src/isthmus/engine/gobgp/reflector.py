@@ -50,6 +50,15 @@ class ReflectorStatus:
     regions: frozenset[int]
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a gobgpd holds of what it was told: names of policies, addresses of neighbours, clusters it asks for."""
+
+    policies: frozenset[str]
+    neighbours: frozenset[str]
+    members: frozenset[int]
+
+
 class Reflector:
     """Keeps a gobgpd in accord with the configuration that was applied last.
 
@@ -64,6 +73,7 @@ class Reflector:
         self._process = GobgpProcess(directory, f"region {space} {region}", self._on_ready, lambda: None)
         self._client: GobgpClient | None = None
         self._config = ReflectorConfig()
+        self._held: _Held | None = None
         self._lock = asyncio.Lock()
 
     @property
@@ -127,6 +137,7 @@ class Reflector:
             client = GobgpClient(self._process.socket)
             if not adopted:
                 await client.start(emit_region_global(self._region, self._process.endpoint.port))
+            self._held = None
             await self._reconcile(client, frozenset() if adopted else self._read_known())
             self._client = client
 
@@ -136,7 +147,11 @@ class Reflector:
             await client.close()
 
     async def _reconcile(self, client: GobgpClient, awaited: frozenset[str]) -> None:
-        """Policies first, so that no neighbour is ever without. `awaited`: addresses that knew an earlier gobgpd."""
+        """Policies first, so that no neighbour is ever without. `awaited`: addresses that knew an earlier gobgpd.
+
+        The reflector asks for all clusters that any site may hear. One membership for all would do (the default route
+        target of RFC 4684), but GoBGP 3.10 stops with a panic when it loses a session that had announced it.
+        """
         wanted: dict[str, ReflectorPolicy] = {policy.name: policy for policy in emit_common_policies()}
         again: dict[str, str] = {}
         for site, clusters in self._config.sites.items():
@@ -147,32 +162,27 @@ class Reflector:
         for region in self._config.regions:
             wanted |= {policy.name: policy for policy in emit_region_policies(region)}
         neighbours = self._neighbours(awaited)
-        in_force = await client.policies()
-        present = {peer.conf.neighbor_address for peer in await client.neighbours()}
-        for address in sorted(present - neighbours.keys()):
+        held, self._held = self._held or await _ask(client), None
+        for address in sorted(held.neighbours - neighbours.keys()):
             await client.delete_neighbour(address)
-        for name in sorted(wanted.keys() - in_force):
+        fresh = wanted.keys() - held.policies
+        for name in sorted(fresh):
             await client.add_policy(wanted[name])
-        for name in sorted(in_force - wanted.keys()):
+        for name in sorted(held.policies - wanted.keys()):
             await client.delete_policy(name)
-        await self._reconcile_memberships(client)
-        for address in sorted(neighbours.keys() - present):
+        members = frozenset(cluster for clusters in self._config.sites.values() for cluster in clusters)
+        await client.send(emit_membership(self._space, cluster) for cluster in sorted(members - held.members))
+        await client.send(
+            emit_membership(self._space, cluster, leave=True) for cluster in sorted(held.members - members)
+        )
+        for address in sorted(neighbours.keys() - held.neighbours):
             await client.add_neighbour(neighbours[address])
-        for name in sorted((wanted.keys() - in_force) & again.keys()):
-            if again[name] in present:
+        for name in sorted(fresh & again.keys()):
+            if again[name] in held.neighbours:
                 await client.send_again(again[name])
-        if neighbours.keys() != present:
+        self._held = _Held(frozenset(wanted), frozenset(neighbours), members)
+        if neighbours.keys() != held.neighbours:
             self._write_known(neighbours)
-
-    async def _reconcile_memberships(self, client: GobgpClient) -> None:
-        """Asks for all clusters that any site may hear. One for all would do (the default route target of RFC 4684),
-
-        but GoBGP 3.10 stops with a panic when it loses the session that it had that from.
-        """
-        present = {parse_membership(path) for path in await client.paths(MEMBERSHIP) if is_own(path)}
-        wanted = {cluster for clusters in self._config.sites.values() for cluster in clusters}
-        await client.send(emit_membership(self._space, cluster) for cluster in sorted(wanted - present))
-        await client.send(emit_membership(self._space, cluster, leave=True) for cluster in sorted(present - wanted))
 
     def _neighbours(self, awaited: frozenset[str]) -> dict[str, api.Peer]:
         password = self._process.endpoint.password
@@ -199,3 +209,12 @@ class Reflector:
         new = self._known_path.with_suffix(".new")
         new.write_text(json.dumps(sorted(neighbours)))
         new.replace(self._known_path)
+
+
+async def _ask(client: GobgpClient) -> _Held:
+    """What an adopted gobgpd holds, or one that failed half-way. Asked rarely: a full one takes long."""
+    return _Held(
+        frozenset(await client.policies()),
+        frozenset(peer.conf.neighbor_address for peer in await client.neighbours()),
+        frozenset(parse_membership(path) for path in await client.paths(MEMBERSHIP) if is_own(path)),
+    )
