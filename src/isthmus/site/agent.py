@@ -45,6 +45,9 @@ LEAVE = 0.5
 RETRY_REFUSED = 60.0
 """Seconds until a version that Envoy refused is tried again: a port may be free by then."""
 
+RENEWAL_CHECK = 10.0
+"""Seconds between looks at the certificate's age, and between tries to renew it once it is due."""
+
 log = structlog.get_logger()
 
 
@@ -65,7 +68,9 @@ class SiteAgent(UplinkHandler):
         identity = self._credentials.load().identity
         self.key = ObjectKey(identity.tenant, "Site", "", identity.name)
         self.state = SiteState(identity.name, identity.tenant, __version__, time.time())
-        self.uplink = Uplink(directory.stream, self._credentials, self, release=__version__)
+        self.uplink = Uplink(
+            directory.stream, self._credentials, self, release=__version__, renewal_check_seconds=RENEWAL_CHECK
+        )
         self.changed = asyncio.Event()
         self.plan: Plan | None = None
 

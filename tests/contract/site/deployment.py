@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from isthmus.identity import (
     Credential,
     CredentialDirectory,
     Identity,
+    RenewalRequest,
     Role,
     Signer,
     generate_key,
@@ -64,8 +65,9 @@ NUMBERED = ("Site", "Cluster", "Region")
 class Shelf(HubHandler):
     """Manifests and objects for the sites, and what came back from them."""
 
-    def __init__(self, signer: Signer) -> None:
+    def __init__(self, signer: Signer, authority: Authority) -> None:
         self.signer = signer
+        self.authority = authority
         self.chains: dict[str, Chain] = {}
         self.bodies: dict[str, bytes] = {}
         self.acks: dict[str, AppliedReport] = {}
@@ -88,6 +90,9 @@ class Shelf(HubHandler):
         chain = sign_state(state, self.signer) if before is None else sign_successor(before, state, self.signer)
         self.chains[state.subject] = chain
 
+    async def renew(self, via: Identity, subject: str, request: RenewalRequest) -> bytes:
+        return self.authority.renew(request, datetime.now(UTC))[1]
+
     def applied(self, via: Identity, report: AppliedReport) -> None:
         self.acks[report.subject] = report
 
@@ -102,6 +107,7 @@ class Site:
     name: str
     state: Path
     log: Path
+    metrics: int = field(default_factory=lambda: free_port())
     process: asyncio.subprocess.Process | None = None
     pids: list[int] = field(default_factory=list)
 
@@ -110,11 +116,12 @@ class Site:
             "import asyncio, sys; from pathlib import Path\n"
             "from isthmus.site.process import run\n"
             "from isthmus.site.settings import SiteSettings\n"
-            "asyncio.run(run(SiteSettings(state=Path(sys.argv[1]))))\n"
+            "metrics = ('127.0.0.1', int(sys.argv[2]))\n"
+            "asyncio.run(run(SiteSettings(state=Path(sys.argv[1]), metrics=metrics)))\n"
         )
         with self.log.open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", code, str(self.state), stdout=output, stderr=output
+                sys.executable, "-c", code, str(self.state), str(self.metrics), stdout=output, stderr=output
             )
 
     async def end(self, number: signal.Signals) -> int:
@@ -149,7 +156,7 @@ class Deployment:
         self.authority = Authority.create(DOMAIN, datetime.now(UTC))
         self.signer = Signer.create()
         self.trust = TrustList(1, self.authority.bundle_pem, (self.signer.public_pem,))
-        self.shelf = Shelf(self.signer)
+        self.shelf = Shelf(self.signer, self.authority)
         self.sites: dict[str, Site] = {}
         self.revision = 0
         self.numbers: dict[str, int] = {}
@@ -162,9 +169,9 @@ class Deployment:
         self.reflector: Reflector | None = None
         self.tunnels: TunnelServer | None = None
 
-    def issue(self, identity: Identity) -> Credential:
+    def issue(self, identity: Identity, age: timedelta = timedelta(0)) -> Credential:
         key = generate_key()
-        return Credential(key, self.authority.issue(make_csr(key), identity, datetime.now(UTC)), self.trust)
+        return Credential(key, self.authority.issue(make_csr(key), identity, datetime.now(UTC) - age), self.trust)
 
     # ---- the region
 
@@ -204,11 +211,11 @@ class Deployment:
 
     # ---- sites
 
-    def add_site(self, name: str) -> Site:
+    def add_site(self, name: str, age: timedelta = timedelta(0)) -> Site:
         site = Site(name, self.root / name, self.root / f"{name}.log")
         identity = Identity(DOMAIN, Role.SITE, "default", name)
         directory = site.state / "identity"
-        CredentialDirectory(directory).save(self.issue(identity))
+        CredentialDirectory(directory).save(self.issue(identity, age))
         membership = {
             "subject": identity.subject,
             "trust_domain": DOMAIN,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -116,9 +118,9 @@ class Traffic:
         await self._task
 
 
-async def begin(deployment: Deployment, world: World) -> tuple[Site, Site, Client]:
-    """Both sites are up and a request gets through."""
-    ams, fra = deployment.add_site("ams"), deployment.add_site("fra")
+async def begin(deployment: Deployment, world: World, age: timedelta = timedelta(0)) -> tuple[Site, Site, Client]:
+    """Both sites are up and a request gets through. `age`: of fra's certificate."""
+    ams, fra = deployment.add_site("ams"), deployment.add_site("fra", age)
     revision = await deployment.publish(world.documents())
     await deployment.start_region()
     await ams.start()
@@ -271,3 +273,54 @@ async def test_removal_of_an_endpoint_loses_no_request(deployment: Deployment) -
         await traffic.stop()
         assert traffic.failed == []
         assert traffic.bodies[-1] == "two"
+
+
+async def test_a_certificate_is_renewed_under_traffic(deployment: Deployment) -> None:
+    world = World()
+    async with running(*world.origins):
+        _, fra, client = await begin(deployment, world, timedelta(days=5))
+        traffic = Traffic(client)
+
+        async def renewed() -> bool:
+            left = (await fra.status())["certificate"]["validUntil"] - time.time()
+            return bool(left > timedelta(days=13).total_seconds())
+
+        await until(renewed, 60)
+        admin = httpx.AsyncHTTPTransport(uds=str(fra.state / "envoy" / "admin.sock"))
+        async with httpx.AsyncClient(transport=admin, base_url="http://envoy") as envoy:
+
+            async def in_use() -> bool:
+                certificates = (await envoy.get("/certs")).json()["certificates"]
+                chains = [each for item in certificates for each in item.get("cert_chain", ())]
+                return bool(chains) and all(int(each["days_until_expiration"]) >= 13 for each in chains[:1])
+
+            await until(in_use)
+        await asyncio.sleep(0.3)
+        await traffic.stop()
+        assert traffic.count > 0
+        assert traffic.failed == []
+
+
+async def test_monitors_are_served_on_loopback(deployment: Deployment) -> None:
+    world = World()
+    async with running(*world.origins):
+        _, fra, _ = await begin(deployment, world)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{fra.metrics}") as client:
+            assert (await client.get("/healthz")).status_code == 200
+            text = (await client.get("/metrics")).text
+        assert 'isthmus_site_endpoints{state="healthy"} 2.0' in text
+        assert 'isthmus_site_engine_up{engine="envoy"} 1.0' in text
+        assert "envoy_cluster_upstream_rq_total" in text
+
+
+async def test_one_state_directory_has_one_agent(deployment: Deployment) -> None:
+    world = World()
+    async with running(*world.origins):
+        _, fra, client = await begin(deployment, world)
+        second = Site("fra", fra.state, deployment.root / "second.log")
+        await second.start()
+        assert second.process is not None
+        async with asyncio.timeout(30):
+            assert await second.process.wait() != 0
+        assert "another site agent is running" in second.log.read_text()
+        assert await client.answers()
