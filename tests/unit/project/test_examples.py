@@ -28,3 +28,13 @@ def test_the_example_of_the_readme_is_the_file_and_complete() -> None:
     (block,) = blocks(ROOT / "README.md")
     assert block == (ROOT / "examples/quick.yaml").read_text()
     assert validate({obj.key: obj for obj in parse_yaml(block).objects}) == []
+
+
+def test_the_files_of_the_tutorial_are_complete_in_order() -> None:
+    known = {}
+    for path in sorted((ROOT / "examples/tutorial").glob("*.yaml")):
+        parsed = parse_yaml(path.read_text())
+        assert parsed.diagnostics == ()
+        known |= {obj.key: obj for obj in parsed.objects}
+        assert validate(known) == []
+        assert path.name in (ROOT / "docs/tutorial.md").read_text()
