@@ -6,6 +6,7 @@ as at first. What a test measured is printed at the end of the run.
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,10 +183,11 @@ def measured(record_property: Callable[[str, object], None]) -> Measure:
 def verdict(watch: Watch) -> str:
     """The line about a watch."""
     summary = summarise(watch.traffic.records)
+    statuses = dict(Counter(record.status for record in watch.traffic.records if record.failed))
     last = milliseconds_to_last_failure(watch.traffic.records, watch.fault)
     return (
-        f"{summary.requests} requests, {summary.failed} failed, {last:.0f} ms from fault to last failure, "
-        f"{len(watch.lost)} routes lost in {watch.looks} looks, answered by {dict(summary.sites)}"
+        f"{summary.requests} requests, {summary.failed} failed {statuses or ''}, {last:.0f} ms from fault to "
+        f"last failure, {len(watch.lost)} routes lost in {watch.looks} looks, answered by {dict(summary.sites)}"
     )
 
 

@@ -53,7 +53,9 @@ async def lying(shop: Shop, what: str) -> AsyncIterator[int]:
     state = shop.deployment.state("eu")
     uplink = Uplink(state / "stream", CredentialDirectory(state), UplinkHandler(), release=__version__)
     trust = (state / "trust.signed").read_bytes()
-    hub = Hub(LyingShelf(uplink, what), HubHandler(), trust=trust, roles=[Role.SITE], tenant="default")
+    hub = Hub(
+        LyingShelf(uplink, what), HubHandler(), trust=trust, release=__version__, roles=[Role.SITE], tenant="default"
+    )
     server = StreamServer(hub, lambda: uplink.credential)
     spec = shop.document("Region", "eu")["spec"]
     await server.start(f"{spec['address']}:{spec['port']}")

@@ -58,7 +58,9 @@ def run_process(
         asyncio.run(run(settings))
     except JoinUnreachable as error:
         raise CommandError(str(error), Exit.UNREACHABLE) from None
-    except (CredentialMissing, *refused) as error:
+    except refused as error:
+        raise CommandError(str(error), Exit.USAGE) from None
+    except CredentialMissing as error:
         raise CommandError(str(error), Exit.USAGE) from None
     except IdentityError as error:
         raise CommandError(str(error), Exit.NOT_AUTHORISED) from None

@@ -50,14 +50,13 @@ def status(
 
 
 def _print_deployment(answer: Mapping[str, Any]) -> None:
-    from isthmus.cli.output import print_table
+    from isthmus.cli.output import diagnostic_text, print_table
     from isthmus.cli.report import print_rejections
 
     plane = answer.get("console") or {}
-    database = f", {plane['database']}" if plane.get("database") else ""
     print(
-        f"console {answer['release']}: revision {answer['revision']}, epoch {answer['epoch']}{database}"
-        + ("" if plane.get("leader", True) else ", standby")
+        f"console {plane.get('release')}: revision {answer['revision']}, epoch {answer['epoch']}, "
+        f"{plane.get('objects')} objects, {plane.get('database')}"
     )
     print("\nREGIONS")
     print_table(
@@ -88,6 +87,8 @@ def _print_deployment(answer: Mapping[str, Any]) -> None:
         for rejection in each.get("rejections") or ()
     ]
     print_rejections(rejections)
+    for diagnostic in answer.get("diagnostics") or ():
+        print(f"\n{diagnostic_text(diagnostic)}")
 
 
 def _connected(each: Mapping[str, Any]) -> str:
@@ -102,7 +103,7 @@ def _applied(each: Mapping[str, Any]) -> str:
 def _lag(each: Mapping[str, Any]) -> str:
     from isthmus.cli.output import duration_text
 
-    lag = each.get("lagSeconds", each.get("pendingSeconds"))
+    lag = each.get("lagSeconds")
     return "-" if lag is None else ("none" if lag == 0 else duration_text(lag))
 
 

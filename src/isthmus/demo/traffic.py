@@ -43,8 +43,8 @@ class Record:
 
     @property
     def failed(self) -> bool:
-        """No answer, or one of the 5xx."""
-        return not 100 <= self.status < 500
+        """No answer, or one that is neither a success nor a redirection."""
+        return not 200 <= self.status < 400
 
     @property
     def ended(self) -> float:

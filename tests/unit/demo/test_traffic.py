@@ -52,9 +52,9 @@ async def test_answers_say_who_answered() -> None:
 
 async def test_statuses() -> None:
     async with application() as port:
-        good = await ask_many(target(port, "/status/404"), 1)
+        good = await ask_many(target(port, "/status/308"), 1)
         bad = await ask_many(target(port, "/status/503"), 1)
-    assert [(record.status, record.failed) for record in good + bad] == [(404, False), (503, True)]
+    assert [(record.status, record.failed) for record in good + bad] == [(308, False), (503, True)]
 
 
 async def test_nobody_there_is_a_failure() -> None:
