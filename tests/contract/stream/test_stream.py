@@ -231,7 +231,7 @@ async def test_a_site_comes_back_to_a_server_that_comes_back(world: World) -> No
     await world.serve()
     world.publish(FRA, 2, web="b", far="z")
     await until(lambda: contents(site) == {"web": "b", "far": "z"})
-    assert site.connections["eu"].connected
+    await until(lambda: site.connections["eu"].connected)
 
 
 async def test_reports_go_up_and_again_to_a_server_that_comes_back(world: World) -> None:
@@ -402,8 +402,11 @@ async def test_a_full_server_says_when_to_come_again(tmp_path: Path) -> None:
     world = World(tmp_path)
     await world.serve(Admission(per_second=20, burst=1))
     sites = [world.connect(f"default/site/s{number}") for number in range(4)]
-    await until(lambda: len(world.hub.streams) == 4, "every site in turn")
-    assert all(site.connections["eu"].connected for site in sites)
+    await until(
+        lambda: all("eu" in site.connections and site.connections["eu"].connected for site in sites),
+        "a stream of every site",
+    )
+    assert len(world.hub.streams) == 4
     await world.close()
 
 
