@@ -24,10 +24,12 @@ test:  ## Run the whole test suite
 
 lint:  ## Check style (ruff), types (mypy strict) and the arrows between packages (import-linter)
 	$(SETUP) test
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@status=0; \
+	$(BIN)/ruff check . || status=1; \
+	$(BIN)/ruff format --check . || status=1; \
+	$(BIN)/mypy || status=1; \
+	$(BIN)/lint-imports || status=1; \
+	exit $$status
 
 format:  ## Format the code and mend what ruff can mend
 	$(SETUP) test

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from ..envoy.material import Origin, running, until  # noqa: TID252 - tests are no installed package
+from ..envoy.material import Origin, running, until
 from .deployment import Deployment, Site, document, free_port
 
 
@@ -134,10 +135,19 @@ async def begin(deployment: Deployment, world: World, age: timedelta = timedelta
 async def test_a_request_crosses_two_sites_and_health_moves_it(deployment: Deployment) -> None:
     world = World()
     async with running(*world.origins):
-        _, fra, client = await begin(deployment, world)
+        ams, fra, client = await begin(deployment, world)
         assert {(await client.ask())[1] for _ in range(20)} == {"one", "two"}
         assert deployment.rejections("ams") == []
         assert deployment.rejections("fra") == []
+
+        url = f"http://shop.example:{world.port}/cart"
+        status, told = await ams.explain(url=url)
+        assert (status, told["reached"]) == (200, True)
+        assert [(site["site"], site["percent"]) for site in told["clusters"][0]["sites"]] == [("fra", 100.0)]
+        assert deployment.hub is not None
+        asked = await deployment.hub.query("default/site/ams", "explain", json.dumps({"url": url}).encode())
+        assert json.loads(asked)["outcome"] == told["outcome"]
+        assert (await ams.explain(nothing=1))[0] == 422
 
         world.origins[0].healthy = False
 
