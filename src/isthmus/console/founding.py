@@ -108,7 +108,7 @@ def issue_credential(settings: ConsoleSettings, keyring: Keyring, store: Store) 
     key = generate_key()
     identity = Identity(keyring.authority.trust_domain, Role.CONSOLE)
     chain = keyring.authority.issue(make_csr(key), identity, now, hosts=server_hosts(settings))
-    store.add_certificate(issued_certificate(chain, "console"))
+    store.add_certificate(issued_certificate(chain, "console", now))
     credential = Credential(key, chain, keyring.trust)
     CredentialDirectory(settings.state / "identity").save(credential)
     return credential

@@ -100,10 +100,11 @@ class Membership:
         except (IdentityError, ValueError) as error:
             raise RequestRefused(422, "invalid-request", f"The join cannot be read: {error}") from error
         now = datetime.now(UTC)
+        key_digest = sha256(public).hexdigest()
         grant = await self._deployment.call(
-            self._store.use_join_grant, digest_secret(request["token_secret"]), sha256(public).hexdigest(), now
+            self._store.use_join_grant, digest_secret(request["token_secret"]), tenant, str(role), name, key_digest, now
         )
-        if grant is None or (grant.tenant, grant.role, grant.name) != (tenant, str(role), name):
+        if grant is None:
             raise RequestRefused(
                 403, "join-token-unknown", "The join token was not made by this console for this name."
             )
@@ -111,7 +112,7 @@ class Membership:
             raise RequestRefused(
                 410, "join-token-expired", f"The join token expired at {grant.expires_at:%Y-%m-%d %H:%M} UTC."
             )
-        if grant.used_by_key not in (None, sha256(public).hexdigest()):
+        if grant.used_by_key not in (None, key_digest):
             raise RequestRefused(410, "join-token-used", "The join token was used already; a token is for one process.")
         key = ObjectKey(tenant, _KINDS[grant.role], "", name)
         record = self._deployment.records.get(key)
@@ -167,14 +168,18 @@ class Membership:
 
     async def log_certificate(self, chain_pem: bytes, reason: Literal["console", "join", "renewal"]) -> None:
         """Record a certificate that was signed."""
-        await self._deployment.call(self._store.add_certificate, issued_certificate(chain_pem, reason))
+        await self._deployment.call(
+            self._store.add_certificate, issued_certificate(chain_pem, reason, datetime.now(UTC))
+        )
 
     async def _audit(self, who: str, action: str, detail: str) -> None:
         entry = AuditEntry(datetime.now(UTC), who[:255], action, detail)
         await self._deployment.call(self._store.add_audit, [entry])
 
 
-def issued_certificate(chain_pem: bytes, reason: Literal["console", "join", "renewal"]) -> IssuedCertificate:
+def issued_certificate(
+    chain_pem: bytes, reason: Literal["console", "join", "renewal"], now: datetime
+) -> IssuedCertificate:
     """What the log keeps of a certificate."""
     leaf = parse_leaf(chain_pem)
-    return IssuedCertificate(f"{leaf.serial:x}", leaf.identity.uri, reason, leaf.valid_from, leaf.valid_until)
+    return IssuedCertificate(f"{leaf.serial:x}", leaf.identity.uri, reason, now, leaf.valid_until)

@@ -49,13 +49,20 @@ class Console:
         url: the API's first address.
         port: TCP port of the API.
         stream_port: TCP port of the stream.
+        metrics_port: TCP port of monitoring; 0 when there is none.
+        deployment, membership, keyring: its parts, once it has started.
     """
+
+    deployment: Deployment
+    membership: Membership
+    keyring: Keyring
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self.settings = settings
         self.url = ""
         self.port = 0
         self.stream_port = 0
+        self.metrics_port = 0
         self._stack = contextlib.AsyncExitStack()
         self._leadership: Leadership | None = None
 
@@ -84,6 +91,8 @@ class Console:
         settings = self.settings
         for listen in (settings.listen, settings.stream):
             split_address(listen)
+        if settings.metrics is not None:
+            require_loopback(settings.metrics)
         prepare_state(settings.state)
         store = await asyncio.to_thread(Store.open, settings.database_url)
         self._stack.callback(store.close)
@@ -100,6 +109,7 @@ class Console:
         settings = self.settings
         observation = Observation()
         membership = Membership(deployment, store, keyring)
+        self.deployment, self.membership, self.keyring = deployment, membership, keyring
         hub = Hub(
             deployment.publication,
             ConsoleHandler(deployment.publication, observation, membership),
@@ -154,8 +164,6 @@ class Console:
         )
 
     async def _serve_metrics(self, metrics: ConsoleMetrics, listen: str) -> None:
-        require_loopback(listen)
-
         async def healthz() -> Response:
             return PlainTextResponse("ok\n")
 
@@ -166,6 +174,7 @@ class Console:
         app.add_api_route("/healthz", healthz, methods=["GET"], response_model=None)
         app.add_api_route("/metrics", text, methods=["GET"], response_model=None)
         server = HttpServer(app, listen)
+        self.metrics_port = server.port
         server.start()
         self._stack.push_async_callback(server.stop)
 

@@ -62,15 +62,21 @@ class Register(Database):
         with self._transaction() as connection:
             connection.execute(schema.join_token.insert(), row)
 
-    def use_join_grant(self, digest: str, key_digest: str, now: datetime) -> JoinGrant | None:
+    def use_join_grant(
+        self, digest: str, tenant: str, role: str, name: str, key_digest: str, now: datetime
+    ) -> JoinGrant | None:
         """Consume a join token for the public key with this SHA-256: whoever comes first gets it.
 
-        Returns the token as it was before, with `used_by_key` of an earlier use; None when there is none.
-        An expired token, or one used before, is left as it is.
+        Returns the token as it was before, with `used_by_key` of an earlier use; None when there is none for this
+        site or region. An expired token, or one used before, is left as it is.
         """
         table = schema.join_token
         with self._transaction() as connection:
-            row = connection.execute(select(table).where(table.c.digest == digest)).one_or_none()
+            row = connection.execute(
+                select(table).where(
+                    table.c.digest == digest, table.c.tenant == tenant, table.c.role == role, table.c.name == name
+                )
+            ).one_or_none()
             if row is None:
                 return None
             claimed = connection.execute(

@@ -155,20 +155,23 @@ def test_a_join_token_is_for_the_key_that_comes_first(store: Store) -> None:
     grant = JoinGrant("d" * 64, "default", "site", "fra", "ada", T0, T0 + timedelta(hours=1))
     store.add_join_grant(grant)
     soon, later = T0 + timedelta(minutes=1), T0 + timedelta(minutes=2)
-    assert store.use_join_grant("e" * 64, "key1", soon) is None
-    assert store.use_join_grant("d" * 64, "key1", soon) == grant
-    again = store.use_join_grant("d" * 64, "key2", later)
+    fra = ("default", "site", "fra")
+    assert store.use_join_grant("e" * 64, *fra, "key1", soon) is None
+    for other in (("other", "site", "fra"), ("default", "region", "fra"), ("default", "site", "nyc")):
+        assert store.use_join_grant("d" * 64, *other, "key1", soon) is None
+    assert store.use_join_grant("d" * 64, *fra, "key1", soon) == grant
+    again = store.use_join_grant("d" * 64, *fra, "key2", later)
     assert again is not None
     assert (again.used_at, again.used_by_key) == (soon, "key1")
 
 
 def test_an_expired_join_token_is_not_consumed(store: Store) -> None:
     store.add_join_grant(JoinGrant("d" * 64, "default", "site", "fra", "ada", T0, T0 + timedelta(hours=1)))
-    expired = store.use_join_grant("d" * 64, "key1", T0 + timedelta(hours=1))
+    expired = store.use_join_grant("d" * 64, "default", "site", "fra", "key1", T0 + timedelta(hours=1))
     assert expired is not None
     assert expired.used_at is None
     store.sweep_join_grants(T0 + timedelta(hours=2))
-    assert store.use_join_grant("d" * 64, "key1", T0) is None
+    assert store.use_join_grant("d" * 64, "default", "site", "fra", "key1", T0) is None
 
 
 def test_certificates_and_audit_come_newest_first(store: Store) -> None:
