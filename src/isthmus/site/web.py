@@ -14,6 +14,8 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from isthmus.protocol import ProtocolError
+
 Health = Callable[[], tuple[bool, str]]
 """Whether the process does its work, and a word why not."""
 
@@ -88,7 +90,7 @@ def local_app(
 ) -> FastAPI:
     """GET /status, POST /explain, POST /stop {"engines": bool}, GET /healthz.
 
-    `query` takes a kind and a JSON body and returns JSON; a ValueError of its becomes a 422 with the message.
+    `query` takes a kind and a JSON body and returns JSON; a ProtocolError of its becomes a 422 with code and message.
     """
     app = FastAPI(openapi_url=None)
 
@@ -105,8 +107,8 @@ def local_app(
     async def explain(request: Request) -> Response:
         try:
             return Response(await query("explain", await request.body()), media_type="application/json")
-        except ValueError as error:
-            body = json.dumps({"error": {"code": "invalid", "message": str(error)}})
+        except ProtocolError as error:
+            body = json.dumps({"error": {"code": error.code, "message": str(error)}})
             return Response(body, status_code=422, media_type="application/json")
 
     @app.post("/stop")

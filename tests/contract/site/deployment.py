@@ -139,6 +139,13 @@ class Site:
             response = await client.get("/status")
             return dict(response.raise_for_status().json())
 
+    async def explain(self, **question: Any) -> tuple[int, dict[str, Any]]:
+        """Status and answer of the local socket."""
+        transport = httpx.AsyncHTTPTransport(uds=str(self.state / "site.sock"))
+        async with httpx.AsyncClient(transport=transport, base_url="http://site", timeout=5) as client:
+            response = await client.post("/explain", json=question)
+            return response.status_code, dict(response.json())
+
     def engines(self) -> list[int]:
         """Pids of the living engines, from their state files."""
         pids = []
