@@ -75,6 +75,9 @@ class StreamClient:
         """Dials for ever. Ends only by cancellation."""
         while True:
             error, retry_after = await self._once()
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # whatever may swallow a cancellation below, it ends here
+                raise asyncio.CancelledError
             self._changed(False, error)
             wait = self._backoff.next_wait(retry_after)
             _log.info("stream.down", upstream=self.upstream.name, reason=error, retry_in=round(wait, 3))

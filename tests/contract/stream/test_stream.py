@@ -419,6 +419,18 @@ async def test_an_upstream_that_is_no_longer_wanted_is_left(world: World) -> Non
     assert world.heard.reports[-1] == (FRA, False)
 
 
+async def test_a_stream_can_be_ended_at_any_moment(world: World) -> None:
+    world.publish(FRA, 1, web="a")
+    for steps in range(0, 120, 3):
+        site = world.connect()
+        for _ in range(steps):
+            await asyncio.sleep(0.0002)
+        async with asyncio.timeout(20):
+            await site.stop()
+        world.uplinks.remove(site)
+    await until(lambda: not world.hub.streams)
+
+
 async def test_many_sites_get_a_change_and_answer(world: World) -> None:
     subjects = [f"default/site/s{number}" for number in range(60)]
     for subject in subjects:
