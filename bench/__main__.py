@@ -11,6 +11,7 @@ import structlog
 from rich.console import Console
 
 from bench import across, compile, configuration, gateway, health, machine, report
+from bench.document import emit_page
 
 CASES = {
     "gateway": gateway.run,
@@ -27,6 +28,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=sorted(CASES), help="run this case (may be repeated)")
     parser.add_argument("--quick", action="store_true", help="short runs, for trying the benchmarks themselves")
     parser.add_argument("--output", type=Path, default=Path(".bench"), help="folder of the JSON files")
+    parser.add_argument("--document", type=Path, metavar="FILE", help="also write the tables as Markdown")
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))  # errors only
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -50,6 +52,9 @@ def main() -> int:
         results.append(result)
     path = report.write(here, results, arguments.quick, arguments.output)
     console.print(f"written to {path}", style="dim", highlight=False)
+    if arguments.document:
+        arguments.document.write_text(emit_page(here, results))
+        console.print(f"written to {arguments.document}", style="dim", highlight=False)
     missed = [target for result in results for target in result.targets if not target.met]
     return 1 if failed or missed else 0
 
