@@ -52,8 +52,10 @@ def run_process(
     """
     import asyncio
 
+    from isthmus.cli.log import configure_log
     from isthmus.identity import CredentialMissing, IdentityError, JoinUnreachable
 
+    configure_log()
     try:
         asyncio.run(run(settings))
     except JoinUnreachable as error:

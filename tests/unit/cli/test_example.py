@@ -37,4 +37,4 @@ def test_demo_shows_every_kind() -> None:
 
 
 def test_every_file_is_read() -> None:
-    assert {path.parent.name for path in EXAMPLES.rglob("*.yaml")} == {"examples", "demo", "canary"}
+    assert {path.parent.name for path in EXAMPLES.rglob("*.yaml")} == {"examples", "demo", "canary", "tutorial"}
