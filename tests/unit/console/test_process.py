@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -126,3 +127,22 @@ async def test_the_process_logs_json_and_ends_on_a_signal(directory: Path, numbe
     assert events[1]["path"] == str(directory / "c" / "admin.token")
     secret = (directory / "c" / "admin.token").read_text().strip()
     assert secret not in str(events)
+
+
+async def test_an_edit_that_cannot_be_stored_leaves_everything_as_it_was(shop: Any, documents: Any) -> None:
+    publication = shop.console.deployment.publication
+    versions = dict(publication.versions())
+    with sqlite3.connect(shop.state / "console.db") as database:
+        database.execute("ALTER TABLE change RENAME TO away")
+    changed = documents("Route", "all", {"directResponse": {"status": 204}})
+    refused = await shop.apply(changed, status=503)
+    assert refused["error"]["code"] == "store-unavailable"
+    route = await shop.ask("GET", "/namespaces/default/routes/all")
+    assert "directResponse" not in route["spec"]
+    assert route["metadata"]["revision"] == 1
+    assert dict(publication.versions()) == versions
+    assert "default/Cluster/default/web" in publication.state("default/site/fra").entries
+    with sqlite3.connect(shop.state / "console.db") as database:
+        database.execute("ALTER TABLE away RENAME TO change")
+    database.close()
+    assert (await shop.apply(changed))["revision"] == 2
