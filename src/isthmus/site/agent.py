@@ -42,6 +42,10 @@ from isthmus.site.upstream import plan_regions, plan_upstreams
 LEAVE = 0.5
 """Seconds between the withdrawal of an endpoint that was removed and its removal from Envoy."""
 
+HEARING = 2.0
+"""Seconds that a plan waits for word of healthy endpoints of clusters that it is the first to use. Without that, the
+first requests of a new route would find no endpoint."""
+
 RETRY_REFUSED = 60.0
 """Seconds until a version that Envoy refused is tried again: a port may be free by then."""
 
@@ -222,6 +226,8 @@ class SiteAgent(UplinkHandler):
         outcome = await self._rollout.apply()
         self._disk.save_good(outcome.changed, outcome.removed)
         self.plan = outcome.plan
+        if self._routes is not None:
+            await self._routes.set_clusters(outcome.plan.intent.imports)
         self._confirm(outcome.plan)
         self._acknowledge(state, outcome)
         self._spawn(self._disk.save_resources(self.envoy.ads.resources()))
@@ -247,7 +253,11 @@ class SiteAgent(UplinkHandler):
     async def _build(self, changed: Mapping[ObjectKey, Object | None]) -> Plan:
         plan = await self._planner.plan(changed)
         if self._routes is not None:
-            await self._routes.set_clusters(plan.intent.imports)
+            used = frozenset(self.plan.intent.imports if self.plan is not None else ())
+            new = frozenset(plan.intent.imports) - used
+            await self._routes.set_clusters(used | new)  # those that are left go once Envoy uses them no more
+            if self.plan is not None:
+                await self.ingress.heard(new, HEARING)
         if self.egress.leave(plan.intent, time.time()):
             await asyncio.sleep(LEAVE)
         return plan

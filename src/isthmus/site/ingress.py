@@ -7,6 +7,7 @@ that turn brings, and only assignments that come out different are pushed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -62,6 +63,7 @@ class Ingress:
         self._due: dict[int, float] = {}
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._news = asyncio.Event()
         self.changed = False
         """The table differs from what was last written to disk; its writer resets it."""
 
@@ -102,9 +104,19 @@ class Ingress:
 
     def hear(self, event: Event) -> None:
         """Take in what a BGP session said."""
+        self._news.set()
         self._touch_numbers(self.table.apply(event, self._clock()))
         if isinstance(event, EndOfRib):
             self._set_timer(())
+
+    async def heard(self, numbers: Iterable[int], seconds: float) -> None:
+        """Wait until an endpoint of each of these clusters is known, so many seconds at most."""
+        wanted = frozenset(numbers)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not wanted <= self.table.clusters():
+                    self._news.clear()
+                    await self._news.wait()
 
     def forget_session(self, name: str) -> None:
         """The site no longer uses a region."""
