@@ -15,7 +15,7 @@ import uvicorn
 from isthmus.console.error import ConsoleError
 from isthmus.console.settings import split_address
 
-_GRACE_SECONDS = 5
+_GRACE_SECONDS = 2
 
 
 class _Server(uvicorn.Server):

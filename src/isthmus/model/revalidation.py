@@ -3,24 +3,25 @@
 What an edit can affect:
 1. the changed objects themselves;
 2. those that refer to objects which appear or leave; clusters whose endpoints change, since where these are is limited;
-3. when sites or groups change in label, reach, interface or selector: everything with a `where`, and clusters;
+3. when a site changes in label, reach or interface: what is at it or at a group that it was or is in; when a group
+   changes: what is at it; and the clusters of those endpoints;
 4. when a namespace comes or goes, everything in it;
-5. overlaps of virtual hosts, when virtual hosts or policies change, or sites and groups as in 3: all compared anew.
+5. overlaps of virtual hosts, when a virtual host or policy is among all these: compared anew as a whole.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.key import ObjectKey
+from isthmus.model.label import matches
 from isthmus.model.object import Object
 from isthmus.model.selection import SiteSelection
 from isthmus.model.site import Site
 from isthmus.model.validation import check_object, check_overlaps, sort_diagnostics
+from isthmus.model.virtual_site import VirtualSite
 
-_PLACES = frozenset(("Site", "VirtualSite"))
-_PLACED = frozenset(("Endpoint", "AdvertisePolicy", "Cluster"))
 _OVERLAPPING = frozenset(("VirtualHost", "AdvertisePolicy"))
 
 _Found = Mapping[ObjectKey, tuple[Diagnostic, ...]]
@@ -80,7 +81,7 @@ class Validation:
             for key in self._affected(changes, objects)
         }
         overlaps = None
-        if any(key.kind in _OVERLAPPING or self._moves(key, objects) for key in changes):
+        if any(key.kind in _OVERLAPPING for key in own):
             overlaps = _by_object(check_overlaps(objects, selection))
         appeared = [each for key, found in own.items() for each in found if each not in self._own.get(key, ())]
         for key, found in (overlaps or {}).items():
@@ -112,29 +113,41 @@ class Validation:
         self, changes: Mapping[ObjectKey, Object | None], objects: Mapping[ObjectKey, Object]
     ) -> set[ObjectKey]:
         found = set(changes)
-        for key in changes:
+        moved = {place for key in changes for place in self._moved(key, objects)}
+        for key in (*changes, *moved):
             appeared_or_left = (key in self._objects) != (key in objects)
-            if appeared_or_left or key.kind == "Endpoint":
+            if appeared_or_left or key in moved or key.kind == "Endpoint":
                 found.update(self._users.get(key, ()))
-        if any(self._moves(key, objects) for key in changes):
-            found.update(key for key in objects if key.kind in _PLACED)
+        found.update([user for key in found if key.kind == "Endpoint" for user in self._users.get(key, ())])
         namespaces = {(key.tenant, key.name) for key in changes if key.kind == "Namespace"}
         if namespaces:
             found.update(key for key in objects if (key.tenant, key.namespace) in namespaces)
         return found
 
-    def _moves(self, key: ObjectKey, objects: Mapping[ObjectKey, Object]) -> bool:
-        """Whether a site or group changes in a way that others depend on."""
-        if key.kind not in _PLACES:
-            return False
+    def _moved(self, key: ObjectKey, objects: Mapping[ObjectKey, Object]) -> set[ObjectKey]:
+        """A changed site with the groups that it belongs or belonged to, or a changed group, as others depend on it."""
+        if key.kind == "VirtualSite":
+            return {key}
         old, new = self._objects.get(key), objects.get(key)
-        if not isinstance(old, Site) or not isinstance(new, Site):
-            return True
-        return (old.metadata.labels, old.spec.fabric.reachability, old.spec.interfaces) != (
-            new.metadata.labels,
-            new.spec.fabric.reachability,
-            new.spec.interfaces,
-        )
+        sites = [site for site in (old, new) if isinstance(site, Site)]
+        if not sites or (len(sites) == 2 and _facts(sites[0]) == _facts(sites[1])):
+            return set()
+        groups = {
+            group
+            for state in (self._objects, objects)
+            for group, obj in _groups(state)
+            if group.tenant == key.tenant and any(matches(obj.spec.selector, site.metadata.labels) for site in sites)
+        }
+        return groups | {key}
+
+
+def _facts(site: Site) -> tuple[object, ...]:
+    """What others depend on in a site."""
+    return site.metadata.labels, site.spec.fabric.reachability, site.spec.interfaces
+
+
+def _groups(objects: Mapping[ObjectKey, Object]) -> Iterator[tuple[ObjectKey, VirtualSite]]:
+    return ((key, obj) for key, obj in objects.items() if key.kind == "VirtualSite" and isinstance(obj, VirtualSite))
 
 
 def _by_object(diagnostics: Iterable[Diagnostic]) -> _Found:

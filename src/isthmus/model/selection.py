@@ -1,6 +1,7 @@
 """Which sites a `where` means, over a fixed set of objects, remembered as it is asked."""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from isthmus.model.advertise_policy import AdvertisePolicy
 from isthmus.model.key import ObjectKey
@@ -16,9 +17,13 @@ class SiteSelection:
 
     def __init__(self, objects: Mapping[ObjectKey, Object]) -> None:
         self._objects = objects
-        self._sites = sorted((obj for obj in objects.values() if isinstance(obj, Site)), key=lambda site: site.key)
         self._members: dict[ObjectKey, tuple[Site, ...]] = {}
         self._sockets: dict[ObjectKey, frozenset[str]] = {}
+
+    @cached_property
+    def _sites(self) -> list[Site]:
+        """Every site by key; collected when a virtual site is first asked for."""
+        return sorted((obj for obj in self._objects.values() if isinstance(obj, Site)), key=lambda site: site.key)
 
     def sites(self, where: Where, tenant: str) -> tuple[Site, ...]:
         """The existing sites that `where` means, by name."""
