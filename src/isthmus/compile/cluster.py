@@ -1,11 +1,12 @@
 """Clusters: as an ingress site uses them, and as the site of their endpoints hosts them."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from isthmus.compile.endpoint import compile_endpoint
 from isthmus.compile.health_check import compile_health_check
-from isthmus.compile.intent import Cluster, Endpoint, Hosted, Member, Shape
+from isthmus.compile.intent import Cluster, Endpoint, Hosted, Member, Shape, Socket
 from isthmus.compile.memo import Memo
 from isthmus.compile.place import compile_site_fact, dns_name
 from isthmus.compile.source import find, foreign, scope
@@ -119,8 +120,16 @@ def _member(memo: Memo, site: ObjectKey, endpoints: list[Endpoint]) -> Member:
         dns_name=dns_name(site, here.trust_domain),
         place=fact.place if fact else None,
         drained=fact.drained if fact else False,
-        endpoints=tuple(sorted(endpoints, key=lambda endpoint: endpoint.key)),
+        endpoints=_distinct(endpoints),
     )
+
+
+def _distinct(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+    """By key; of those with one address and port, the first."""
+    found: dict[Socket, Endpoint] = {}
+    for endpoint in sorted(endpoints, key=lambda endpoint: endpoint.key):
+        found.setdefault(endpoint.socket, endpoint)
+    return tuple(found.values())
 
 
 def compile_hosted(memo: Memo, key: ObjectKey) -> CompiledHosted | None:
@@ -132,11 +141,10 @@ def compile_hosted(memo: Memo, key: ObjectKey) -> CompiledHosted | None:
     if obj is None:
         return None
     found: list[Diagnostic] = []
-    endpoints: dict[object, Endpoint] = {}
-    for placed in memo.ask(_local_endpoints, key):
-        first = endpoints.setdefault(placed.socket, placed)
-        if first is not placed:
-            found.append(_twice(key, placed, first))
+    placed = memo.ask(_local_endpoints, key)
+    endpoints = _distinct(placed)
+    kept = {endpoint.socket: endpoint for endpoint in endpoints}
+    found.extend(_twice(key, each, kept[each.socket]) for each in placed if each != kept[each.socket])
     checks = []
     for index, reference in enumerate(obj.spec.health_checks if endpoints else ()):
         target = resolve(reference, "HealthCheck", key.tenant, key.namespace)
@@ -151,7 +159,7 @@ def compile_hosted(memo: Memo, key: ObjectKey) -> CompiledHosted | None:
         load_balancing=obj.spec.load_balancing,
         connect_timeout=milliseconds(obj.spec.connect_timeout),
         health_checks=tuple(dict.fromkeys(checks)),
-        endpoints=tuple(endpoints.values()),
+        endpoints=endpoints,
     )
     return CompiledHosted(hosted, tuple(found))
 

@@ -1,0 +1,107 @@
+"""Which sites, and which endpoints there, a cluster's requests go to now."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from isthmus.compile.intent import Cluster, Endpoint, Intent, Member, Shape
+from isthmus.explain.explanation import ClusterView, EndpointView, SiteView
+from isthmus.health.choice import SiteChoice, SiteState
+from isthmus.model.key import ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointHealth:
+    """What this site's probes say of one of its endpoints."""
+
+    healthy: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What is known of health.
+
+    Attributes:
+        choices: by cluster, the sites that can serve it.
+        local: by cluster and endpoint of this site. What is absent was not probed yet, or has no probe.
+    """
+
+    choices: Mapping[ObjectKey, Sequence[SiteChoice]]
+    local: Mapping[tuple[ObjectKey, ObjectKey], EndpointHealth]
+
+
+def explain_cluster(intent: Intent, cluster: Cluster, percent: float, health: Health) -> ClusterView:
+    """A cluster's sites with their shares."""
+    choices = {choice.site: choice for choice in health.choices.get(cluster.key, ())}
+    shares = site_shares(intent, cluster, health)
+    sites = [_site(cluster, member, choices.get(member.site), shares, health) for member in cluster.members]
+    sites.sort(key=lambda view: (-view.percent, view.distance is None, view.distance or 0.0, view.site))
+    return ClusterView(cluster.key, percent, cluster.shape.value, _reason(cluster), tuple(sites))
+
+
+def site_shares(intent: Intent, cluster: Cluster, health: Health) -> dict[str, float]:
+    """Percent of a cluster's requests by site, in the way that Envoy chooses.
+
+    1. LOCAL and LOCAL_FIRST: this site takes all while one of its endpoints is not known to be unhealthy.
+    2. Otherwise the sites that health has chosen. HEALTHY ones come before DEGRADED ones, DRAINING ones get nothing.
+    3. Of these the first priority that has any takes all, and shares by weight.
+    """
+    own = next((member for member in cluster.members if member.own), None)
+    if own is not None and cluster.shape in (Shape.LOCAL, Shape.LOCAL_FIRST) and _usable(cluster, own, health):
+        return {own.site: 100.0}
+    if cluster.shape is Shape.LOCAL:
+        return {}
+    hosts = {member.site for member in cluster.members if not member.own or cluster.shape is Shape.UNIFORM}
+    choices = [choice for choice in health.choices.get(cluster.key, ()) if choice.site in hosts]
+    for state in (SiteState.HEALTHY, SiteState.DEGRADED):
+        able = [choice for choice in choices if choice.state is state]
+        if able:
+            first = min(choice.priority for choice in able)
+            chosen = [choice for choice in able if choice.priority == first]
+            total = sum(max(1, choice.weight) for choice in chosen)
+            return {choice.site: 100.0 * max(1, choice.weight) / total for choice in chosen}
+    return {}
+
+
+def _usable(cluster: Cluster, member: Member, health: Health) -> bool:
+    known = [health.local.get((cluster.key, endpoint.key)) for endpoint in member.endpoints]
+    return any(each is None or each.healthy for each in known)
+
+
+def _reason(cluster: Cluster) -> str:
+    algorithm = cluster.load_balancing
+    return {
+        Shape.LOCAL: f"{algorithm} over the endpoints of this site",
+        Shape.FABRIC: f"{cluster.selection}, {algorithm}; all endpoints are at other sites",
+        Shape.LOCAL_FIRST: f"{cluster.selection}, {algorithm}; other sites only without a healthy endpoint here",
+        Shape.UNIFORM: f"{cluster.selection}, {algorithm} over the sites by weight, this one among them",
+    }[cluster.shape]
+
+
+def _site(
+    cluster: Cluster, member: Member, choice: SiteChoice | None, shares: Mapping[str, float], health: Health
+) -> SiteView:
+    if member.own:
+        endpoints = tuple(_local(cluster, endpoint, health) for endpoint in member.endpoints)
+        healthy = sum(each.healthy is not False for each in endpoints)
+        state, reason = (
+            "HEALTHY" if healthy else "UNHEALTHY",
+            f"own site, {healthy} of {len(endpoints)} endpoints usable",
+        )
+        if choice is not None and choice.state is SiteState.DRAINING:
+            state = choice.state.value
+    else:
+        endpoints = tuple(_endpoint(endpoint, None, "") for endpoint in member.endpoints)
+        state = choice.state.value if choice else "UNAVAILABLE"
+        reason = choice.reason if choice else "announces no healthy endpoint"
+    distance = 0.0 if member.own else (choice.distance if choice else None)
+    return SiteView(member.site, shares.get(member.site, 0.0), state, reason, distance, endpoints)
+
+
+def _local(cluster: Cluster, endpoint: Endpoint, health: Health) -> EndpointView:
+    known = health.local.get((cluster.key, endpoint.key))
+    return _endpoint(endpoint, known.healthy if known else None, known.reason if known else "not probed")
+
+
+def _endpoint(endpoint: Endpoint, healthy: bool | None, reason: str) -> EndpointView:
+    return EndpointView(endpoint.key, str(endpoint.socket), endpoint.weight, healthy, reason)

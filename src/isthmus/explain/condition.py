@@ -1,0 +1,112 @@
+"""Conditions of routes and domains of virtual hosts, as Envoy evaluates them."""
+
+from collections.abc import Iterable
+
+import re2
+
+from isthmus.compile.intent import Match, PathMatch, ValueMatch, VirtualHost
+from isthmus.explain.request import Request
+
+
+def find_virtual_host(hosts: Iterable[VirtualHost], host: str, port: int) -> tuple[VirtualHost, str] | None:
+    """The virtual host that takes a Host header on a listener's port, and which of its domains decided.
+
+    1. A domain that is exactly the host. A domain without a port also means the host with the listener's port.
+    2. The longest wildcard domain that the host ends with, and is longer than.
+    3. `*`.
+    """
+    best: tuple[int, VirtualHost, str] | None = None
+    for virtual_host in hosts:
+        for domain in virtual_host.domains:
+            rank = _rank(domain, host, port)
+            if rank is not None and (best is None or rank > best[0]):
+                best = (rank, virtual_host, domain)
+    return None if best is None else best[1:]
+
+
+_EXACT = 1 << 30
+
+
+def _rank(domain: str, host: str, port: int) -> int | None:
+    if domain == "*":
+        return 0
+    for pattern in (domain,) if ":" in domain else (domain, f"{domain}:{port}"):
+        if pattern == host:
+            return _EXACT
+        if pattern.startswith("*") and host.endswith(pattern[1:]) and len(host) > len(pattern) - 1:
+            return len(pattern)
+    return None
+
+
+def first_failure(match: Match, request: Request) -> str | None:
+    """Why a request does not match, as a phrase for people; None when it does.
+
+    Conditions are tried in this order: path, methods, headers, query parameters.
+    """
+    if match.path is not None and not _path(match.path, request.path):
+        return f"the path {request.path} {_PATH_PHRASES[match.path.kind]} {match.path.text}"
+    if match.methods and request.method not in match.methods:
+        return f"the method {request.method} is not {' or '.join(match.methods)}"
+    for condition in match.headers:
+        if not _header(condition, request):
+            return _phrase("header", condition, request.headers.get(condition.name))
+    parameters = parse_query(request.query)
+    for condition in match.query_parameters:
+        value = parameters.get(condition.name)
+        if not _holds(condition, value):
+            return _phrase("query parameter", condition, value)
+    return None
+
+
+_PATH_PHRASES = {"exact": "is not", "prefix": "does not start with", "regex": "does not match"}
+
+
+def _path(match: PathMatch, path: str) -> bool:
+    if match.kind == "exact":
+        return path == match.text
+    return path.startswith(match.text) if match.kind == "prefix" else matches_fully(match.text, path)
+
+
+def matches_fully(pattern: str, text: str) -> bool:
+    """Whether an RE2 regular expression matches the whole text."""
+    return re2.fullmatch(pattern, text) is not None
+
+
+def _header(condition: ValueMatch, request: Request) -> bool:
+    """An inverted condition looks at a header that is not there as if it were empty."""
+    value = request.host if condition.name == "host" else request.headers.get(condition.name)
+    if condition.invert:
+        return not _holds(condition, value or "")
+    return _holds(condition, value)
+
+
+def _holds(condition: ValueMatch, value: str | None) -> bool:
+    match condition.kind:
+        case "present":
+            return value is not None
+        case "absent":
+            return value is None
+        case "exact":
+            return value == condition.text
+        case "prefix":
+            return value is not None and value.startswith(condition.text)
+        case "regex":
+            return value is not None and matches_fully(condition.text, value)
+
+
+def parse_query(query: str) -> dict[str, str]:
+    """The first value of every parameter, as it stands: nothing is unescaped."""
+    found: dict[str, str] = {}
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if name:
+            found.setdefault(name, value)
+    return found
+
+
+def _phrase(what: str, condition: ValueMatch, value: str | None) -> str:
+    given = f"{what} {condition.name}" + (" is missing" if value is None else f" is {value!r}")
+    if condition.kind in ("present", "absent"):
+        return f"the {given}, and it must {'be there' if condition.kind == 'present' else 'not be there'}"
+    verb = {"exact": "be", "prefix": "start with", "regex": "match"}[condition.kind]
+    return f"the {given}, and it must {'not ' if condition.invert else ''}{verb} {condition.text!r}"

@@ -1,0 +1,164 @@
+"""From a request to its explanation, step by step as Envoy takes them."""
+
+from collections.abc import Mapping
+
+from isthmus.compile.intent import Action, DirectResponse, Forward, Intent, Listener, Redirect, Rule, VirtualHost
+from isthmus.explain.cluster import Health, explain_cluster
+from isthmus.explain.condition import find_virtual_host, first_failure
+from isthmus.explain.explanation import ClusterView, Explanation, Trial
+from isthmus.explain.request import Refusal, Request, parse_request
+
+
+def explain(url: str, method: str, headers: Mapping[str, str], intent: Intent, health: Health) -> Explanation:
+    """Say where a request that enters at the intent's site goes.
+
+    1. The request is normalised; Envoy may refuse it here.
+    2. The listener: one on the URL's port; for a URL without a port, one on port 80, or else any. Of several, the first
+       that has the domain.
+    3. The virtual host, by domain. 4. Its first route that matches. 5. Its clusters, their sites and endpoints, by what
+       is known of health.
+
+    Raises:
+        ValueError: the URL is not `http://host[:port]/path`.
+    """
+    request = parse_request(url, method, headers)
+    if isinstance(request, Refusal):
+        outcome = f"Envoy answers {request.status}: {request.reason}."
+        if request.location:
+            outcome = f"Envoy answers {request.status} and sends the client to {request.location}: {request.reason}."
+        return _refused(intent, f"{method.upper()} {url}", request.status, outcome)
+    title = f"{request.method} {request.host}{request.target}"
+    listener, listener_reason = _listener(intent, request)
+    if listener is None:
+        return _refused(intent, title, None, f"Nothing listens: {listener_reason}.", listener_reason=listener_reason)
+    found = find_virtual_host(listener.virtual_hosts, request.host, listener.socket.port)
+    if found is None:
+        reason = f"no virtual host on {listener.socket} has the domain {request.host}"
+        return _refused(
+            intent, title, 404, f"Envoy answers 404: {reason}.", str(listener.socket), listener_reason, reason
+        )
+    virtual_host, domain = found
+    trials, rule = _try(virtual_host, request)
+    clusters, status, reached, outcome = _act(intent, rule, health)
+    return Explanation(
+        site=intent.site,
+        request=title,
+        listener=str(listener.socket),
+        listener_reason=listener_reason,
+        virtual_host=virtual_host.key,
+        domain=domain,
+        domain_reason=_domain_reason(domain, request.host),
+        trials=trials,
+        action=_action_name(rule.action) if rule else "refuse",
+        status=status,
+        clusters=clusters,
+        reached=reached,
+        outcome=outcome,
+    )
+
+
+def _refused(
+    intent: Intent,
+    title: str,
+    status: int | None,
+    outcome: str,
+    listener: str = "",
+    listener_reason: str = "",
+    domain_reason: str = "",
+) -> Explanation:
+    return Explanation(
+        site=intent.site,
+        request=title,
+        listener=listener,
+        listener_reason=listener_reason,
+        virtual_host=None,
+        domain="",
+        domain_reason=domain_reason,
+        trials=(),
+        action="refuse",
+        status=status,
+        clusters=(),
+        reached=False,
+        outcome=outcome,
+    )
+
+
+def _listener(intent: Intent, request: Request) -> tuple[Listener | None, str]:
+    wanted = request.port or 80
+    able = [each for each in intent.listeners if each.socket.port == wanted]
+    reason = f"listens on port {wanted}"
+    if not able and request.port is None:
+        able, reason = list(intent.listeners), "the URL names no port, and nothing listens on port 80"
+    address = request.host.rpartition(":")[0] if request.port else request.host
+    able = [each for each in able if each.socket.address == address.strip("[]")] or able
+    if not able:
+        ports = ", ".join(str(port) for port in sorted({each.socket.port for each in intent.listeners})) or "no port"
+        return None, f"{intent.site} listens on {ports}, not on {wanted}"
+    for listener in able:
+        if find_virtual_host(listener.virtual_hosts, request.host, listener.socket.port) is not None:
+            return listener, reason
+    return able[0], reason
+
+
+def _domain_reason(domain: str, host: str) -> str:
+    if domain == "*":
+        return f"no other domain matches {host}, and it takes any (*)"
+    return f"{domain} is the longest wildcard for {host}" if domain.startswith("*") else f"its domain is {domain}"
+
+
+def _try(virtual_host: VirtualHost, request: Request) -> tuple[tuple[Trial, ...], Rule | None]:
+    trials = []
+    for rule in virtual_host.rules:
+        failures = []
+        for match in rule.matches:
+            failure = first_failure(match, request)
+            if failure is None:
+                reason = "every condition holds" if match != type(match)() else "it takes every request"
+                trials.append(Trial(rule.route, True, reason))
+                return tuple(trials), rule
+            failures.append(failure)
+        trials.append(Trial(rule.route, False, "; ".join(failures)))
+    return tuple(trials), None
+
+
+def _action_name(action: Action) -> str:
+    if isinstance(action, Forward):
+        return "forward"
+    return "redirect" if isinstance(action, Redirect) else "respond"
+
+
+def _act(intent: Intent, rule: Rule | None, health: Health) -> tuple[tuple[ClusterView, ...], int | None, bool, str]:
+    """Clusters, status of an answer of Envoy's own, whether an application is reached, and the outcome."""
+    if rule is None:
+        return (), 404, False, "Envoy answers 404: no route of the virtual host matches."
+    action = rule.action
+    if isinstance(action, DirectResponse):
+        return (), action.status, False, f"Envoy answers {action.status} itself, as the route says."
+    if isinstance(action, Redirect):
+        return (), action.code, False, f"Envoy answers {action.code} and sends the client to {_destination(action)}."
+    total = sum(share.weight for share in action.shares)
+    known = {cluster.key: cluster for cluster in intent.clusters}
+    views = tuple(
+        explain_cluster(intent, known[share.cluster], 100.0 * share.weight / total, health)
+        for share in sorted(action.shares, key=lambda share: -share.weight)
+        if share.cluster in known
+    )
+    reached = any(site.percent for view in views for site in view.sites)
+    if not reached:
+        return views, 503, False, "Envoy answers 503: no endpoint of the route's clusters can be used."
+    parts = []
+    for view in views:
+        sites = [f"{site.site} ({site.percent:.4g} %)" for site in view.sites if site.percent]
+        parts.append(f"{view.percent:.4g} % to {view.cluster.path} at {' and '.join(sites) or 'no site: 503'}")
+    return views, None, True, "Goes " + ", ".join(parts) + "."
+
+
+def _destination(redirect: Redirect) -> str:
+    parts = [
+        f"scheme {redirect.scheme}" if redirect.scheme else "",
+        f"host {redirect.host}" if redirect.host else "",
+        f"port {redirect.port}" if redirect.port else "",
+        f"path {redirect.path}" if redirect.path else "",
+        f"prefix {redirect.prefix}" if redirect.prefix is not None else "",
+    ]
+    return ", ".join(part for part in parts if part)

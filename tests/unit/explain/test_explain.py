@@ -1,0 +1,161 @@
+"""Explanations of the goldens' deployments."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.golden.corpus import compile_case
+
+from isthmus.compile.intent import Intent
+from isthmus.emit.envoy import nominal_choices
+from isthmus.explain import EndpointHealth, Health, explain, explanation_document
+from isthmus.health.choice import SiteChoice, SiteState
+from isthmus.model import ObjectKey
+
+
+def health_of(intent: Intent, *, bad: tuple[str, ...] = ()) -> Health:
+    return Health(
+        choices={each.key: nominal_choices(intent, each) for each in intent.clusters},
+        local={
+            (hosted.key, endpoint.key): EndpointHealth(endpoint.key.name not in bad, "probe")
+            for hosted in intent.hosted
+            for endpoint in hosted.endpoints
+        },
+    )
+
+
+def document(case: str, url: str, *, method: str = "GET", bad: tuple[str, ...] = (), **headers: str) -> dict:
+    intent = compile_case(case).intent
+    explanation = explain(url, method, headers, intent, health_of(intent, bad=bad))
+    result = explanation_document(explanation)
+    assert json.loads(json.dumps(result)) == result
+    return result
+
+
+def shares(result: dict) -> dict[str, float]:
+    return {site["site"]: site["percent"] for cluster in result["clusters"] for site in cluster["sites"]}
+
+
+def test_local_application() -> None:
+    result = document("one-site", "http://www.shop.example/cart?id=1")
+    assert result["listener"] == "192.0.2.1:80"
+    assert result["virtualHost"] == "shop/shop"
+    assert result["routes"] == [{"route": "shop/all", "matched": True, "reason": "it takes every request"}]
+    assert shares(result) == {"fra": 100.0}
+    assert result["reached"]
+    assert result["outcome"] == "Goes 100 % to shop/web at fra (100 %)."
+    assert [each["endpoint"] for each in result["clusters"][0]["sites"][0]["endpoints"]] == ["shop/web-1", "shop/web-2"]
+
+
+def test_no_healthy_endpoint() -> None:
+    result = document("one-site", "http://shop.example/", bad=("web-1", "web-2"))
+    assert not result["reached"]
+    assert result["status"] == 503
+
+
+def test_local_first_spills_to_the_nearest_site() -> None:
+    near = document("local-first", "http://shop.example:8080/")
+    assert shares(near) == {"ams": 100.0, "fra": 0.0, "nyc": 0.0}
+    spilled = document("local-first", "http://shop.example:8080/", bad=("own-1",))
+    assert shares(spilled) == {"fra": 100.0, "ams": 0.0, "nyc": 0.0}
+    assert "own site, 0 of 1 endpoints usable" in [s["reason"] for s in spilled["clusters"][0]["sites"]]
+
+
+def test_weights_over_sites_and_clusters() -> None:
+    result = document("edge", "http://shop.example:8080/")
+    assert [(each["cluster"], each["percent"]) for each in result["clusters"]] == [
+        ("default/web", 95.0),
+        ("default/canary", 5.0),
+    ]
+    uniform = document("uniform", "http://shop.example:8080/")["clusters"]
+    web = next(each for each in uniform if each["cluster"] == "default/web")
+    assert {each["site"]: each["percent"] for each in web["sites"]} == {"ams": 25.0, "fra": 25.0, "nyc": 50.0}
+
+
+def test_drained_and_stale_sites_come_last() -> None:
+    intent = compile_case("edge").intent
+    key = ObjectKey("default", "Cluster", "default", "web")
+    choices = [
+        SiteChoice("fra", 0, 1, SiteState.DEGRADED, "not confirmed for 60 s", distance=364.0),
+        SiteChoice("nyc", 1, 2, SiteState.HEALTHY, "2 healthy endpoints", distance=5863.0),
+    ]
+    result = explanation_document(explain("http://shop.example:8080/", "GET", {}, intent, Health({key: choices}, {})))
+    web = result["clusters"][0]["sites"]
+    assert [(each["site"], each["percent"], each["state"]) for each in web] == [
+        ("nyc", 100.0, "HEALTHY"),
+        ("fra", 0.0, "DEGRADED"),
+    ]
+
+
+def test_first_condition_that_failed() -> None:
+    result = document("routes", "http://any.example/tea", method="PUT")
+    reasons = {each["route"]: each["reason"] for each in result["routes"]}
+    assert reasons["default/paths"] == "the path /tea is not /api; the path /tea does not start with /api/"
+    assert reasons["default/beta"] == "the header x-beta is missing, and it must be '1'"
+    assert result["routes"][-1] == {"route": "default/teapot", "matched": True, "reason": "every condition holds"}
+    assert (result["action"], result["status"]) == ("respond", 418)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "reason"),
+    [
+        ("http://shop.example:8080/", "default/first", "its domain is shop.example"),
+        (
+            "http://a.shop.example:8080/",
+            "default/first",
+            "*.shop.example is the longest wildcard for a.shop.example:8080",
+        ),
+        ("http://x.test:8080/", "default/fourth", "no other domain matches x.test:8080, and it takes any (*)"),
+    ],
+)
+def test_virtual_host(url: str, host: str, reason: str) -> None:
+    result = document("domains", url)
+    assert (result["virtualHost"], result["domainReason"]) == (host, reason)
+
+
+def test_nothing_listens_on_the_port() -> None:
+    result = document("one-site", "http://shop.example:8443/")
+    assert not result["reached"]
+    assert result["outcome"] == "Nothing listens: fra listens on 80, not on 8443."
+
+
+def test_url_without_port_finds_the_listener() -> None:
+    result = document("edge", "shop.example/")
+    assert result["listener"] == "192.0.2.1:8080"
+    assert result["reached"]
+
+
+def test_unknown_domain() -> None:
+    result = document("one-site", "http://else.example/")
+    assert result["outcome"] == "Envoy answers 404: no virtual host on 192.0.2.1:80 has the domain else.example."
+
+
+def test_escaped_slash_is_sent_on() -> None:
+    result = document("one-site", "http://shop.example/a%2Fb?q=1")
+    assert result["status"] == 307
+    assert "/a/b?q=1" in result["outcome"]
+
+
+@pytest.mark.parametrize("url", ["ftp://shop.example/", "http:///x", "http://shop.example:port/"])
+def test_bad_url(url: str) -> None:
+    with pytest.raises(ValueError):
+        document("one-site", url)
+
+
+def test_lines_name_every_step() -> None:
+    assert document("local-first", "http://shop.example:8080/cart", bad=("own-1",))["lines"] == [
+        "GET shop.example:8080/cart at ams",
+        "  listener 192.0.2.1:8080: listens on port 8080",
+        "  virtual host default/shop: its domain is shop.example",
+        "  route default/all: matches, it takes every request",
+        "    cluster default/web 100 %: LOCAL_PREFERRED, LEAST_REQUEST; "
+        "other sites only without a healthy endpoint here",
+        "      site fra 100 %: HEALTHY, as declared",
+        "        endpoint default/fra-1 10.0.0.1:8080 weight 1: declared",
+        "      site ams 0 %: UNHEALTHY, own site, 0 of 1 endpoints usable",
+        "        endpoint default/own-1 10.0.0.1:8080 weight 1: unhealthy, probe",
+        "      site nyc 0 %: HEALTHY, as declared",
+        "        endpoint default/nyc-1 10.0.0.1:8080 weight 2: declared",
+        "Goes 100 % to default/web at fra (100 %).",
+    ]
