@@ -77,7 +77,7 @@ class Hub:
         self._tenant = tenant
         self._streams: dict[str, list[Stream]] = {}
         self._routes: dict[str, list[Stream]] = {}
-        self._queries: dict[int, asyncio.Future[Answered]] = {}
+        self._queries: dict[int, tuple[Stream, asyncio.Future[Answered]]] = {}
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -146,7 +146,7 @@ class Hub:
         stream = routes[-1]
         number = next(self._numbers)
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
-        self._queries[number] = future
+        self._queries[number] = (stream, future)
         try:
             stream.session.query(number, subject, kind, body)
             stream.wake()
@@ -174,8 +174,8 @@ class Hub:
         elif isinstance(event, PresenceReport):
             self._route(stream, event.subject, event.connected, event.at)
         elif isinstance(event, Answered):
-            future = self._queries.get(event.query_id)
-            if future is not None and not future.done():
+            asked, future = self._queries.get(event.query_id, (None, None))
+            if future is not None and asked is stream and not future.done():  # only who was asked answers
                 future.set_result(event)
         elif isinstance(event, Opened):
             stream.release, stream.opened = event.release, True

@@ -121,6 +121,20 @@ async def test_a_question_takes_the_newest_way_and_its_answer_comes_back() -> No
     assert await asking == b"!"
 
 
+async def test_nobody_answers_a_question_that_another_was_asked() -> None:
+    world = World()
+    world.publish(1)
+    eu, us = world.attach("eu"), world.attach("us")
+    world.say(eu, presence=[wire.Presence(subject=FRA, connected=True, at=1.0)])
+    drain(eu)
+    asking = asyncio.create_task(world.hub.query(FRA, "explain", b"?"))
+    await asyncio.sleep(0)
+    (query,) = drain(eu).queries
+    world.say(us, answers=[wire.Answer(query_id=query.query_id, body=b"forged")])
+    world.say(eu, answers=[wire.Answer(query_id=query.query_id, body=b"!")])
+    assert await asking == b"!"
+
+
 async def test_a_question_to_nobody_fails() -> None:
     with pytest.raises(QueryFailed) as failure:
         await World().hub.query(FRA, "explain", b"?")
