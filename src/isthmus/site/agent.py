@@ -17,15 +17,19 @@ import httpx
 import structlog
 
 from isthmus import __version__
-from isthmus.emit.envoy.name import local_cluster
+from isthmus.compile.intent import Access, Hosted
+from isthmus.emit.envoy.endpoint import emit_hosted_endpoints
+from isthmus.emit.envoy.fabric import emit_access
+from isthmus.emit.envoy.name import FABRIC_ACCESS, checked_clusters, local_cluster
 from isthmus.emit.envoy.tls import emit_secrets
-from isthmus.engine.envoy import ENDPOINT, SECRET, HealthEvent, HostHealth, Push
+from isthmus.engine.envoy import ENDPOINT, EXTENSION, SECRET, HealthEvent, HostHealth, Push
 from isthmus.health.announcer import AnnouncementPlan, EndpointNumbers
 from isthmus.health.event import Event
 from isthmus.identity import Credential, CredentialDirectory, Membership
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
 from isthmus.protocol import ConnectionState, Rejection, State, Uplink, UplinkHandler
+from isthmus.site.access import linger_access
 from isthmus.site.bgp import HealthRoutes
 from isthmus.site.directory import SiteDirectory
 from isthmus.site.disk import Disk
@@ -41,6 +45,9 @@ from isthmus.site.upstream import plan_regions, plan_upstreams
 
 LEAVE = 0.5
 """Seconds between the withdrawal of an endpoint that was removed and its removal from Envoy."""
+
+REVOKE = 5.0
+"""Seconds that a caller keeps its access to a cluster after the last route to it is gone."""
 
 HEARING = 2.0
 """Seconds that a plan waits for word of healthy endpoints of clusters that it is the first to use. Without that, the
@@ -84,6 +91,7 @@ class SiteAgent(UplinkHandler):
         self._manifest = asyncio.Event()
         self._planner = Planner(self.key, identity.trust_domain, directory.envoy_paths)
         self._endpoints = Join()
+        self._allowed: tuple[Access, ...] = ()
         self._rollout = Rollout(self._inventory, self._build, self._push, self._manifest, self.key)
         self.envoy = LocalEnvoy(
             settings,
@@ -98,7 +106,7 @@ class SiteAgent(UplinkHandler):
         )
         self.egress = Egress(
             self._disk.load_numbers(),
-            xds_name=local_cluster,
+            xds_names=checked_clusters,
             speak=self._speak,
             changed=self._on_local_health,
             save=self._save_numbers,
@@ -264,7 +272,33 @@ class SiteAgent(UplinkHandler):
 
     def _push(self, plan: Plan) -> Push:
         endpoints = self._endpoints.join(plan.resources.get(ENDPOINT, {}), self.ingress.use(plan.intent))
-        return self.envoy.ads.set({**plan.resources, ENDPOINT: endpoints, SECRET: self._secrets()})
+        local = self._local_assignments(plan.intent.hosted)
+        if local:
+            endpoints = {**endpoints, **local}
+        others = {EXTENSION: self._access(plan), SECRET: self._secrets()}
+        return self.envoy.ads.set({**plan.resources, ENDPOINT: endpoints, **others})
+
+    def _access(self, plan: Plan) -> Mapping[str, bytes]:
+        """The plan's access, with the callers that it takes off for a little longer."""
+        exact, access = plan.resources.get(EXTENSION, {}), plan.intent.fabric.access
+        self._allowed = linger_access(self._allowed, access)
+        if self._allowed == access:
+            return exact
+        asyncio.get_running_loop().call_later(REVOKE, self._revoke)
+        return {**exact, FABRIC_ACCESS: emit_access(self._allowed)}
+
+    def _revoke(self) -> None:
+        if self.plan is not None:
+            self._allowed = self.plan.intent.fabric.access
+            self.envoy.ads.update({EXTENSION: dict(self.plan.resources.get(EXTENSION, {}))})
+
+    def _local_assignments(self, hosted: Iterable[Hosted]) -> dict[str, bytes]:
+        """Of clusters with several health checks: Envoy runs the first, and is told what the others found."""
+        return {
+            local_cluster(each.key): emit_hosted_endpoints(each, self.egress.unhealthy(each))
+            for each in hosted
+            if len(each.health_checks) > 1
+        }
 
     def _secrets(self) -> dict[str, bytes]:
         credential = self.uplink.credential
@@ -322,7 +356,12 @@ class SiteAgent(UplinkHandler):
     # ---- ingress
 
     def _on_local_health(self, clusters: Iterable[ObjectKey]) -> None:
-        self.ingress.touch(clusters)
+        touched = frozenset(clusters)
+        self.ingress.touch(touched)
+        if self.plan is not None:
+            local = self._local_assignments(each for each in self.plan.intent.hosted if each.key in touched)
+            if local:
+                self.envoy.ads.update({ENDPOINT: local})
 
     def _push_assignments(self, assignments: Assignments) -> None:
         self.envoy.ads.update({ENDPOINT: assignments})

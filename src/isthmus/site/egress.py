@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from isthmus.compile.intent import Endpoint, Hosted, Intent
+from isthmus.compile.intent import Endpoint, Hosted, Intent, Socket
 from isthmus.engine.envoy import HealthEvent, HostHealth
 from isthmus.health.announcer import AnnouncementPlan, Announcer, EndpointNumbers, HealthyEndpoint
 from isthmus.health.route import EndpointRoute
@@ -52,20 +52,21 @@ class LocalEndpoint:
 class Egress:
     """`speak` tells the BGP speaker; `changed` hears which clusters have another local health; `save` persists numbers.
 
-    `xds_name` gives the name under which Envoy knows the local endpoints of a cluster.
+    `xds_names` gives the names under which Envoy knows and checks the local endpoints of a cluster, by the number of
+    its health checks.
     """
 
     def __init__(
         self,
         numbers: EndpointNumbers,
         *,
-        xds_name: Callable[[ObjectKey], str],
+        xds_names: Callable[[ObjectKey, int], tuple[str, ...]],
         speak: Callable[[AnnouncementPlan], None],
         changed: Callable[[Iterable[ObjectKey]], None],
         save: Callable[[EndpointNumbers], None],
     ) -> None:
         self._numbers = numbers
-        self._xds_name = xds_name
+        self._xds_names = xds_names
         self._speak = speak
         self._changed = changed
         self._save = save
@@ -106,7 +107,7 @@ class Egress:
         if numbers is not self._numbers:
             self._save(numbers)
             self._numbers = numbers
-        hosts = {self._host(hosted, endpoint) for hosted, endpoint in _pairs(intent)}
+        hosts = {host for hosted, endpoint in _pairs(intent) for host in self._hosts(hosted, endpoint)}
         self._verdicts = {host: verdict for host, verdict in self._verdicts.items() if host in hosts}
         self._changed([hosted.key for hosted in intent.hosted])
         return self.plan(now)
@@ -182,12 +183,21 @@ class Egress:
             if self._healthy(hosted, endpoint)
         )
 
+    def unhealthy(self, hosted: Hosted) -> frozenset[Socket]:
+        """Endpoints that a health check beside the first found bad: Envoy must be told, it knows those of the first."""
+        found = set()
+        for endpoint in hosted.endpoints:
+            _, *probes = self._hosts(hosted, endpoint)
+            verdicts = [self._verdicts.get(host) for host in probes]
+            if any(verdict is not None and not verdict.healthy for verdict in verdicts):
+                found.add(endpoint.socket)
+        return frozenset(found)
+
     def endpoints(self) -> list[LocalEndpoint]:
         """Every endpoint of this site that Envoy has accepted."""
         found = []
         for hosted, endpoint in _pairs(self._intent) if self._intent else ():
-            verdict = self._verdicts.get(self._host(hosted, endpoint))
-            healthy = self._healthy(hosted, endpoint)
+            verdict = self._verdict(hosted, endpoint)
             if not hosted.health_checks:
                 reason = "no health check"
             elif verdict is None:
@@ -201,7 +211,7 @@ class Egress:
                     address=endpoint.socket.address,
                     port=endpoint.socket.port,
                     weight=endpoint.weight,
-                    healthy=healthy,
+                    healthy=self._healthy(hosted, endpoint),
                     reason=reason,
                     since=verdict.since if verdict is not None else None,
                     announced=self._name(hosted, endpoint) in self._announced,
@@ -222,17 +232,27 @@ class Egress:
     def _healthy(self, hosted: Hosted, endpoint: Endpoint) -> bool:
         if not hosted.health_checks:
             return True
-        verdict = self._verdicts.get(self._host(hosted, endpoint))
+        verdict = self._verdict(hosted, endpoint)
         if verdict is None:  # a check was added to a cluster that is in use: it stays so until the first result
             return self._name(hosted, endpoint) in self._announced
         return verdict.healthy
 
+    def _verdict(self, hosted: Hosted, endpoint: Endpoint) -> Verdict | None:
+        """The first check that fails decides; else all must have passed."""
+        verdicts = [self._verdicts.get(host) for host in self._hosts(hosted, endpoint)]
+        known = [verdict for verdict in verdicts if verdict is not None]
+        failed = [verdict for verdict in known if not verdict.healthy]
+        if failed:
+            return min(failed, key=lambda verdict: verdict.since)
+        return max(known, key=lambda verdict: verdict.since) if known and len(known) == len(verdicts) else None
+
     def _clusters_of(self, names: set[str]) -> list[ObjectKey]:
         hosted = self._intent.hosted if self._intent else ()
-        return [item.key for item in hosted if self._xds_name(item.key) in names]
+        return [item.key for item in hosted if not names.isdisjoint(self._xds_names(item.key, len(item.health_checks)))]
 
-    def _host(self, hosted: Hosted, endpoint: Endpoint) -> _Host:
-        return (self._xds_name(hosted.key), endpoint.socket.address, endpoint.socket.port)
+    def _hosts(self, hosted: Hosted, endpoint: Endpoint) -> list[_Host]:
+        names = self._xds_names(hosted.key, len(hosted.health_checks))
+        return [(name, endpoint.socket.address, endpoint.socket.port) for name in names]
 
     @staticmethod
     def _name(hosted: Hosted, endpoint: Endpoint) -> str:

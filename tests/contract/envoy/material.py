@@ -27,11 +27,12 @@ def free_port() -> int:
 
 @dataclass
 class Origin:
-    """An HTTP/1 server that answers every request with its name, or 503 while `healthy` is False."""
+    """An HTTP/1 server that answers every request with its name, or 503 while `healthy` is False or the path broken."""
 
     name: str
     port: int = 0
     healthy: bool = True
+    broken: set[str] = field(default_factory=set)
     server: asyncio.Server | None = None
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -49,8 +50,9 @@ class Origin:
         self.writers.add(writer)
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
-                await reader.readuntil(b"\r\n\r\n")
-                status = b"200 OK" if self.healthy else b"503 Service Unavailable"
+                head = await reader.readuntil(b"\r\n\r\n")
+                good = self.healthy and head.split()[1].decode() not in self.broken
+                status = b"200 OK" if good else b"503 Service Unavailable"
                 body = self.name.encode()
                 writer.write(b"HTTP/1.1 %s\r\ncontent-length: %d\r\n\r\n%s" % (status, len(body), body))
                 await writer.drain()

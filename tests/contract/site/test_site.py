@@ -46,6 +46,7 @@ class World:
                 for name, port in self.fabric.items()
             ),
             document("HealthCheck", "http", check, "shop"),
+            document("HealthCheck", "deep", check | {"http": {"path": "/deep"}}, "shop"),
             *(
                 document(
                     "Endpoint", name, {"where": {"site": "fra"}, "address": "127.0.0.1", "port": ports[name]}, "shop"
@@ -169,6 +170,27 @@ async def test_a_request_crosses_two_sites_and_health_moves_it(deployment: Deplo
         await until(nothing_left)
         world.origins[0].healthy = True
         await until(client.answers)
+
+
+async def test_every_health_check_of_a_cluster_counts(deployment: Deployment) -> None:
+    world = World()
+    world.cluster = {"healthChecks": [{"name": "http"}, {"name": "deep"}]}
+    async with running(*world.origins):
+        _, fra, client = await begin(deployment, world)
+        world.origins[0].broken.add("/deep")
+
+        async def only_two() -> bool:
+            return {await client.ask() for _ in range(10)} == {(200, "two")}
+
+        await until(only_two)
+        report = await fra.status()
+        assert [each["healthy"] for each in report["endpoints"]] == [False, True]
+        world.origins[0].broken.clear()
+
+        async def both() -> bool:
+            return {await client.ask() for _ in range(10)} == {(200, "one"), (200, "two")}
+
+        await until(both)
 
 
 async def test_an_agent_that_is_killed_and_restarted_loses_no_request(deployment: Deployment) -> None:

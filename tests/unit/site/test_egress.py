@@ -18,9 +18,9 @@ def key(name: str) -> ObjectKey:
     return ObjectKey("default", "Endpoint", "shop", name)
 
 
-def intent(*names: str, checked: bool = True, drained: bool = False, weight: int = 1) -> Intent:
+def intent(*names: str, checked: bool | int = True, drained: bool = False, weight: int = 1) -> Intent:
     endpoints = tuple(Endpoint(key(name), Socket("127.0.0.1", 8000 + ord(name)), weight) for name in names)
-    hosted = Hosted(WEB, 7, "ROUND_ROBIN", 1000, (CHECK,) if checked else (), endpoints)
+    hosted = Hosted(WEB, 7, "ROUND_ROBIN", 1000, (CHECK,) * int(checked), endpoints)
     return Intent("default", "fra", number=3, drained=drained, hosted=(hosted,))
 
 
@@ -33,7 +33,10 @@ class Desk:
         self.saved: list[EndpointNumbers] = []
         self.egress = Egress(
             numbers or EndpointNumbers(),
-            xds_name=lambda cluster: f"{cluster.name}@local",
+            xds_names=lambda cluster, checks: (
+                f"{cluster.name}@local",
+                *(f"{cluster.name}@probe-{index}" for index in range(1, checks)),
+            ),
             speak=self.plans.append,
             changed=self.note,
             save=self.saved.append,
@@ -43,8 +46,8 @@ class Desk:
     def note(self, keys: Iterable[ObjectKey]) -> None:
         self.touched += keys
 
-    def event(self, name: str, healthy: bool, now: float = 2.0) -> None:
-        self.egress.hear(HealthEvent("web@local", "127.0.0.1", 8000 + ord(name), healthy, "timeout", now), now)
+    def event(self, name: str, healthy: bool, now: float = 2.0, at: str = "web@local") -> None:
+        self.egress.hear(HealthEvent(at, "127.0.0.1", 8000 + ord(name), healthy, "timeout", now), now)
 
     def announced(self) -> list[str]:
         return [each.endpoint.name for each in self.egress.endpoints() if each.announced]
@@ -156,3 +159,20 @@ def test_numbers_are_saved_before_they_are_used_and_never_used_again() -> None:
     desk.egress.confirm(intent("b", checked=False), 2.0)
     assert desk.plans[-1].announce[0].endpoint == first + 1
     assert desk.saved[-1].next_number == first + 2
+
+
+def test_every_health_check_must_pass() -> None:
+    desk = Desk()
+    desk.egress.reconcile([], 0.0)
+    both = intent("a", checked=2)
+    desk.egress.confirm(both, 1.0)
+    desk.event("a", True)
+    assert desk.announced() == []
+    desk.event("a", True, at="web@probe-1")
+    assert desk.announced() == ["a"]
+    assert desk.egress.unhealthy(both.hosted[0]) == frozenset()
+    desk.touched.clear()
+    desk.event("a", False, at="web@probe-1")
+    assert desk.announced() == []
+    assert desk.touched == [WEB]
+    assert desk.egress.unhealthy(both.hosted[0]) == {both.hosted[0].endpoints[0].socket}

@@ -52,12 +52,21 @@ def emit_hosted_cluster(hosted: Hosted, paths: EnvoyPaths) -> bytes:
     cluster.connect_timeout.CopyFrom(duration(hosted.connect_timeout))
     cluster.ignore_health_on_host_removal = True
     if hosted.health_checks:
-        # Envoy runs one health check per cluster; the others have clusters of their own (`emit_probe_clusters`).
+        # Envoy runs one health check per cluster; the others have clusters of their own.
         cluster.health_checks.append(emit_health_check(hosted.health_checks[0], paths))
         cluster.common_lb_config.ignore_new_hosts_until_first_hc = True
     cluster.outlier_detection.CopyFrom(_outliers(failures=5, ejection=5_000, longest=30_000))
     if hosted.load_balancing in _HASHING:
         cluster.typed_extension_protocol_options[_OPTIONS].CopyFrom(pack(_http1(_FORGET_HASH)))
+    return serialize(cluster)
+
+
+def emit_probe_cluster(hosted: Hosted, index: int, paths: EnvoyPaths) -> bytes:
+    """The endpoints once more, for the health check of this index alone. No request ever comes here."""
+    cluster = _cluster(name.probe_cluster(hosted.key, index), EnvoyCluster.ROUND_ROBIN)
+    cluster.connect_timeout.CopyFrom(duration(hosted.connect_timeout))
+    cluster.ignore_health_on_host_removal = True
+    cluster.health_checks.append(emit_health_check(hosted.health_checks[index], paths))
     return serialize(cluster)
 
 

@@ -8,10 +8,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from isthmus.compile.intent import Cluster, Intent, Listener, Shape, Socket, VirtualHost
+from isthmus.compile.intent import Cluster, Hosted, Intent, Listener, Shape, Socket, VirtualHost
 from isthmus.emit.envoy import name
-from isthmus.emit.envoy.cluster import emit_aggregate_cluster, emit_hosted_cluster, emit_sites_cluster
-from isthmus.emit.envoy.endpoint import emit_hosted_endpoints
+from isthmus.emit.envoy.cluster import (
+    emit_aggregate_cluster,
+    emit_hosted_cluster,
+    emit_probe_cluster,
+    emit_sites_cluster,
+)
+from isthmus.emit.envoy.endpoint import emit_hosted_endpoints, emit_probe_endpoints
 from isthmus.emit.envoy.fabric import emit_access
 from isthmus.emit.envoy.listener import emit_fabric_listener, emit_ingress_listener, emit_own_listener
 from isthmus.emit.envoy.memory import Each, Last
@@ -35,8 +40,8 @@ class EnvoyEmitter:
         self._listeners = Last(self._emit_listeners)
         self._routes = Last(self._emit_routes)
         self._access = Last(emit_access)
-        self._hosted = Last(_Named(lambda each: [(name.local_cluster(each.key), emit_hosted_cluster(each, paths))]))
-        self._endpoints = Last(_Named(lambda each: [(name.local_cluster(each.key), emit_hosted_endpoints(each))]))
+        self._hosted = Last(_Named(partial(_emit_hosted, paths)))
+        self._endpoints = Last(_Named(_emit_endpoints))
         self._clusters = Last(_Named(_emit_cluster))
         self._all_clusters: Last[tuple[dict[str, bytes], dict[str, bytes]], dict[str, bytes]] = Last(
             lambda pair: pair[0] | pair[1]
@@ -103,6 +108,22 @@ class _Named:
 
     def __call__(self, parts: tuple[Any, ...]) -> dict[str, bytes]:
         return dict(pair for pairs in self._each(parts) for pair in pairs)
+
+
+def _emit_hosted(paths: EnvoyPaths, hosted: Hosted) -> list[tuple[str, bytes]]:
+    local, *probes = name.checked_clusters(hosted.key, len(hosted.health_checks))
+    return [
+        (local, emit_hosted_cluster(hosted, paths)),
+        *((probe, emit_probe_cluster(hosted, index, paths)) for index, probe in enumerate(probes, start=1)),
+    ]
+
+
+def _emit_endpoints(hosted: Hosted) -> list[tuple[str, bytes]]:
+    local, *probes = name.checked_clusters(hosted.key, len(hosted.health_checks))
+    return [
+        (local, emit_hosted_endpoints(hosted)),
+        *((probe, emit_probe_endpoints(hosted, index)) for index, probe in enumerate(probes, start=1)),
+    ]
 
 
 def _emit_cluster(cluster: Cluster) -> list[tuple[str, bytes]]:

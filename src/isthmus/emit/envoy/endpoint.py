@@ -23,10 +23,19 @@ _POLICY = ClusterLoadAssignment.Policy(overprovisioning_factor={"value": 100_000
 
 
 def emit_hosted_endpoints(hosted: Hosted, unhealthy: frozenset[Socket] = frozenset()) -> bytes:
-    """The assignment of a local cluster. `unhealthy`: those that a probe outside of Envoy's own found bad."""
+    """The assignment of a local cluster. `unhealthy`: those that a health check beside its own one found bad."""
+    return _hosted(hosted, name.local_cluster(hosted.key), unhealthy)
+
+
+def emit_probe_endpoints(hosted: Hosted, index: int) -> bytes:
+    """The assignment of the cluster for the health check of this index."""
+    return _hosted(hosted, name.probe_cluster(hosted.key, index), frozenset())
+
+
+def _hosted(hosted: Hosted, cluster_name: str, unhealthy: frozenset[Socket]) -> bytes:
     return serialize(
         ClusterLoadAssignment(
-            cluster_name=name.local_cluster(hosted.key),
+            cluster_name=cluster_name,
             endpoints=[
                 LocalityLbEndpoints(
                     lb_endpoints=[_endpoint(each, bad=each.socket in unhealthy) for each in hosted.endpoints]

@@ -3,6 +3,7 @@
 | what | name |
 |---|---|
 | cluster as routes name it | `default/shop/web@local`, `default/shop/web@fabric`, or for both `default/shop/web` |
+| second and further health checks of a cluster's local endpoints | `default/shop/web@probe-1` |
 | ingress listener, its routes | `ingress/192.0.2.1:80` |
 | fabric listeners, the own site's door, their routes | `fabric/192.0.2.1:7400`, `fabric/own`, `fabric` |
 | route | `default/shop/site\\|shop/home`: virtual host, then route |
@@ -52,6 +53,19 @@ def local_cluster(key: ObjectKey) -> str:
     return path(key) + "@local"
 
 
+def probe_cluster(key: ObjectKey, index: int) -> str:
+    """The same endpoints, under the cluster's health check of this index (from 1 on; the first is `local_cluster`'s).
+
+    It carries no requests: Envoy runs one health check per cluster.
+    """
+    return f"{path(key)}@probe-{index}"
+
+
+def checked_clusters(key: ObjectKey, checks: int) -> tuple[str, ...]:
+    """The clusters whose health check events decide on a cluster's local endpoints: all must find them healthy."""
+    return (local_cluster(key), *(probe_cluster(key, index) for index in range(1, checks)))
+
+
 def fabric_cluster(key: ObjectKey) -> str:
     """The other sites of a cluster."""
     return path(key) + "@fabric"
@@ -73,7 +87,7 @@ def sites_cluster(key: ObjectKey, shape: Shape) -> str | None:
 
 def parse_cluster(name: str) -> ObjectKey | None:
     """The object that a cluster's name stands for, or None when it is no such name."""
-    parts = name.removesuffix("@local").removesuffix("@fabric").split("/")
+    parts = name.partition("@")[0].split("/")
     return ObjectKey(parts[0], "Cluster", parts[1], parts[2]) if len(parts) == 3 else None
 
 
