@@ -81,7 +81,7 @@ class Console:
                 self._connection.request(method, target, body, headers)
                 response = self._connection.getresponse()
                 return response.status, response.read()
-            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
+            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError, ssl.SSLEOFError) as error:
                 self.close()
                 if not reused:
                     raise Unreachable(f"The console at {self.url} closed the connection.") from error
