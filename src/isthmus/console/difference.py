@@ -34,12 +34,13 @@ def diff_of(old: Object | None, new: Object | None) -> str:
     present = new or old
     if present is None:
         return ""
-    before, after = ("" if obj is None else emit_yaml(document_of(obj)) for obj in (old, new))
     name = str(present.key)
-    lines = difflib.unified_diff(
-        before.splitlines(keepends=True),
-        after.splitlines(keepends=True),
-        fromfile=name if old is not None else "/dev/null",
-        tofile=name if new is not None else "/dev/null",
-    )
-    return "".join(lines)
+    before, after = ([] if obj is None else emit_yaml(document_of(obj)).splitlines() for obj in (old, new))
+    if not before or not after:  # all of one side: nothing to compare
+        sign, count = ("+", len(after)) if after else ("-", len(before))
+        sides = ("/dev/null", name) if after else (name, "/dev/null")
+        place = f"-0,0 +1,{count}" if after else f"-1,{count} +0,0"
+        lines = [f"--- {sides[0]}", f"+++ {sides[1]}", f"@@ {place} @@", *(f"{sign}{line}" for line in after or before)]
+    else:
+        lines = list(difflib.unified_diff(before, after, fromfile=name, tofile=name, lineterm=""))
+    return "".join(f"{line}\n" for line in lines)

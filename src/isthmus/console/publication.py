@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from isthmus.identity import Signer
 from isthmus.protocol import Link, State, Version, sign_delta, sign_state
 from isthmus.slice import SliceDelta, SliceIndex
+from isthmus.slice.subject import subject_key
 
 _FEW_DELTAS = 32
 """A subject with fewer deltas than this gets no whole manifest, however large they are."""
@@ -49,7 +50,7 @@ class Publication:
 
     def start(self, subject: str, version: Version, left: Iterable[str] = ()) -> None:
         """Serve a subject of which nothing is known but its version: after a start of the console."""
-        entry = _Entry(version, regions=self._index.header(subject).regions, left=set(left))
+        entry = _Entry(version, regions=self._index.regions_of(subject_key(subject)), left=set(left))
         self._entries[subject] = entry
         self._serve(subject, entry.regions)
 
@@ -66,7 +67,7 @@ class Publication:
         entry = self._entries.get(subject)
         if entry is None:
             return ()
-        regions = set(self._index.header(subject).regions)
+        regions = set(self._index.regions_of(subject_key(subject)))
         return tuple(sorted((entry.left | set(entry.regions)) - regions))
 
     def publish(self, subject: str, version: Version, delta: SliceDelta) -> None:

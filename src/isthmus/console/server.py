@@ -16,6 +16,7 @@ from isthmus.console.error import ConsoleError
 from isthmus.console.settings import split_address
 
 _GRACE_SECONDS = 2
+_IDLE_SECONDS = 60
 
 
 class _Server(uvicorn.Server):
@@ -49,6 +50,7 @@ class HttpServer:
             ws="none",
             server_header=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
+            timeout_keep_alive=_IDLE_SECONDS,
             ssl_context_factory=(lambda _config, _default: self._require_context()) if identity else None,
         )
         self._server = _Server(config)

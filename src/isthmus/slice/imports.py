@@ -13,6 +13,7 @@ class Imports:
         self._graph = graph
         self._view = view
         self._by_class: dict[frozenset[ObjectKey], dict[ObjectKey, int]] = {}
+        self._local: dict[ObjectKey, frozenset[int]] = {}
         self._sorted: dict[frozenset[ObjectKey], tuple[int, ...]] = {}
 
     def of(self, site: ObjectKey) -> tuple[int, ...]:
@@ -25,11 +26,13 @@ class Imports:
         if numbers is None:
             numbers = self._by_class[policies] = self._class_numbers(policies)
             self._sorted[policies] = tuple(sorted(numbers.values()))
-        local = {
-            numbers[cluster]
-            for cluster in self._view.hosted(site)
-            if cluster in numbers and not self._is_elsewhere(cluster, site)
-        }
+        local = self._local.get(site)
+        if local is None:
+            local = self._local[site] = frozenset(
+                numbers[cluster]
+                for cluster in self._view.hosted(site)
+                if cluster in numbers and not self._is_elsewhere(cluster, site)
+            )
         everything = self._sorted[policies]
         return tuple(number for number in everything if number not in local) if local else everything
 
