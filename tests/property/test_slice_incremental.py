@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.model import Object, ObjectKey, content_hash, emit_envelope
+from isthmus.compile import compile_site
+from isthmus.model import Object, ObjectKey, content_hash, emit_envelope, parse_envelope
 from isthmus.model.cluster import Cluster
 from isthmus.model.document import parse_documents
 from isthmus.model.label import matches
@@ -27,6 +28,8 @@ ROUTES, CLUSTERS, ENDPOINTS, CHECKS = ("r0", "r1", "r2"), ("c0", "c1", "c2"), ("
 REGIONS = ("g0", "g1", "g2")
 SELECTORS = (None, [], ["env=a"], ["env=b", "tier"], ["!env"], ["env notin (a)"])
 LABELS = ({}, {"env": "a"}, {"env": "b"}, {"env": "b", "tier": "x"}, {"env": "a", "tier": "x"})
+
+FABRIC = {"addresses": [{"address": "192.0.2.2"}]}
 
 
 def refs(names: tuple[str, ...], least: int = 0, most: int = 2) -> st.SearchStrategy[list[dict[str, str]]]:
@@ -48,14 +51,14 @@ def without_none(**values: object) -> dict[str, object]:
 
 SPECS: dict[tuple[str, tuple[str, ...]], st.SearchStrategy[dict[str, object]]] = {
     ("Site", SITES): st.builds(
-        lambda place, regions: without_none(location=place, regions=regions),
+        lambda place, regions: without_none(location=place, regions=regions, fabric=FABRIC),
         location,
         st.lists(st.sampled_from(REGIONS), max_size=2, unique=True),
     ),
     ("Region", REGIONS): st.builds(lambda place: without_none(location=place, address="192.0.2.1"), location),
     ("VirtualSite", GROUPS): st.sampled_from(SELECTORS).map(lambda selector: {"selector": selector}),
     ("AdvertisePolicy", POLICIES): st.builds(
-        lambda at, port: {"where": at, "port": port}, where, st.sampled_from((80, 81))
+        lambda at, port: {"where": at, "port": port, "address": "192.0.2.1"}, where, st.sampled_from((80, 81))
     ),
     ("VirtualHost", HOSTS): st.builds(
         lambda routes, policies: {"domains": ["a.example"], "routes": routes, "advertisePolicies": policies},
@@ -259,3 +262,23 @@ def check(index: SliceIndex, objects: dict[ObjectKey, Object], held: dict[str, d
     for region in regions:
         expected = {key for key in regions if key.tenant == region.tenant}
         assert set(held[region_subject(region)]) == expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(start=deployment())
+def test_a_slice_is_all_that_its_compile_asks_for(start: Edit) -> None:
+    """Law 7: compiled from its slice, a site is as compiled from the whole deployment; and imports agree."""
+    index = SliceIndex(obj for obj in start.values() if obj is not None)
+    whole = dict(index.objects)
+    for key in index.objects:
+        if key.kind == "Cluster":
+            access = key._replace(kind="ClusterAccess")
+            whole[access] = parse_envelope(index.body(index.hash_of(access)))
+    for site in [key for key in index.objects if key.kind == "Site"]:
+        subject = site_subject(site)
+        entries = index.slice_of(subject)
+        sliced = {key: parse_envelope(index.body(digest)) for key, digest in entries.items()}
+        assert all(obj.key == key for key, obj in sliced.items())
+        from_slice = compile_site(sliced, site, "test.example")
+        assert from_slice.intent == compile_site(whole, site, "test.example").intent
+        assert set(from_slice.intent.imports) <= set(index.import_clusters(site)), "it may listen to all that it uses"
