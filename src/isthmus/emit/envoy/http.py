@@ -4,9 +4,15 @@ Settings of the ingress side follow Envoy's "Configuring Envoy as an edge proxy"
 whole request, which would cut long uploads; the stream's idle timeout and the limit on headers stop slow attackers.
 """
 
-from envoy.config.accesslog.v3.accesslog_pb2 import AccessLogFilter, ResponseFlagFilter
+from envoy.config.accesslog.v3.accesslog_pb2 import (
+    AccessLogFilter,
+    ComparisonFilter,
+    OrFilter,
+    ResponseFlagFilter,
+    StatusCodeFilter,
+)
 from envoy.config.common.mutation_rules.v3.mutation_rules_pb2 import HeaderMutation
-from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption, RuntimeUInt32
 from envoy.config.core.v3.config_source_pb2 import ExtensionConfigSource
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions, HttpProtocolOptions, KeepaliveSettings
@@ -35,6 +41,12 @@ _RBAC_TYPE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
 _NEVER_REACHED = ("UF", "UH", "NC", "UO", "NR")
 """Response flags of answers to requests that reached no application: connection failed, no healthy endpoint, no such
 cluster, circuit breaker open, no route."""
+_DENIED = StatusCodeFilter(
+    comparison=ComparisonFilter(
+        op=ComparisonFilter.EQ, value=RuntimeUInt32(default_value=403, runtime_key="isthmus.denied_status")
+    )
+)
+"""Of Envoy's own answers, that of the access filter: this site may not have heard yet that the caller is allowed."""
 _KIB = 1024
 _WINDOW = {"initial_stream_window_size": {"value": 64 * _KIB}, "initial_connection_window_size": {"value": 1024 * _KIB}}
 FABRIC_WINDOW = {
@@ -132,7 +144,14 @@ def _remove_internal_headers() -> TypedExtensionConfig:
 
 def _mark_local_replies() -> ResponseMapper:
     return ResponseMapper(
-        filter=AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=_NEVER_REACHED)),
+        filter=AccessLogFilter(
+            or_filter=OrFilter(
+                filters=[
+                    AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=_NEVER_REACHED)),
+                    AccessLogFilter(status_code_filter=_DENIED),
+                ]
+            )
+        ),
         headers_to_add=[
             HeaderValueOption(
                 header=HeaderValue(key=name.LOCAL_REPLY_HEADER, value="1"),
