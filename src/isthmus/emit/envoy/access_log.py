@@ -7,7 +7,7 @@ from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
 from isthmus.emit.envoy.wire import pack, struct
 
 _REQUEST = {
-    "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
+    "time": "%START_TIME%",
     "method": "%REQ(:METHOD)%",
     "host": "%REQ(:AUTHORITY)%",
     "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",

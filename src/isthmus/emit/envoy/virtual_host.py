@@ -23,6 +23,7 @@ def emit_virtual_host(virtual_host: VirtualHost, port: int) -> bytes:
         routes=[route for rule in virtual_host.rules for route in emit_routes(virtual_host.key, rule)],
     )
     _share_retry_policy(message)
+    _share_headers(message)
     return field(_VIRTUAL_HOSTS, serialize(message))
 
 
@@ -42,6 +43,18 @@ def _share_retry_policy(message: EnvoyVirtualHost) -> None:
             action.retry_policy.SetInParent()
         elif serialize(action.retry_policy) == shared:
             action.ClearField("retry_policy")
+
+
+def _share_headers(message: EnvoyVirtualHost) -> None:
+    """Say once the headers for the egress site, where every route that forwards names the same cluster."""
+    forwarding = [route for route in message.routes if route.HasField("route")]
+    if len(forwarding) < 2 or any(route.route.HasField("weighted_clusters") for route in forwarding):
+        return
+    first = list(forwarding[0].request_headers_to_add)
+    if first and all(list(route.request_headers_to_add) == first for route in forwarding):
+        message.request_headers_to_add.extend(first)
+        for route in forwarding:
+            route.ClearField("request_headers_to_add")
 
 
 def emit_domains(domains: Iterable[str], port: int) -> list[str]:
