@@ -71,6 +71,15 @@ def test_a_policy_of_the_machine_comes_back_when_installing_fails(setup: ModuleT
     assert [path.name for path in tmp_path.glob("policy*")] == ["policy-rc.d"]
 
 
+def test_the_policy_of_a_set_up_that_was_killed_does_not_stay(setup: ModuleType, tmp_path: Path) -> None:
+    with setup.services_held():
+        left = setup.POLICY.read_text()
+    setup.POLICY.write_text(left)
+    with setup.services_held():
+        assert setup.POLICY.read_text() == left
+    assert list(tmp_path.glob("policy*")) == []
+
+
 def test_an_unknown_purpose_prints_the_usage(bare: Path) -> None:
     done = run(bare, "everything")
     assert done.returncode == 2
