@@ -98,6 +98,9 @@ class App:
                 lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
                 method, path, _ = lines[0].split(" ")
                 headers = {key.lower(): value for key, value in (line.split(": ", 1) for line in lines[1:] if line)}
+                if headers.get("upgrade") == "websocket":
+                    await self._echo(reader, writer)
+                    break
                 await reader.readexactly(int(headers.get("content-length", 0)))
                 if path == "/healthz":
                     status, body = (200 if self.healthy else 500), b"{}"
@@ -112,6 +115,13 @@ class App:
                 await writer.drain()
         self._writers.discard(writer)
         writer.close()
+
+    async def _echo(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Accept the upgrade, then say everything back."""
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+        while data := await reader.read(1024):
+            writer.write(data)
+            await writer.drain()
 
 
 class SiteNode:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections import Counter
 
 import httpx
@@ -225,6 +227,58 @@ async def test_dead_egress_site_fails_no_request(
         assert await shop.count(10) == {"fra": 10}
     await nodes["fra"].kill()
     assert await shop.count(40) == {"nyc": 40}
+
+
+async def test_frozen_egress_site_is_left(
+    start_site: StartSite, start_app: StartApp, client: httpx.AsyncClient
+) -> None:
+    one, two = await start_app("fra"), await start_app("nyc")
+    ports = some_ports("ams", "fra", "nyc")
+    text = deployment(
+        ports,
+        endpoints={"f": ("fra", one.port), "n": ("nyc", two.port)},
+        cluster=", endpointSelection: LOCAL_PREFERRED",
+    )
+    objects = parse_objects(text) | callers("ams")
+    nodes = {site: await start_site(site) for site in ("ams", "fra", "nyc")}
+    for node in nodes.values():
+        await node.apply(objects)
+    shop = Shop(client, ports["ams"])
+    await until_served(client, shop.url, "shop.example")
+    assert await shop.count(4) == {"fra": 4}
+    pid = nodes["fra"].process.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)  # connections stay open and nothing answers, as when a site is cut off
+    try:
+        await until_only(shop, {"nyc"})
+        assert await shop.count(20) == {"nyc": 20}
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await until_only(shop, {"fra"})
+
+
+async def test_websocket_crosses_sites(start_site: StartSite, start_app: StartApp) -> None:
+    app = await start_app("a")
+    ports = some_ports("ams", "fra")
+    objects = parse_objects(deployment(ports, endpoints={"a": ("fra", app.port)}, route=", timeout: 0s"))
+    objects |= callers("ams")
+    for site in ("ams", "fra"):
+        await (await start_site(site)).apply(objects)
+    async with asyncio.timeout(20):
+        while True:
+            reader, writer = await asyncio.open_connection("127.0.0.1", ports["ams"])
+            writer.write(
+                b"GET /chat HTTP/1.1\r\nhost: shop.example\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+                b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            if b" 101 " in await reader.readline():
+                break
+            writer.close()
+        await reader.readuntil(b"\r\n\r\n")
+        for text in (b"one", b"two"):
+            writer.write(text)
+            assert await reader.readexactly(3) == text
+    writer.close()
 
 
 async def test_local_first_spills_only_without_healthy_local_endpoint(
