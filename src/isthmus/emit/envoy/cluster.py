@@ -136,7 +136,7 @@ def _outliers(failures: int, ejection: int, longest: int) -> OutlierDetection:
 
 def _http2() -> HttpProtocolOptions:
     options = Http2ProtocolOptions(
-        connection_keepalive=KeepaliveSettings(interval=duration(1_000), timeout=duration(1_000)),
+        connection_keepalive=KeepaliveSettings(interval=duration(500), timeout=duration(1_000)),
         allow_connect=True,
         **FABRIC_WINDOW,
     )
