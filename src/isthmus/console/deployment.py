@@ -86,7 +86,7 @@ class Deployment:
         """
         facts, counters = store.facts(), store.counters()
         deployment = cls(store, signer, store.objects(), int(facts.get("epoch", "1")), counters)
-        known = store.subjects()
+        stored = known = store.subjects()
         if facts.get("slicer", str(SLICER)) != str(SLICER):
             counters["revision"] = counters.get("revision", 0) + 1
             store.commit(Commit(counters["revision"], datetime.now(UTC), "upgrade", ()))
@@ -97,6 +97,9 @@ class Deployment:
             if version is None or version.epoch != deployment.epoch:
                 version = fresh[subject] = SubjectVersion(deployment.epoch, max(deployment.revision, 1))
             deployment.publication.start(subject, Version(version.epoch, version.revision), version.left)
+        for subject, version in stored.items():
+            if not deployment.index.exists(subject):
+                deployment.publication.start_farewell(subject, Version(version.epoch, version.revision), version.left)
         store.put_subjects(fresh)
         store.put_facts({"slicer": str(SLICER)})
         return deployment
@@ -208,12 +211,11 @@ class Deployment:
         now = datetime.now(UTC)
         deltas = self.index.apply(edit.objects)
         self.publication.hold_back(deltas)
-        subjects = {
-            subject: SubjectVersion(version.epoch, version.revision, self.publication.left(subject))
-            if self.index.exists(subject)
-            else None
-            for subject in deltas
-        }
+        subjects: dict[str, SubjectVersion | None] = {}
+        for subject in deltas:
+            left = self.publication.left(subject)
+            kept = self.index.exists(subject) or left  # the regions of a deleted site have yet to hear of it
+            subjects[subject] = SubjectVersion(version.epoch, version.revision, left) if kept else None
         commit = Commit(version.revision, now, who, edit.changes, edit.counters, subjects)
         try:
             await self.call(self._store.commit, commit)

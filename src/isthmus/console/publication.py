@@ -3,6 +3,9 @@
 A whole manifest is signed when somebody asks for it, from the slice as it is; what is kept per subject is its version
 and its latest deltas. So memory does not grow with sites x objects, and an edit costs one small signature per subject.
 Between an edit of the slices and its commit to the store the touched subjects are held back: nothing unstored leaves.
+
+A site that was deleted keeps what it holds, but its regions are told that it belongs to none of them, so that they end
+its BGP session. That is a delta without objects on whatever version a region holds, so nothing of the site is needed.
 """
 
 import zlib
@@ -41,6 +44,7 @@ class Publication:
         self._signer = signer
         self._index = index
         self._entries: dict[str, _Entry] = {}
+        self._farewells: dict[str, _Entry] = {}
         self._served: dict[str, set[str]] = {}
         self._held_back: set[str] = set()
         self._wholes: OrderedDict[str, Link] = OrderedDict()
@@ -53,6 +57,10 @@ class Publication:
         entry = _Entry(version, regions=self._index.regions_of(subject_key(subject)), left=set(left))
         self._entries[subject] = entry
         self._serve(subject, entry.regions)
+
+    def start_farewell(self, subject: str, version: Version, left: Iterable[str]) -> None:
+        """Tell these regions of a site that was deleted with `version`: after a start of the console."""
+        self._farewells[subject] = _Entry(version, left=set(left))
 
     def hold_back(self, subjects: Iterable[str]) -> None:
         """The slices of these subjects changed, and the change is not stored yet."""
@@ -75,8 +83,9 @@ class Publication:
         self._held_back.discard(subject)
         self._forget_whole(subject)
         if not self._index.exists(subject):
-            self._withdraw(subject)
+            self._withdraw(subject, version)
             return
+        self._farewells.pop(subject, None)
         header = self._index.header(subject)
         entry = self._entries.get(subject)
         if entry is None:
@@ -111,11 +120,16 @@ class Publication:
         for region in regions:
             self._served.setdefault(_region_of(subject, region), set()).add(subject)
 
-    def _withdraw(self, subject: str) -> None:
-        """A subject that was deleted is not served any more. Who holds its manifest keeps it."""
+    def _withdraw(self, subject: str, version: Version) -> None:
+        """A subject that was deleted is not served any more; its regions get one last manifest that names no region."""
         entry = self._entries.pop(subject, None)
-        for region in entry.regions if entry is not None else ():
+        if entry is None:
+            return
+        for region in entry.regions:
             self._served[_region_of(subject, region)].discard(subject)
+        left = entry.left | set(entry.regions)
+        if left:
+            self.start_farewell(subject, version, left)
 
     def heard(self, subject: str, version: Version) -> None:
         """A subject uses this version: the regions that it left have done their last duty if it is the newest."""
@@ -152,7 +166,10 @@ class Publication:
         self._whole_bytes -= len(link.signed) if link is not None else 0
 
     def state(self, subject: str) -> State:
-        """What a subject is to hold."""
+        """What a subject is to hold; of a deleted one, what its last manifest says beside the objects."""
+        farewell = self._farewells.get(subject)
+        if farewell is not None:
+            return State(subject, farewell.version, {})
         header = self._index.header(subject)
         entries = {str(key): digest for key, digest in self._index.slice_of(subject).items()}
         version = self._entries[subject].version
@@ -160,6 +177,9 @@ class Publication:
 
     def since(self, subject: str, held: Version | None) -> tuple[Link, ...]:
         """The links that bring a holder of `held` to the version that is served."""
+        farewell = self._farewells.get(subject)
+        if farewell is not None:
+            return self._part(subject, farewell.version, held)
         entry = self._entries.get(subject)
         if entry is None or subject in self._held_back:
             return ()
@@ -171,10 +191,19 @@ class Publication:
                     return tuple(entry.deltas[position:])
         return (self.whole(subject),)
 
+    def _part(self, subject: str, version: Version, held: Version | None) -> tuple[Link, ...]:
+        """The last manifest of a deleted site, for a holder of `held`; nothing for who holds nothing of it."""
+        if held is None or held.epoch != version.epoch or held >= version:
+            return ()
+        return (sign_delta(State(subject, version, {}), held.revision, {}, (), self._signer),)
+
     # Shelf
 
     def chain(self, subject: str, peer: str) -> "ServedSubject | None":
         """See Shelf. A region that a site left may have its manifest until the site has heard where to go."""
+        farewell = self._farewells.get(subject)
+        if farewell is not None:
+            return ServedSubject(self, subject) if peer in self._left_by(subject, farewell) else None
         entry = self._entries.get(subject)
         if entry is None:
             return None
@@ -187,12 +216,16 @@ class Publication:
 
     def subjects(self, peer: str) -> Collection[str]:
         """See Shelf."""
-        left = (subject for subject, entry in self._entries.items() if peer in self._left_by(subject, entry))
+        entries = (*self._entries.items(), *self._farewells.items())
+        left = (subject for subject, entry in entries if peer in self._left_by(subject, entry))
         own = (peer,) if peer in self._entries else ()
         return sorted({*own, *self._served.get(peer, ()), *left})
 
     def audience(self, subject: str) -> Collection[str]:
         """See Shelf."""
+        farewell = self._farewells.get(subject)
+        if farewell is not None:
+            return self._left_by(subject, farewell)
         entry = self._entries.get(subject)
         if entry is None:
             return ()

@@ -33,7 +33,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class SubjectVersion:
-    """The version of a subject's manifest, and the regions that it left without having heard of it."""
+    """The version of a subject's manifest, and the regions that it left without having heard of it.
+
+    Of a site that was deleted: the version of the deletion, and the regions that it had.
+    """
 
     epoch: int
     revision: int
@@ -50,7 +53,7 @@ class Commit:
         who: name of the token.
         changes: what it changes.
         counters: numbers given out with it, the highest by name.
-        subjects: new versions of manifests; None forgets a subject that was deleted.
+        subjects: new versions of manifests; None forgets a subject.
     """
 
     revision: int

@@ -10,7 +10,7 @@ from isthmus.protocol import AppliedReport, HubHandler, PresenceReport, StatusRe
 
 
 class ConsoleHandler(HubHandler):
-    """See HubHandler."""
+    """See HubHandler. What a deleted site says is passed over: its regions may still pass it on."""
 
     def __init__(self, publication: Publication, observation: Observation, membership: Membership) -> None:
         self._publication = publication
@@ -19,16 +19,21 @@ class ConsoleHandler(HubHandler):
 
     def applied(self, via: Identity, report: AppliedReport) -> None:
         """A subject uses a version."""
-        self._observation.applied(report, self._publication.version(report.subject), time.time())
+        newest = self._publication.version(report.subject)
+        if newest is None:
+            return
+        self._observation.applied(report, newest, time.time())
         self._publication.heard(report.subject, report.version)
 
     def status(self, via: Identity, report: StatusReport) -> None:
         """A subject's newest status."""
-        self._observation.status(report)
+        if self._publication.version(report.subject) is not None:
+            self._observation.status(report)
 
     def presence(self, via: Identity, report: PresenceReport) -> None:
         """A subject was connected or disconnected."""
-        self._observation.presence(via.subject, report)
+        if self._publication.version(report.subject) is not None:
+            self._observation.presence(via.subject, report)
 
     async def renew(self, via: Identity, subject: str, request: RenewalRequest) -> bytes:
         """The next certificate of a subject."""

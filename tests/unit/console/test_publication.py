@@ -168,14 +168,51 @@ def test_a_region_that_is_left_passes_the_news_on() -> None:
     assert FRA in world.publication.subjects(us)
 
 
-def test_a_deleted_site_is_not_served_any_more() -> None:
-    world = World()
-    gone = site("eu")
-    deltas = world.index.apply({gone.key: None})
+def delete(world: World) -> None:
+    deltas = world.index.apply({site().key: None})
+    world.publication.hold_back(deltas)
     world.revision += 1
     world.publish(deltas)
+
+
+def test_a_deleted_site_is_not_served_any_more() -> None:
+    world = World()
+    delete(world)
     assert world.publication.version(FRA) is None
-    assert world.publication.chain(FRA, "default/region/eu") is None
-    assert FRA not in world.publication.subjects("default/region/eu")
+    assert FRA not in world.publication.versions()
+    assert world.publication.chain(FRA, FRA) is None
+    assert world.publication.chain(FRA, "default/region/us") is None
+    assert FRA not in world.publication.subjects("default/region/us")
     world.edit(site("eu"))
     assert take(None, world.links(None)).state.version == (1, 3)
+
+
+def test_the_regions_of_a_deleted_site_hear_of_it() -> None:
+    world = World()
+    held = take(None, world.links(None))
+    world.edit(site("eu", drained=True))
+    follower = take(held, world.links(held.state.version))
+    delete(world)
+    assert set(world.publication.audience(FRA)) == {"default/region/eu"}
+    for chain in (held, follower):
+        last = take(chain, world.links(chain.state.version))
+        assert (last.state.version, last.state.regions, last.state.site_number) == ((1, 3), (), 0)
+        assert last.state.entries == chain.state.entries, "it keeps what it has"
+        assert world.links(last.state.version) == ()
+    assert world.links(None) == (), "there is nothing to tell who holds nothing"
+    world.edit(site("eu"))
+    again = take(last, world.links(last.state.version))
+    assert (again.state.version, again.state.regions) == ((1, 4), ("eu",))
+
+
+def test_a_region_that_was_away_hears_of_a_deletion_from_the_next_console() -> None:
+    world = World()
+    held = take(None, world.links(None))
+    world.index.apply({site().key: None})
+    after = Publication(SIGNER, world.index)
+    after.start_farewell(FRA, Version(1, 2), ["eu"])
+    served = after.chain(FRA, "default/region/eu")
+    assert served is not None
+    assert "default/site/fra" in after.subjects("default/region/eu")
+    assert take(held, served.since(held.state.version)).state.regions == ()
+    assert served.since(Version(2, 1)) == (), "a later epoch knows better"
