@@ -12,7 +12,8 @@ def configure_log() -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.dict_tracebacks,
+        # without local variables: tokens and keys are among them
+        structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
     ]
     renderer = structlog.processors.JSONRenderer()
     structlog.configure(
