@@ -4,6 +4,7 @@ Nothing is queued per stream but the names of subjects that have changed: `next_
 the peer is ready to take it, so a slow peer costs no memory and is never behind by more than one message.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,11 +98,13 @@ class ServerSession:
         if up.applied:
             events.extend(_parse_applied(each) for each in up.applied if self._may_speak_for(each.subject))
         events.extend(
-            StatusReport(each.subject, each.body, each.at) for each in up.statuses if self._may_speak_for(each.subject)
+            StatusReport(each.subject, each.body, _moment(each.at))
+            for each in up.statuses
+            if self._may_speak_for(each.subject)
         )
         if self.peer.role is Role.REGION:
             events.extend(
-                PresenceReport(each.subject, each.connected, each.at)
+                PresenceReport(each.subject, each.connected, _moment(each.at))
                 for each in up.presence
                 if self._may_speak_for(each.subject)
             )
@@ -200,6 +203,11 @@ class ServerSession:
         self._known.add(digest)
         down.objects.add(hash=bytes.fromhex(digest), body=body)
         return len(body)
+
+
+def _moment(at: float) -> float:
+    """Seconds since 1970; 0 for what is no time, which could not be compared with others."""
+    return at if math.isfinite(at) else 0.0
 
 
 def _parse_applied(message: Any) -> AppliedReport:

@@ -474,3 +474,15 @@ def test_a_stream_begins_with_hello_and_welcome() -> None:
         Console().session(FRA).receive(wire.Up())
     with pytest.raises(ProtocolError, match="welcome"):
         Peer(Console()).session().receive(wire.Down())
+
+
+def test_a_time_that_is_none_counts_as_long_ago() -> None:
+    console = Console()
+    console.publish(FRA, 1, a="a")
+    server = console.session(EU)
+    server.receive(wire.Up(hello=wire.Hello(version_min=1, version_max=1, subject=EU)))
+    up = wire.Up(
+        statuses=[wire.Status(subject=FRA, body=b"{}", at=float("nan"))],
+        presence=[wire.Presence(subject=FRA, connected=True, at=float("inf"))],
+    )
+    assert server.receive(up) == [StatusReport(FRA, b"{}", 0.0), PresenceReport(FRA, True, 0.0)]
