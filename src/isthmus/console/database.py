@@ -5,7 +5,8 @@ write-ahead log and synchronous=FULL, PostgreSQL with its own default.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Self
 
 from alembic import command
@@ -38,15 +39,19 @@ class Database:
             ConsoleError: it cannot be reached, or was written by a newer release.
         """
         engine = create_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=True)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _configure_sqlite)
         try:
+            if engine.dialect.name == "sqlite":
+                event.listen(engine, "connect", _configure_sqlite)
+                _keep_private(engine.url.database)
             with engine.connect() as connection:
                 _migrate(connection)
                 connection.commit()
         except SQLAlchemyError as error:
             engine.dispose()
             raise ConsoleError(f"The database cannot be opened: {_reason(error)}.") from error
+        except OSError as error:
+            engine.dispose()
+            raise ConsoleError(f"The database cannot be opened: {error.strerror}.") from error
         except Exception:
             engine.dispose()
             raise
@@ -104,6 +109,15 @@ class Database:
                     rows = [{name: value for name, value in row.items() if name != "id"} for row in rows]
                 if rows:
                     connection.execute(table.insert(), rows)
+
+
+def _keep_private(path: str | None) -> None:
+    """Make SQLite's file its owner's alone, whatever the directory; SQLite gives its other files the same mode."""
+    if path:
+        for file in (Path(path), Path(f"{path}-wal"), Path(f"{path}-shm")):
+            with suppress(FileNotFoundError, PermissionError):  # another owner's: that one decides
+                file.chmod(0o600)
+        Path(path).touch(mode=0o600)
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

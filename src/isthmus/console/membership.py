@@ -1,6 +1,7 @@
 """Who belongs to the deployment: join tokens, certificates for new sites and regions, and renewals."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from isthmus.console.keyring import Keyring
 from isthmus.console.record import AuditEntry, IssuedCertificate, JoinGrant
 from isthmus.console.store import Store
 from isthmus.identity import (
+    CLOCK_SKEW,
     CertificateRefused,
     Identity,
     IdentityError,
@@ -28,6 +30,7 @@ from isthmus.identity import (
 from isthmus.model.envelope import emit_envelope
 from isthmus.model.key import DEFAULT_TENANT, ObjectKey
 from isthmus.model.region import Region
+from isthmus.protocol import Admission
 from isthmus.slice.subject import subject_key
 
 _KINDS = {"site": "Site", "region": "Region"}
@@ -46,6 +49,7 @@ class Membership:
         self._keyring = keyring
         self.urls: tuple[str, ...] = ()
         self.joins = {"accepted": 0, "refused": 0}
+        self._refusals = Admission(per_second=0.2, burst=20)  # anybody can be refused, and the audit is kept for ever
 
     async def create_token(
         self, who: str, role: Literal["site", "region"], name: str, lifetime: timedelta
@@ -84,7 +88,8 @@ class Membership:
         except RequestRefused as refusal:
             self.joins["refused"] += 1
             _log.warning("join.refused", code=refusal.code, role=request["role"], name=request["name"], peer=peer)
-            await self._audit(who, "join.refused", refusal.message)
+            if not self._refusals.admit(0, time.monotonic()):
+                await self._audit(who, "join.refused", refusal.message)
             raise
         self.joins["accepted"] += 1
         _log.info("join.accepted", role=request["role"], name=request["name"], peer=peer)
@@ -154,13 +159,16 @@ class Membership:
         """The next certificate of a site or region, which proves itself with the present one.
 
         Raises:
-            CertificateRefused: it does not, or was deleted meanwhile.
+            CertificateRefused: it does not, or was deleted meanwhile, be it to be declared again: whoever held the
+                name before needs a new join token.
         """
         now = datetime.now(UTC)
         identity = verify_renewal(request, self._keyring.authority.bundle_pem, now)
         if identity.subject != subject or identity.role is Role.CONSOLE:
             raise CertificateRefused(f"{identity.uri} asks for the certificate of {subject}.")
-        if subject_key(subject) not in self._deployment.records:
+        record = self._deployment.records.get(subject_key(subject))
+        issued = parse_leaf(request.certificate_pem).valid_from + CLOCK_SKEW
+        if record is None or issued + CLOCK_SKEW < record.created_at:  # the console's clock may have been set back
             raise CertificateRefused(f"{subject} was deleted.")
         chain = self._keyring.authority.issue(request.csr_pem, identity, now)
         await self.log_certificate(chain, "renewal")

@@ -196,3 +196,16 @@ async def test_a_site_cannot_connect_to_the_console(shop: Any, directory: Path, 
     await until(lambda: "no business" in str(uplink.connections.get("console")), "the site is refused")
     assert uplink.state() is None
     await uplink.stop()
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'"\\ud800"', b'{"x": NaN}', b"\xff", b""])
+async def test_a_bad_report_of_one_site_spoils_nothing(shop: Any, region: Uplink, until: Any, body: bytes) -> None:
+    await until(lambda: region.state(FRA), "the region has its site")
+    region.reports.put_status(StatusReport(FRA, body, 5.0))
+
+    async def heard() -> bool:
+        sites = (await shop.ask("GET", "/status"))["sites"]
+        assert [(site["name"], site["status"]) for site in sites] == [("fra", None), ("nyc", None)]
+        return bool(sites[0]["statusAt"] == 5.0)
+
+    await until(heard, "the report arrives")

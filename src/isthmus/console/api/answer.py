@@ -174,7 +174,10 @@ class TokenRequest(Answer):
     role: Literal["site", "region", "admin", "read"]
     name: str = Field(min_length=1, max_length=63)
     ttl_seconds: int | None = Field(
-        None, ge=1, description="One hour for joining when left out, at most 7 days; an API token does not expire."
+        None,
+        ge=1,
+        le=3_153_600_000,
+        description="One hour for joining when left out, at most 7 days; an API token does not expire.",
     )
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -14,14 +15,15 @@ from starlette.exceptions import HTTPException
 from isthmus.console.api import apply, membership, objects, status
 from isthmus.console.api.answer import answer_diagnostic
 from isthmus.console.api.context import ApiContext, Caller, Context, authenticate
+from isthmus.console.api.limit import BodyLimit
 from isthmus.console.database import StoreError
 from isthmus.console.error import RequestRefused
 from isthmus.model.diagnostic import Diagnostic
 
 _log = structlog.get_logger()
 _PREFIX = "/api/v1"
-_MAX_BODY_BYTES = 256 << 20
-_CODES = {404: "not-found", 405: "method-not-allowed"}
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_CODES = {401: "unauthenticated", 404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
 
 def create_application(context: ApiContext) -> FastAPI:
@@ -51,6 +53,12 @@ def create_application(context: ApiContext) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(StoreError, _on_store)
     app.add_exception_handler(Exception, _on_bug)
+    # the first is the innermost: what it raises while a body is read has to reach the reader as it is
+    app.add_middleware(
+        BodyLimit,
+        known=lambda secret: context.tokens.find(secret, datetime.now(UTC)) is not None,
+        answer=_http_response,
+    )
     app.middleware("http")(_observe)
     app.openapi()  # routes are compiled when they are first needed: now, and not in somebody's request
     return app
@@ -68,16 +76,13 @@ async def _metrics(context: Context, caller: Caller) -> Response:
 
 async def _observe(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     started = time.perf_counter()
-    length = request.headers.get("content-length", "0")
-    if length.isdigit() and int(length) > _MAX_BODY_BYTES:
-        response: Response = error_response(413, "too-large", f"A request has at most {_MAX_BODY_BYTES >> 20} MB.")
-    else:
-        response = await call_next(request)
+    response = await call_next(request)
     seconds = time.perf_counter() - started
     route = _route_of(request)
+    method = request.method if request.method in _METHODS else "other"  # clients may invent any number of them
     metrics = request.app.state.context.metrics
-    metrics.requests.labels(request.method, route, str(response.status_code)).inc()
-    metrics.seconds.labels(request.method, route).observe(seconds)
+    metrics.requests.labels(method, route, str(response.status_code)).inc()
+    metrics.seconds.labels(method, route).observe(seconds)
     _log.info(
         "api.request",
         method=request.method,
@@ -125,7 +130,13 @@ async def _on_invalid(_request: Request, error: Exception) -> Response:
 
 async def _on_http(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return error_response(error.status_code, _CODES.get(error.status_code, "http"), f"{error.detail}.")
+    return _http_response(error)
+
+
+def _http_response(error: HTTPException) -> Response:
+    response = error_response(error.status_code, _CODES.get(error.status_code, "http"), f"{error.detail}.")
+    response.headers.update(error.headers or {})
+    return response
 
 
 async def _on_store(_request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
+from pydantic_core import from_json
 
 from isthmus.console.api.answer import (
     ConsoleStatus,
@@ -46,10 +47,12 @@ def _rejection(rejection: Rejection) -> RejectionAnswer:
 
 
 def _report(known: Observed) -> Any:
+    """What a site or region said; None for what could not be passed on. (The standard library's reader takes texts
+    that are no Unicode, and fails in a way of its own on deep ones: one bad report would spoil everybody's answer.)"""
     if known.status is None:
         return None
     try:
-        return json.loads(known.status)
+        return from_json(known.status, allow_inf_nan=False)
     except ValueError:
         return None
 
@@ -188,9 +191,11 @@ async def _ask(context: ApiContext, name: str, kind: str, body: dict[str, Any]) 
         raise RequestRefused(404, "not-found", f"{key.title} does not exist.")
     try:
         answer = await context.hub.query(site_subject(key), kind, json.dumps(body).encode(), _QUERY_SECONDS)
-        parsed: dict[str, Any] = json.loads(answer)
+        parsed = from_json(answer, allow_inf_nan=False)
     except QueryFailed as error:
         raise RequestRefused(_STATUS_OF.get(error.code, 422), error.code.replace("_", "-"), str(error)) from error
     except ValueError as error:
         raise RequestRefused(502, "bad-answer", f"{key.title} answered with something that is not JSON.") from error
+    if not isinstance(parsed, dict):
+        raise RequestRefused(502, "bad-answer", f"{key.title} answered with something that is not a JSON object.")
     return parsed
