@@ -29,7 +29,7 @@ def explain(
 ) -> None:
     """Say which virtual host, route, cluster, site and endpoint a request would take, and why.
 
-    The site itself answers, from what it runs now. Exits 1 when no application would get the request.
+    The site itself answers, from what it runs now. Exits 1 when the request would fail.
     """
     from isthmus.cli.connection import connect
     from isthmus.cli.local import ask_site
@@ -43,8 +43,12 @@ def explain(
     else:
         with connect(context) as console:
             answer = console.request("POST", "/explain", {**body, "from": site})
-    if output is not Format.TABLE:
+    if output is Format.TABLE:
+        print("\n".join(answer["lines"]))
+    else:
         print_value(answer, output)
+    if answer["action"] == "refuse" or (answer["action"] == "forward" and not answer["reached"]):
+        raise typer.Exit(Exit.NEGATIVE)
 
 
 def _headers(given: list[str]) -> dict[str, str]:

@@ -53,6 +53,9 @@ HEARING = 2.0
 """Seconds that a plan waits for word of healthy endpoints of clusters that it is the first to use. Without that, the
 first requests of a new route would find no endpoint."""
 
+PATIENCE = 10.0
+"""Seconds that it waits besides for a session with a region, where none is up. What is in force serves on."""
+
 RETRY_REFUSED = 60.0
 """Seconds until a version that Envoy refused is tried again: a port may be free by then."""
 
@@ -265,7 +268,7 @@ class SiteAgent(UplinkHandler):
             new = frozenset(plan.intent.imports) - used
             await self._routes.set_clusters(used | new)  # those that are left go once Envoy uses them no more
             if self.plan is not None:
-                await self.ingress.heard(new, HEARING)
+                await self.ingress.heard(new, HEARING, PATIENCE)
         if self.egress.leave(plan.intent, time.time()):
             await asyncio.sleep(LEAVE)
         return plan

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from isthmus.compile.intent import Cluster, Intent, Member
 from isthmus.health.choice import Selection, SiteChoice, SiteInfo, choose, next_change
 from isthmus.health.event import EndOfRib, Event
-from isthmus.health.table import Entry, Table
+from isthmus.health.table import Entry, SessionState, Table
 from isthmus.model.key import ObjectKey
 
 Assignments = Mapping[str, bytes]
@@ -109,12 +109,20 @@ class Ingress:
         if isinstance(event, EndOfRib):
             self._set_timer(())
 
-    async def heard(self, numbers: Iterable[int], seconds: float) -> None:
-        """Wait until an endpoint of each of these clusters is known, so many seconds at most."""
+    async def heard(self, numbers: Iterable[int], seconds: float, patience: float) -> None:
+        """Wait until an endpoint of each of these clusters is known: so many seconds at most once a region tells what
+        it knows, and for that with `patience`, in seconds, too.
+        """
         wanted = frozenset(numbers)
+        await self._until(
+            lambda: wanted <= self.table.clusters() or SessionState.LIVE in self.table.sessions().values(), patience
+        )
+        await self._until(lambda: wanted <= self.table.clusters(), seconds)
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not wanted <= self.table.clusters():
+                while not condition():
                     self._news.clear()
                     await self._news.wait()
 
