@@ -1,6 +1,6 @@
 """The lower end of one stream, without IO: messages from above in, events out, messages for above on request."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +102,8 @@ class ClientSession:
         self._accepts = accepts or subject.__eq__
         self._welcomed = False
         self._said_hello = False
-        self._asked: set[str] = set()
+        self._asked: dict[str, str] = {}  # hash of an object -> the subject in whose name it was asked for
+        self._asked_for: dict[str, set[str]] = {}  # the same, from the other end
         self._gaps: set[str] = set()
         self._dirty: dict[str, dict[str, None]] = {"applied": {}, "status": {}, "presence": {}}
         self._out: Any = wire.Up()
@@ -148,10 +149,10 @@ class ClientSession:
         for each in down.objects:
             try:
                 self._holdings.supply(each.hash.hex(), each.body)
+                self._settle(each.hash.hex())
             except ManifestRefused as refusal:
                 events.append(Refused(self.subject, refusal.code, str(refusal)))
-        for subject in touched:
-            self._want(subject)
+        self._want(touched)
         adopted = self._holdings.take_adopted()
         if adopted:
             events.append(Adopted(adopted))
@@ -225,11 +226,37 @@ class ClientSession:
                 touched.append(subject)
         return touched
 
-    def _want(self, subject: str) -> None:
-        missing = sorted(self._holdings.missing(subject) - self._asked)
-        if missing:
-            self._asked.update(missing)
-            self._out.wants.add(subject=subject, hashes=[bytes.fromhex(digest) for digest in missing])
+    def _want(self, touched: Iterable[str]) -> None:
+        """Asks for what the touched subjects wait for, each object once, however many subjects wait for it.
+
+        A server gives an object only to those whose manifest names it. So an object that was asked for in the name of
+        a subject whose manifest has moved on is asked for again in the name of another that still waits.
+        """
+        wants: dict[str, list[str]] = {}
+
+        def ask(subject: str, digest: str) -> None:
+            self._asked[digest] = subject
+            self._asked_for.setdefault(subject, set()).add(digest)
+            wants.setdefault(subject, []).append(digest)
+
+        for subject in touched:
+            missing = self._holdings.missing(subject)
+            for digest in self._asked_for.get(subject, set()) - missing:
+                self._settle(digest)
+                other = self._holdings.waiting(digest)
+                if other is not None:
+                    ask(other, digest)
+            for digest in missing:
+                if digest not in self._asked:
+                    ask(subject, digest)
+        for subject, digests in sorted(wants.items()):
+            self._out.wants.add(subject=subject, hashes=[bytes.fromhex(digest) for digest in sorted(digests)])
+
+    def _settle(self, digest: str) -> None:
+        """An object is here, or is not needed any more."""
+        subject = self._asked.pop(digest, None)
+        if subject is not None:
+            self._asked_for[subject].discard(digest)
 
     def _fill(self) -> None:
         room = _REPORTS_PER_MESSAGE

@@ -138,6 +138,10 @@ class Holdings:
         pending = self._pending.get(subject)
         return set(pending.missing) if pending else set()
 
+    def waiting(self, digest: str) -> str | None:
+        """One of the subjects whose pending manifests wait for an object; None when there is none."""
+        return min(self._wanted.get(digest, ()), default=None)
+
     def take_adopted(self) -> frozenset[str]:
         """The subjects whose complete manifest has changed since the last call."""
         adopted = frozenset(self._adopted)
