@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from isthmus.model.object import Frozen, Object, Spec
-from isthmus.model.value import Path, PositiveDuration
+from isthmus.model.value import HeaderValue, Path, PositiveDuration
 
 
 def _check_statuses(value: int | str) -> int | str:
@@ -30,7 +30,7 @@ class HttpHealthCheck(Frozen):
     """Ask for a path over HTTP/1.1."""
 
     path: Path = Field("/", description="Path to ask for.")
-    host: str | None = Field(None, min_length=1, description="Host header; the cluster's name when left out.")
+    host: HeaderValue | None = Field(None, description="Host header; the cluster's name when left out.")
     expected_statuses: tuple[Annotated[int | str, AfterValidator(_check_statuses)], ...] = Field(
         (200,), min_length=1, description="Status codes, or ranges such as `200-299`, that count as healthy."
     )

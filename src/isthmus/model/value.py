@@ -10,6 +10,10 @@ from pydantic import AfterValidator, Field
 _DURATION = re.compile(r"(\d+(?:\.\d{1,3})?)(ms|s|m|h)")
 _RE2_OPTIONS = re2.Options()
 _RE2_OPTIONS.log_errors = False
+_LARGEST_PROGRAM = 10_000
+"""Sites' Envoys refuse larger ones (`re2.max_program_size.error_level`)."""
+_LONGEST = 366 * 24 * 3_600_000
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNIT = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 _DOMAIN_LABEL = re.compile(r"[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?", re.IGNORECASE)
 
@@ -27,12 +31,13 @@ def milliseconds(duration: str) -> int:
 
 
 def _check_duration(value: str) -> str:
-    milliseconds(value)
+    if milliseconds(value) > _LONGEST:
+        raise ValueError("must be at most a year (8784h)")
     return value
 
 
 def _check_positive_duration(value: str) -> str:
-    if milliseconds(value) <= 0:
+    if milliseconds(_check_duration(value)) <= 0:
         raise ValueError("must be longer than 0")
     return value
 
@@ -49,11 +54,13 @@ def _check_address(value: str) -> str:
 
 def _check_regex(value: str) -> str:
     try:
-        re2.compile(value, options=_RE2_OPTIONS)
+        size = re2.compile(value, options=_RE2_OPTIONS).programsize
     except re2.error as error:
         reason = error.args[0]
         text = reason.decode() if isinstance(reason, bytes) else str(reason)
         raise ValueError(f"{value!r} is not an RE2 regular expression ({text})") from None
+    if size > _LARGEST_PROGRAM:
+        raise ValueError(f"{value!r} compiles to {size} instructions, more than {_LARGEST_PROGRAM}; write it shorter")
     return value
 
 
@@ -79,6 +86,12 @@ def _check_header(value: str) -> str:
 def _check_path(value: str) -> str:
     if not value.startswith("/"):
         raise ValueError(f"{value!r} must start with '/'")
+    return _check_text(value)
+
+
+def _check_text(value: str) -> str:
+    if _CONTROL.search(value):
+        raise ValueError(f"{value!r} has a control character")
     return value
 
 
@@ -90,3 +103,4 @@ Regex = Annotated[str, AfterValidator(_check_regex)]
 Domain = Annotated[str, AfterValidator(_check_domain)]
 HeaderName = Annotated[str, AfterValidator(_check_header)]
 Path = Annotated[str, AfterValidator(_check_path)]
+HeaderValue = Annotated[str, Field(min_length=1), AfterValidator(_check_text)]

@@ -238,6 +238,12 @@ TO = {"clusters": [{"cluster": {"name": "a"}}]}
         ("Route", {"forward": TO, "match": [{"path": {"prefix": "a"}}]}, "spec.match[0].path.prefix"),
         ("Route", {"forward": TO, "match": [{"path": {"regex": "("}}]}, "spec.match[0].path.regex"),
         ("Route", {"forward": TO, "match": [{"path": {"regex": "(?=a)"}}]}, "spec.match[0].path.regex"),
+        ("Route", {"forward": TO, "match": [{"path": {"regex": "[^a]{900}|[^b]{900}"}}]}, "spec.match[0].path.regex"),
+        ("Route", {"forward": TO, "match": [{"path": {"exact": "/a\nb"}}]}, "spec.match[0].path.exact"),
+        ("Route", {"forward": {**TO, "prefixRewrite": "/a\r"}}, "spec.forward.prefixRewrite"),
+        ("Route", {"forward": {**TO, "timeout": "9000h"}}, "spec.forward.timeout"),
+        ("Route", {"forward": {**TO, "timeout": "99999999999999999999h"}}, "spec.forward.timeout"),
+        ("HealthCheck", {"http": {"host": "a\nb"}}, "spec.http.host"),
         ("Route", {"forward": TO, "match": [{"methods": ["get"]}]}, "spec.match[0].methods[0]"),
         (
             "Route",
