@@ -80,8 +80,9 @@ def backup(state: Path, database: str | None, out: Path) -> BackupSummary:
 def restore(state: Path, database: str | None, source: Path) -> BackupSummary:
     """Bring a backup back into an empty state directory and database.
 
-    The epoch grows by one, so that regions and sites take the restored manifests although their revisions may be lower
-    than what they hold. The keys are those of the backup: nobody has to join again.
+    The epoch grows, so that regions and sites take the restored manifests although their revisions may be lower than
+    what they hold. It is the time in seconds: the same backup restored once more is a later epoch than the first time.
+    The keys are those of the backup: nobody has to join again.
 
     Raises:
         BackupError: the file is not a backup, or there is a deployment here already.
@@ -95,7 +96,8 @@ def restore(state: Path, database: str | None, source: Path) -> BackupSummary:
         if not store.is_empty():
             raise BackupError("The database holds a deployment already; restore into an empty one.")
         facts = {row["name"]: row["value"] for row in tables["fact"]}
-        epoch = int(facts["epoch"]) + 1
+        now = datetime.now(UTC)
+        epoch = max(int(facts["epoch"]) + 1, int(now.timestamp()))
         restore_keyring(state, keys)
         keyring = Keyring.load(state, facts["trust_domain"])
         if keyring.authority.fingerprint != facts["authority"]:
@@ -103,7 +105,6 @@ def restore(state: Path, database: str | None, source: Path) -> BackupSummary:
         keyring.publish(state)
         _raise_epoch(tables, epoch)
         store.load(tables)
-        now = datetime.now(UTC)
         store.add_audit([AuditEntry(now, "restore", "deployment.restored", f"from {source.name}, epoch {epoch}")])
     except (KeyError, ValueError, StoreError) as error:
         raise BackupError(f"{source} cannot be restored: {error}") from error

@@ -73,7 +73,8 @@ async def test_a_backup_moves_a_deployment_from_sqlite_to_postgresql(postgres: A
     backup(directory / "small", f"sqlite:///{directory}/small.db", directory / "b.zip")
     url = postgres.create_database("moved")
     summary = restore(directory / "large", url, directory / "b.zip")
-    assert (summary.objects, summary.epoch) == (1, 2)
+    assert summary.objects == 1
+    assert summary.epoch > 1
     large = make(directory / "large", url)
     await large.start()
     await create_site(large, admin, "nyc")
