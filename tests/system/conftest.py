@@ -162,8 +162,8 @@ class Watch:
         self.fault = asyncio.get_running_loop().time()
 
     def last(self, seconds: float) -> list[Record]:
-        """Requests of the last seconds."""
-        return self.traffic.since(asyncio.get_running_loop().time() - seconds)
+        """Requests that ended within the last seconds."""
+        return self.traffic.ended_since(asyncio.get_running_loop().time() - seconds)
 
     @property
     def failed(self) -> int:

@@ -6,6 +6,7 @@ hidden by fewer requests), on kept-alive connections, up to a limit of open requ
 
 import asyncio
 import contextlib
+import itertools
 import json
 import time
 from collections import Counter
@@ -202,6 +203,11 @@ class Traffic:
     def since(self, moment: float) -> list[Record]:
         """The records of requests that started at or after a moment of the monotonic clock."""
         return [record for record in self.records if record.started >= moment]
+
+    def ended_since(self, moment: float) -> list[Record]:
+        """The records of requests that ended at or after a moment of the monotonic clock."""
+        recent = itertools.takewhile(lambda record: record.ended >= moment, reversed(self.records))
+        return list(recent)  # records are in the order in which they ended
 
     async def _tick(self) -> None:
         due = time.monotonic()
