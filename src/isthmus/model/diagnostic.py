@@ -1,5 +1,6 @@
 """What is wrong with an object, in a form that people and scripts can both use."""
 
+import dataclasses
 from dataclasses import dataclass
 
 from isthmus.model.key import ObjectKey
@@ -15,6 +16,7 @@ class Diagnostic:
         field: path inside the document, for example `spec.match[0].path.regex`; empty for the whole object.
         message: one sentence without a final stop.
         mend: what to do about it, one sentence; may be empty when the message says it.
+        missing: the object whose absence is the error, if that is it; takes no part in comparisons.
     """
 
     code: str
@@ -22,6 +24,7 @@ class Diagnostic:
     field: str
     message: str
     mend: str = ""
+    missing: ObjectKey | None = dataclasses.field(default=None, compare=False)
 
     def __str__(self) -> str:
         where = self.object.title if self.object else "document"

@@ -55,17 +55,15 @@ def referrers(objects: Objects, key: ObjectKey) -> list[ObjectKey]:
 
 def _namespace(obj: Object, objects: Objects) -> Iterator[Diagnostic]:
     name = obj.metadata.namespace
-    if (
-        name
-        and name not in BUILT_IN_NAMESPACES
-        and ObjectKey(obj.metadata.tenant, "Namespace", "", name) not in objects
-    ):
+    key = ObjectKey(obj.metadata.tenant, "Namespace", "", name)
+    if name and name not in BUILT_IN_NAMESPACES and key not in objects:
         yield Diagnostic(
             "unknown-namespace",
             obj.key,
             "metadata.namespace",
             f"the namespace {name} does not exist",
             f"add a Namespace {name}",
+            missing=key,
         )
 
 
@@ -82,7 +80,12 @@ def _references(obj: Object, objects: Objects) -> Iterator[Diagnostic]:
             )
         elif target not in objects:
             yield Diagnostic(
-                "dangling-reference", obj.key, field, f"{target.title} does not exist", "create it, or correct the name"
+                "dangling-reference",
+                obj.key,
+                field,
+                f"{target.title} does not exist",
+                "create it, or correct the name",
+                missing=target,
             )
 
 

@@ -96,6 +96,16 @@ async def test_an_apply_is_all_or_nothing_and_names_every_error(console: Any, do
         ("default/Route/default/r", "dangling-reference"),
     ]
     assert all(d["message"] and d["mend"] for d in answer["diagnostics"])
+    answer = await console.apply(
+        documents("Cluster", "broken", {"endpoints": []}),
+        documents("Route", "r", {"forward": {"clusters": [{"cluster": {"name": "broken"}}]}}),
+        documents("Endpoint", "e", {"where": {"site": "nowhere"}, "address": "127.0.0.1", "port": 80}),
+        status=422,
+    )
+    assert [(d["object"], d["code"]) for d in answer["diagnostics"]] == [
+        ("default/Cluster/default/broken", "invalid-value"),
+        ("default/Endpoint/default/e", "dangling-reference"),
+    ], "documents that are no objects do not hide the errors between the others, and count as existing"
     assert (await console.ask("GET", "/sites"))["items"] == []
     assert (await console.ask("GET", "/status"))["revision"] == 0
 

@@ -13,11 +13,12 @@ from isthmus.console.api.answer import (
     RevisionAnswer,
     RevisionList,
 )
-from isthmus.console.api.context import Caller, Context
+from isthmus.console.api.context import ApiContext, Caller, Context
 from isthmus.console.deployment import EditResult
 from isthmus.console.error import RequestRefused
-from isthmus.console.record import emit_time
-from isthmus.model.document import parse_documents
+from isthmus.console.record import ApiToken, emit_time
+from isthmus.model.diagnostic import Diagnostic
+from isthmus.model.document import Parsed, parse_documents
 from isthmus.model.key import DEFAULT_TENANT, ObjectKey, parse_key
 from isthmus.model.kind import PUBLIC_KINDS
 
@@ -34,14 +35,27 @@ async def apply(body: ApplyRequest, context: Context, caller: Caller) -> ApplyAn
         parsed = await asyncio.to_thread(parse_documents, body.documents)
     else:
         parsed = parse_documents(body.documents)
-    if parsed.diagnostics:
-        count = f"{len(parsed.diagnostics)} error" + ("s" if len(parsed.diagnostics) > 1 else "")
-        raise RequestRefused(422, "invalid", f"The documents have {count}; nothing was stored.", parsed.diagnostics)
     deleted = [_parse_key(text) for text in body.delete]
+    if parsed.diagnostics:
+        found = [*parsed.diagnostics, *await _further_errors(context, caller, parsed, deleted)]
+        count = f"{len(found)} error" + ("s" if len(found) > 1 else "")
+        raise RequestRefused(422, "invalid", f"The documents have {count}; nothing was stored.", found)
     result = await context.deployment.edit(
         caller.name, parsed.objects, deleted, dry_run=body.dry_run, expected=_revisions(body.documents)
     )
     return ApplyAnswer(revision=result.revision, dry_run=body.dry_run, changes=answer_changes(result))
+
+
+async def _further_errors(
+    context: ApiContext, caller: ApiToken, parsed: Parsed, deleted: list[ObjectKey]
+) -> list[Diagnostic]:
+    """What would be wrong with the valid objects if the others were valid too, so that all is said at once."""
+    invalid = {each.object for each in parsed.diagnostics}
+    try:
+        await context.deployment.edit(caller.name, parsed.objects, deleted, dry_run=True)
+    except RequestRefused as refused:
+        return [each for each in refused.diagnostics if each.missing not in invalid]
+    return []
 
 
 def _revisions(documents: list[Any]) -> dict[ObjectKey, int]:
