@@ -4,7 +4,7 @@
 
 `OUTPUT` gets one JSON document per line, times in Unix seconds:
     {"event": time of Envoy's health event, "heard": when the agent had it, "healthy": ...}
-    {"sent": ..., "acked": when Envoy had accepted an endpoint assignment, "names": [...]}
+    {"acked": when Envoy had accepted endpoint assignments, "hosts": {cluster: [host name of each endpoint]}}
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
+
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
 from isthmus.engine.envoy import ENDPOINT, AdsServer, HealthEvent, Push
 from isthmus.site.agent import SiteAgent
@@ -33,15 +35,15 @@ def observe(output: IO[str]) -> None:
     def write(**fields: Any) -> None:
         output.write(json.dumps(fields) + "\n")
 
-    async def wait(push: Push, names: list[str], sent: float) -> None:
+    async def wait(push: Push, assignments: Mapping[str, bytes | None]) -> None:
         if not await push.acked():
-            write(sent=sent, acked=time.time(), names=names)
+            acked = time.time()
+            write(acked=acked, hosts={name: hosts(body) for name, body in assignments.items() if body is not None})
 
     def update(self: AdsServer, changes: Mapping[str, Mapping[str, bytes | None]]) -> Push:
-        sent = time.time()
         push = _update(self, changes)
         if set(changes) == {ENDPOINT}:
-            task = asyncio.get_running_loop().create_task(wait(push, sorted(changes[ENDPOINT]), sent))
+            task = asyncio.get_running_loop().create_task(wait(push, changes[ENDPOINT]))
             _waiting.add(task)
             task.add_done_callback(_waiting.discard)
         return push
@@ -52,6 +54,12 @@ def observe(output: IO[str]) -> None:
 
     setattr(AdsServer, "update", update)  # noqa: B010 - both are methods, which mypy lets nobody assign
     setattr(SiteAgent, "_on_health", on_health)  # noqa: B010
+
+
+def hosts(assignment: bytes) -> list[str]:
+    """The host names of an assignment's endpoints: which sites it sends requests to."""
+    parsed = ClusterLoadAssignment.FromString(assignment)
+    return [each.endpoint.hostname for locality in parsed.endpoints for each in locality.lb_endpoints]
 
 
 if __name__ == "__main__":
