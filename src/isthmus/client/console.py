@@ -134,4 +134,4 @@ def _parse_answer(status: int, text: bytes) -> Any:
     message = str(error.get("message") or f"The console answered {status}.")
     diagnostics = answer.get("diagnostics") or ()
     cause = _BY_STATUS.get(status, Failed if status >= 500 else Refused)
-    raise cause(message, answer.get("diagnostics") or ())
+    raise cause(message, diagnostics)
