@@ -164,7 +164,9 @@ class GobgpProcess:
         pid = self._child.pid
         password = secrets.token_hex(16) if md5_signatures() else ""
         if not password:
-            log.warning("gobgp.unsigned", reason="this kernel has no TCP MD5: other users of the machine can reach gobgpd")
+            log.warning(
+                "gobgp.unsigned", reason="this kernel has no TCP MD5: other users of the machine can reach gobgpd"
+            )
         self._write_state(_State(pid, _life(pid) or "", self._hash(), _free_port(), password, tuned=False))
         log.info("gobgp.started", pid=pid)
         deadline = time.monotonic() + _START_TIMEOUT
