@@ -120,8 +120,8 @@ def run(quick: bool) -> Result:
         notes=[
             "console, two regions, four sites with their Envoys and GoBGPs on this machine; Envoy stamps its event in "
             "whole milliseconds",
-            f"in {sum(flip.contradicted for flip in (*rest, *busy))} flips the reflectors contradicted each other for a "
-            "moment; the time is until the end of that",
+            f"in {sum(flip.contradicted for flip in (*rest, *busy))} flips the reflectors contradicted each other for "
+            "a moment; the time is until the end of that",
         ],
         raw={"rest": [flip.seconds for flip in rest], "crowd": [flip.seconds for flip in busy]},
     )
