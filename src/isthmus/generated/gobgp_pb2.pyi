@@ -637,13 +637,21 @@ class CommunityAction(_message.Message):
     communities: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, type: _Optional[_Union[CommunityAction.Type, str]] = ..., communities: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class LocalPrefAction(_message.Message):
+    __slots__ = ("value",)
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    value: int
+    def __init__(self, value: _Optional[int] = ...) -> None: ...
+
 class Actions(_message.Message):
-    __slots__ = ("route_action", "community")
+    __slots__ = ("route_action", "community", "local_pref")
     ROUTE_ACTION_FIELD_NUMBER: _ClassVar[int]
     COMMUNITY_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_PREF_FIELD_NUMBER: _ClassVar[int]
     route_action: RouteAction
     community: CommunityAction
-    def __init__(self, route_action: _Optional[_Union[RouteAction, str]] = ..., community: _Optional[_Union[CommunityAction, _Mapping]] = ...) -> None: ...
+    local_pref: LocalPrefAction
+    def __init__(self, route_action: _Optional[_Union[RouteAction, str]] = ..., community: _Optional[_Union[CommunityAction, _Mapping]] = ..., local_pref: _Optional[_Union[LocalPrefAction, _Mapping]] = ...) -> None: ...
 
 class Statement(_message.Message):
     __slots__ = ("name", "conditions", "actions")

@@ -4,7 +4,7 @@ import asyncio
 import datetime
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from cryptography import x509
@@ -257,3 +257,11 @@ async def eventually(condition: Callable[[], bool], what: str, within: float = 4
         if time.monotonic() > deadline:
             raise AssertionError(f"never came true: {what}")
         await asyncio.sleep(0.02)
+
+
+async def eventually_equal(ask: Callable[[], Awaitable[object]], wanted: object, within: float = 45.0) -> None:
+    """Asks until the answer is the wanted one; fails with the last answer after `within` seconds."""
+    deadline = time.monotonic() + within
+    while (found := await ask()) != wanted:
+        assert time.monotonic() < deadline, f"{found} is not {wanted}"
+        await asyncio.sleep(0.05)

@@ -1,13 +1,15 @@
 """Sites and reflectors of real gobgpds: who hears what."""
 
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import grpc
 import pytest
-from bgp_deployment import SPACE, Deployment, eventually
+from bgp_deployment import SPACE, Deployment, eventually, eventually_equal
 
 from isthmus.emit.gobgp.address import region_address, router_id, session_address
-from isthmus.emit.gobgp.path import MEMBERSHIP, emit_membership, is_own, parse_membership
+from isthmus.emit.gobgp.path import MEMBERSHIP, VPN, emit_membership, is_own, parse_membership
 from isthmus.engine.gobgp.client import GobgpClient
 from isthmus.engine.gobgp.reflector import ReflectorConfig
 from isthmus.engine.gobgp.speaker import Speaker
@@ -156,6 +158,35 @@ async def test_regions_exchange_first_hand_routes_and_forget_them(deployment: De
         await both.announce(both.route(1, 10))
         for site in (one, two):
             await eventually(lambda site=site: (1, 1) in site.seen(10), "back again")
+
+
+async def test_regions_prefer_what_a_site_says_itself(deployment: Deployment) -> None:
+    # With the other region's route as the best, each would take back its own, and both would circle.
+    first = await deployment.region(1, ReflectorConfig(sites={1: [], 2: [10]}, regions=[2]))
+    second = await deployment.region(2, ReflectorConfig(sites={1: [], 2: [10]}, regions=[1]))
+    await deployment.connect(first, second)
+    ingress = await deployment.site(2, [first, second], {10})
+    both = await deployment.site(1, [first, second], set())
+    await both.announce(*(both.route(endpoint, 10) for endpoint in range(1, 51)))
+    for region, other in ((first, second), (second, first)):
+        await eventually_equal(
+            partial(_sources, region.directory, count=50),
+            {(session_address(1), True), (region_address(other.number), False)},
+        )
+    heard = len(ingress.history)
+    await both.announce(both.route(51, 10))
+    await eventually(lambda: (1, 51) in ingress.seen(10), "one more route")
+    assert len(ingress.history) - heard <= 4, "one route is news of one route"
+
+
+async def _sources(directory: Path, count: int) -> set[tuple[str, bool]]:
+    """Where a reflector has its routes from, and which are the best; empty until each source gave `count`."""
+    client = GobgpClient(directory / "api.sock")
+    try:
+        found = Counter((path.neighbor_ip, path.best) for path in await client.paths(VPN))
+    finally:
+        await client.close()
+    return set(found) if set(found.values()) == {count} else set()
 
 
 async def test_gobgpd_is_adopted_with_what_it_announces(deployment: Deployment) -> None:

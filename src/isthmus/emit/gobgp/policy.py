@@ -1,7 +1,9 @@
 """Who may say what: the policies of a region's reflector. What no policy accepts is refused.
 
-- *Import, per site*: only prefixes of the site's own number. The route is marked as first-hand.
-- *Import, per region*: any endpoint route; the mark is taken off.
+- *Import, per site*: only prefixes of the site's own number. The route is marked as first-hand, and preferred.
+- *Import, per region*: any endpoint route; the mark is taken off. Were it preferred to the site's own (whose neighbour
+  address is higher), two regions that hear from the site at once would each take the other's route and take back their
+  own, lose both, begin anew, and go on like that for as long as they keep step.
 - *Export, per site*: only route targets of clusters that its manifest imports.
 - *Export, per region*: only first-hand routes, so that no route travels over two regions and none can circle.
 - *Memberships* (which clusters somebody uses): taken from everybody, for the reflector to know what to send to whom.
@@ -26,6 +28,9 @@ FIRST_HAND = "64512:1"
 
 RELAYED = "64512:2"
 """The community of memberships that a region has from another region."""
+
+_FROM_SITE, _FROM_REGION = 200, 100
+"""Local preference: the higher one is the best route."""
 
 _NEVER = "rt:^$"  # a set without patterns is refused
 _MAX_PATTERN = 6000
@@ -65,12 +70,12 @@ def emit_site_policies(space: RouteSpace, site: int, clusters: Collection[int]) 
     digest = hashlib.sha256(",".join(map(str, wanted)).encode()).hexdigest()[:16]
     return (
         _policy(
-            f"site-{site}-import",
+            f"site-{site}-import-{_FROM_SITE}",
             api.IMPORT,
             [neighbour, api.DefinedSet(defined_type=api.PREFIX, prefixes=[prefix])],
             api.Conditions(afi_safi_in=[VPN], neighbor_set=_ANY, prefix_set=_ANY),
             api.Conditions(afi_safi_in=[MEMBERSHIP], neighbor_set=_ANY),
-            communities=(_add(FIRST_HAND), _remove(RELAYED)),
+            actions=(_mark(_add(FIRST_HAND), _FROM_SITE), _mark(_remove(RELAYED))),
         ),
         _policy(
             f"site-{site}-export-{digest}",
@@ -91,12 +96,12 @@ def emit_region_policies(region: int) -> tuple[ReflectorPolicy, ...]:
     neighbour = _neighbours(region_address(region))
     return (
         _policy(
-            f"region-{region}-import",
+            f"region-{region}-import-{_FROM_REGION}",
             api.IMPORT,
             [neighbour],
             api.Conditions(afi_safi_in=[VPN], neighbor_set=_ANY),
             api.Conditions(afi_safi_in=[MEMBERSHIP], neighbor_set=_ANY),
-            communities=(_remove(FIRST_HAND), _add(RELAYED)),
+            actions=(_mark(_remove(FIRST_HAND), _FROM_REGION), _mark(_add(RELAYED))),
         ),
         _policy(
             f"region-{region}-export",
@@ -134,14 +139,19 @@ def _remove(community: str) -> api.CommunityAction:
     return api.CommunityAction(type=api.CommunityAction.REMOVE, communities=[f"^{community}$"])
 
 
+def _mark(community: api.CommunityAction, preference: int | None = None) -> api.Actions:
+    local_pref = None if preference is None else api.LocalPrefAction(value=preference)
+    return api.Actions(community=community, local_pref=local_pref)
+
+
 def _policy(
     name: str,
     direction: api.PolicyDirection,
     sets: Iterable[api.DefinedSet],
     *conditions: api.Conditions,
-    communities: tuple[api.CommunityAction, ...] = (),
+    actions: tuple[api.Actions, ...] = (),
 ) -> ReflectorPolicy:
-    """Accepts what meets one of the conditions; `communities` has the action that goes with each."""
+    """Accepts what meets one of the conditions; `actions` has what else is done, one for each condition."""
     named = []
     for unnamed in sets:
         defined_set = api.DefinedSet()
@@ -155,6 +165,8 @@ def _policy(
         for field in ("prefix_set", "neighbor_set", "community_set", "ext_community_set"):
             if condition.HasField(field):
                 getattr(condition, field).name = name
-        actions = api.Actions(route_action=api.ACCEPT, community=communities[index] if communities else None)
-        statements.append(api.Statement(name=f"{name}-{index}", conditions=condition, actions=actions))
+        action = api.Actions(route_action=api.ACCEPT)
+        if actions:
+            action.MergeFrom(actions[index])
+        statements.append(api.Statement(name=f"{name}-{index}", conditions=condition, actions=action))
     return ReflectorPolicy(name, direction, tuple(named), api.Policy(name=name, statements=statements))
