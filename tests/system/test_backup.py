@@ -1,0 +1,59 @@
+"""A console is lost and restored from a backup: its sites serve on, need not join again, and follow the new one."""
+
+import asyncio
+
+import pytest
+
+from isthmus.demo.deployment import CONSOLE, Deployment, isthmus, wait_until
+from isthmus.demo.example import load_example
+from isthmus.demo.shop import Shop
+from isthmus.demo.traffic import Traffic, summarise
+
+from .conftest import Measure, report
+
+
+async def command(*arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *isthmus(*arguments), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+@pytest.mark.timeout(240)
+async def test_console_restored_from_a_backup(measured: Measure) -> None:
+    async with Deployment() as deployment:
+        shop = Shop(deployment)
+        await shop.start(lambda text: None)
+        file, lost = deployment.directory / "backup", deployment.state(CONSOLE)
+        made = await command("backup", str(file), "--state", str(lost))
+        assert "21 objects, revision 2, epoch 1" in made
+        assert file.stat().st_mode & 0o077 == 0
+        # An edit after the backup: the restored console has never heard of it, and of its revision.
+        await deployment.apply(load_example("canary", deployment.plan))
+        async with Traffic(shop.target("ams"), 100) as traffic:
+            await shop.wait_for(lambda name: name in ("fra", "nyc"), 20, ("ams",))
+            await wait_until(lambda: "v2" in summarise(traffic.records).versions, 20, "the next version is seen")
+            await deployment.kill(CONSOLE)
+            token, ca = deployment.token_file.read_text(), deployment.ca_file.read_text()
+            await asyncio.to_thread(lost.rename, deployment.directory / "lost")
+            restored = await command("restore", str(file), "--state", str(lost))
+            assert "restored 21 objects, revision 2; the epoch is now " in restored
+            epoch = int(restored.split()[-1])
+            assert epoch > 1
+            deployment.token_file.write_text(token)
+            assert deployment.ca_file.read_text() == ca
+            deployment.start(CONSOLE)
+            await deployment.wait_for_console()
+
+            def follows(site: str) -> bool:
+                return (report(shop, site)["manifest"]["applied"] or {}).get("epoch") == epoch
+
+            for site in shop.sites:
+                await wait_until(lambda site=site: follows(site), 60, f"{site} follows the restored console", pause=0.2)  # type: ignore[misc]
+            await asyncio.sleep(1)
+            assert set(summarise(traffic.ended_since(asyncio.get_running_loop().time() - 0.5)).versions) == {"v1"}
+        summary = summarise(traffic.records)
+    measured(f"{summary.requests} requests, {summary.failed} failed, answered by {dict(summary.sites)}")
+    assert summary.failed == 0
