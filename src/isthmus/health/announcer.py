@@ -130,7 +130,8 @@ class Announcer:
                 if same_time == said.route:
                     continue
                 due = said.at + self._weight_interval
-                if replace(same_time, weight=said.route.weight) == said.route and now < due:
+                early = said.at <= now < due  # not when the clock was set back
+                if replace(same_time, weight=said.route.weight) == said.route and early:
                     next_at = due if next_at is None else min(next_at, due)
                     continue
             self._said[key] = _Said(route, now)

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -170,7 +170,8 @@ class Hub:
         if isinstance(event, AppliedReport):
             self._handler.applied(stream.identity, event)
         elif isinstance(event, StatusReport):
-            self._handler.status(stream.identity, event)
+            now = time.time()  # a time to come, of a clock that is fast, would shut out what is said after it
+            self._handler.status(stream.identity, replace(event, at=min(event.at, now)))
         elif isinstance(event, PresenceReport):
             self._route(stream, event.subject, event.connected, event.at)
         elif isinstance(event, Answered):

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from isthmus.protocol.manifest import Version
 
+_LATER = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
@@ -65,6 +67,11 @@ class Reports:
         if before is None or report.at >= before.at:
             self.statuses[report.subject] = report
             self._tell("status", report.subject)
+
+    def put_own_status(self, subject: str, body: bytes, now: float) -> None:
+        """Keeps a status made here at `now`: as a later one than all before it, though the clock may be set back."""
+        before = self.statuses.get(subject)
+        self.put_status(StatusReport(subject, body, now if before is None else max(now, before.at + _LATER)))
 
     def put_presence(self, report: PresenceReport) -> None:
         """Keeps whether a site is connected."""

@@ -32,7 +32,7 @@ from isthmus.protocol.client_session import (
 from isthmus.protocol.error import ProtocolError, QueryFailed
 from isthmus.protocol.holding import Holdings
 from isthmus.protocol.manifest import State, Version
-from isthmus.protocol.report import AppliedReport, Rejection, Reports, StatusReport
+from isthmus.protocol.report import AppliedReport, Rejection, Reports
 
 _log = structlog.get_logger()
 
@@ -134,7 +134,7 @@ class Uplink:
 
     def status(self, body: bytes) -> None:
         """The own status, JSON. The newest is sent as soon as a stream can take it, and again on each new one."""
-        self.reports.put_status(StatusReport(self.subject, body, time.time()))
+        self.reports.put_own_status(self.subject, body, time.time())
 
     async def renew(self, subject: str, request: RenewalRequest) -> bytes:
         """The next certificate chain (PEM), asked over the first stream that works.

@@ -58,6 +58,8 @@ def test_changes_of_weight_alone_wait_for_a_second() -> None:
     assert announcer.plan({"a": HealthyEndpoint(10, 7)}, NUMBERS, 100.4) == AnnouncementPlan(next_at=101)
     plan = announcer.plan({"a": HealthyEndpoint(10, 7)}, NUMBERS, 101)
     assert [route.weight for route in plan.announce] == [7]
+    plan = announcer.plan({"a": HealthyEndpoint(10, 8)}, NUMBERS, 50)
+    assert [route.weight for route in plan.announce] == [8], "the clock was set back"
     assert plan.next_at is None
 
 

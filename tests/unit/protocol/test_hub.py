@@ -1,6 +1,7 @@
 """The hub with streams that a test holds itself: no gRPC."""
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from hashlib import sha256
 from random import Random
@@ -19,10 +20,12 @@ from isthmus.protocol import (
     PresenceReport,
     Publisher,
     QueryFailed,
+    StatusReport,
     Stream,
     Version,
 )
 from isthmus.protocol.backoff import Backoff
+from isthmus.protocol.report import Reports
 
 FRA, EU, US = "default/site/fra", "default/region/eu", "default/region/us"
 
@@ -36,6 +39,9 @@ class Heard(HubHandler):
 
     def presence(self, via: Identity, report: PresenceReport) -> None:
         self.told.append((via.subject, report.subject, report.connected))
+
+    def status(self, via: Identity, report: StatusReport) -> None:
+        self.told.append((via.subject, report.subject, report.at))
 
     async def renew(self, via: Identity, subject: str, request: RenewalRequest) -> bytes:
         if request.csr_pem != b"good":
@@ -190,3 +196,22 @@ def test_backoff_grows_jitters_and_ends_at_its_bound() -> None:
     assert len(set(waits)) == 50
     backoff.reset()
     assert backoff.next_wait(at_least=3.0) <= 4.0
+
+
+def test_a_status_from_a_fast_clock_does_not_shut_out_later_ones() -> None:
+    world = World()
+    world.publish(1)
+    eu = world.attach("eu")
+    world.say(eu, statuses=[wire.Status(subject=FRA, body=b"{}", at=time.time() + 1e6)])
+    world.say(eu, statuses=[wire.Status(subject=FRA, body=b"{}", at=7.5)])
+    first, second = [at for _, subject, at in world.heard.told if subject == FRA]
+    assert first <= time.time()
+    assert second == 7.5, "what was said in the past stays there"
+
+
+def test_the_own_status_is_the_newest_though_the_clock_is_set_back() -> None:
+    reports = Reports()
+    for text, now in ((b"1", 100.0), (b"2", 40.0), (b"3", 40.5), (b"4", 200.0)):
+        reports.put_own_status(FRA, text, now)
+        assert reports.statuses[FRA].body == text
+    assert reports.statuses[FRA].at == 200.0
