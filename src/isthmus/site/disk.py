@@ -23,6 +23,8 @@ from isthmus.site.resource_file import ResourceFileError, emit_resource_file, pa
 
 MAX_LOG = 64 << 20
 """Bytes after which a log file is set aside; one older file is kept."""
+LOOK = 30.0
+"""Seconds between looks at the size of the log files."""
 
 log = structlog.get_logger()
 
@@ -88,18 +90,22 @@ class Disk:
             await asyncio.to_thread(lambda: write_file(self._directory.resources, emit_resource_file(kept)))
 
     async def keep_logs_small(self, admin: Admin) -> None:
-        """Set large log files aside, for ever."""
+        """Set large log files aside, for ever. Envoy writes on to a renamed file until it is told to open another."""
         paths = (self._directory.access_log, self._directory.envoy / "envoy.log")
         while True:
-            await asyncio.sleep(30)
-            large = [path for path in paths if _size(path) > MAX_LOG]
-            for path in large:
-                path.rename(path.with_name(path.name + ".1"))
-            if large:
-                try:
+            await asyncio.sleep(LOOK)
+            renamed = {path: path.with_name(path.name + ".1") for path in paths if _size(path) > MAX_LOG}
+            try:
+                for path, aside in renamed.items():
+                    path.rename(aside)
+                if renamed:
                     await admin.reopen_logs()
-                except httpx.HTTPError as error:
-                    log.warning("site.logs_not_reopened", error=str(error))
+            except (OSError, httpx.HTTPError) as error:  # back, for the next look to try again
+                log.warning("site.logs_not_reopened", error=str(error))
+                for path, aside in renamed.items():
+                    if not path.exists():
+                        with contextlib.suppress(OSError):
+                            aside.rename(path)
 
 
 def _read(path: Path) -> bytes | None:

@@ -10,7 +10,7 @@ import stat
 import httpx
 
 from isthmus.engine.envoy import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
-from isthmus.engine.envoy.process import process_start
+from isthmus.engine.life import process_life
 
 from .conftest import Rig
 from .material import Origin, assignment, broken_cluster, cluster, free_port, listener, route, running, until
@@ -179,7 +179,7 @@ async def test_dead_envoy_is_started_again_with_the_same_resources(rig: Rig) -> 
         await until(lambda: process.restarts == 1)
         await serve(rig, port)
         assert process.pid != dead
-        assert process_start(dead) is None
+        assert process_life(dead) is None
 
 
 async def test_adopted_envoy_that_dies_is_started_again(rig: Rig) -> None:
@@ -206,7 +206,7 @@ async def test_other_settings_replace_the_running_envoy(rig: Rig) -> None:
     assert first.pid is not None
     second = rig.process(max_connections=100)
     assert await second.start() is False
-    assert process_start(first.pid) is None
+    assert process_life(first.pid) is None
     await until(rig.admin.ready)
 
 
@@ -216,7 +216,7 @@ async def test_stop_leaves_no_process(rig: Rig) -> None:
     pid = process.pid
     assert pid is not None
     await process.stop()
-    assert process_start(pid) is None
+    assert process_life(pid) is None
     assert not (rig.directory / "process.json").exists()
 
 

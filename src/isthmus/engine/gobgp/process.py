@@ -25,6 +25,7 @@ import grpc
 import structlog
 
 from isthmus.emit.gobgp.address import LISTEN_ADDRESS
+from isthmus.engine.life import process_life
 
 BACKOFF_FIRST, BACKOFF_LAST, STEADY = 0.2, 10.0, 30.0
 """Seconds: first and longest pause before a restart, and the uptime after which the first one counts again."""
@@ -35,6 +36,7 @@ MAX_SOCKET_PATH = 107
 _START_TIMEOUT = 20.0
 _ATTEMPTS = 3
 _MAX_LOG = 10_000_000
+_LOG_SECONDS = 60.0
 
 log = structlog.get_logger()
 
@@ -80,7 +82,7 @@ class GobgpProcess:
         self._on_down = on_down
         self._state: _State | None = None
         self._child: subprocess.Popen[bytes] | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self.restarts = 0
 
     @property
@@ -122,16 +124,16 @@ class GobgpProcess:
                     break
             else:
                 raise GobgpError(f"gobgpd does not do as it is told, see {self._directory / 'gobgp.log'}")
-        self._task = asyncio.create_task(self._supervise(), name="gobgp")
+        works = (self._supervise(), self._keep_log_small())
+        self._tasks = [asyncio.create_task(work, name="gobgp") for work in works]
         return adopted
 
     async def detach(self) -> None:
         """Stops supervising; gobgpd runs on, to be adopted."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def stop(self) -> None:
         """Ends gobgpd. With SIGKILL: then neighbours keep its routes, which is what a planned restart wants as well."""
@@ -143,7 +145,7 @@ class GobgpProcess:
 
     def _adopt(self) -> bool:
         state = self._read_state()
-        if state is None or _life(state.pid) != state.start:
+        if state is None or process_life(state.pid) != state.start:
             return False
         if not state.tuned or state.hash != self._hash():
             _signal(state.pid, signal.SIGKILL)
@@ -157,9 +159,8 @@ class GobgpProcess:
             log.warning("gobgp.replaced", pid=pid)
             await self._kill(pid, start)
         self.socket.unlink(missing_ok=True)
-        output = self._directory / "gobgp.log"
-        if output.exists() and output.stat().st_size > _MAX_LOG:
-            output.replace(output.with_suffix(".log.1"))
+        output = self._output
+        bound_log(output, _MAX_LOG)
         self._child = self._spawn(output)
         pid = self._child.pid
         password = secrets.token_hex(16) if md5_signatures() else ""
@@ -167,7 +168,7 @@ class GobgpProcess:
             log.warning(
                 "gobgp.unsigned", reason="this kernel has no TCP MD5: other users of the machine can reach gobgpd"
             )
-        self._write_state(_State(pid, _life(pid) or "", self._hash(), _free_port(), password, tuned=False))
+        self._write_state(_State(pid, process_life(pid) or "", self._hash(), _free_port(), password, tuned=False))
         log.info("gobgp.started", pid=pid)
         deadline = time.monotonic() + _START_TIMEOUT
         while not await _answers(self.socket):
@@ -231,8 +232,16 @@ class GobgpProcess:
             except (GobgpError, OSError) as error:
                 log.error("gobgp.failed", error=str(error))
 
+    async def _keep_log_small(self) -> None:
+        while True:
+            await asyncio.sleep(_LOG_SECONDS)
+            try:
+                await asyncio.to_thread(bound_log, self._output, _MAX_LOG)
+            except OSError as error:  # a full disk; the next look tries again
+                log.warning("gobgp.log_not_bounded", error=str(error))
+
     async def _kill(self, pid: int, start: str) -> None:
-        if _life(pid) == start:
+        if process_life(pid) == start:
             _signal(pid, signal.SIGKILL)
             await _exit(pid, start)
         if self._child is not None and self._child.pid == pid:
@@ -243,6 +252,10 @@ class GobgpProcess:
 
     def _hash(self) -> str:
         return hashlib.sha256(f"1 {self._identity}".encode()).hexdigest()
+
+    @property
+    def _output(self) -> Path:
+        return self._directory / "gobgp.log"
 
     @property
     def _state_path(self) -> Path:
@@ -262,6 +275,17 @@ class GobgpProcess:
         new.replace(self._state_path)
 
 
+def bound_log(path: Path, limit: int) -> None:
+    """Sets the content of a log aside, as the one older file, once it has more bytes than this. Raises OSError.
+
+    By copying: gobgpd cannot be told to open another file. It appends, so that it goes on at the new end; a line that
+    it writes between the copy and the cut is lost.
+    """
+    if path.exists() and path.stat().st_size > limit:
+        shutil.copyfile(path, path.with_suffix(".log.1"))
+        os.truncate(path, 0)
+
+
 def md5_signatures() -> bool:
     """Whether this kernel signs TCP segments (RFC 2385), which keeps other local users from posing as a neighbour."""
     with socket.socket() as probe:
@@ -279,17 +303,6 @@ def sign(connection: socket.socket, host: str, password: str) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, tcp_md5sig, address + struct.pack("=BBHI80s", 0, 0, len(key), 0, key))
 
 
-def _life(pid: int) -> str | None:
-    """Names the life of a process: boot id and start time. None when there is no such living process."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else f"{boot}/{fields[19]}"
-
-
 def _users(api_host: str) -> list[tuple[int, str]]:
     """The living gobgpds that serve this API: at most one, unless a state file was lost."""
     found = []
@@ -299,7 +312,7 @@ def _users(api_host: str) -> list[tuple[int, str]]:
                 arguments = (entry / "cmdline").read_bytes().split(b"\0")
                 if b"--api-hosts" in arguments and os.fsencode(api_host) in arguments:
                     pid = int(entry.name)
-                    if (start := _life(pid)) is not None:
+                    if (start := process_life(pid)) is not None:
                         found.append((pid, start))
     return found
 
@@ -318,7 +331,7 @@ async def _exit(pid: int, start: str) -> None:
     loop, gone = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(handle, gone.set)
     try:
-        if _life(pid) == start:
+        if process_life(pid) == start:
             await gone.wait()
     finally:
         loop.remove_reader(handle)
