@@ -388,6 +388,8 @@ class SiteAgent(UplinkHandler):
             await self._routes.set_regions(regions)  # first: what an adopted speaker knows is told by region
             self.egress.identify(number, await self._routes.start())
         elif self._routes is not None:
+            if not number:
+                log.warning("site.deleted", note="the Site object is gone: the configuration stays, no region is left")
             await self._routes.set_regions(regions)
         for name in self.ingress.table.sessions().keys() - {region.name for region in regions}:
             self.ingress.forget_session(name)
