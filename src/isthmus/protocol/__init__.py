@@ -1,6 +1,6 @@
 """The stream between the planes: manifests and objects down; ACK, status and answers up; certificates both ways.
 
-    console   Publisher (signs what each subject holds) -> Hub -> StreamServer
+    console   a Shelf of what it signs for each subject -> Hub -> StreamServer
     region    Uplink to the console; Hub -> StreamServer for its sites
     site      Uplink to its regions
 

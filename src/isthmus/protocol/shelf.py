@@ -43,7 +43,7 @@ class Shelf(Protocol):
 
 
 class Publisher:
-    """The console's shelf: signs what each subject is to hold and keeps it in memory, with the deltas that led there.
+    """A shelf in memory, for tests of either end: signs what each subject is to hold and keeps the deltas to it.
 
     A region may have its own manifest and those of the sites of its tenant that name it. A region that a site
     leaves gets the one manifest that says so, to pass on: the site learns of its new regions through the old ones.
