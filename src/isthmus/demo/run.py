@@ -15,7 +15,7 @@ from isthmus.client import ConsoleError
 from isthmus.demo.deployment import Deployment, DeploymentError
 from isthmus.demo.report import Step, emit_report
 from isthmus.demo.scenario import INTERRUPTS, run_steps
-from isthmus.demo.shop import HOST, Shop
+from isthmus.demo.shop import HOST, SEARCH, Shop
 
 Tell = Callable[[str], None]
 
@@ -80,7 +80,7 @@ def _invitation(shop: Shop) -> str:
     for site in shop.sites:
         target = shop.target(site)
         lines.append(f"  curl -s -H 'Host: {HOST}' http://{target.address}:{target.port}/        # {site}")
-    target = shop.target("ams", "/search?q=tea")
+    target = shop.target("ams", SEARCH)
     lines += [
         f"  curl -s -H 'Host: {HOST}' 'http://{target.address}:{target.port}{target.path}'   # spread by weight",
         "",

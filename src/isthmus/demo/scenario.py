@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from isthmus.demo.deployment import CONSOLE
 from isthmus.demo.example import load_example
 from isthmus.demo.report import Step
-from isthmus.demo.shop import NEAREST, Shop
+from isthmus.demo.shop import NEAREST, SEARCH, Shop
 from isthmus.demo.traffic import Record, Traffic, ask_many, milliseconds_to_last_failure, summarise
 
 Tell = Callable[[str], None]
@@ -67,7 +67,7 @@ async def nearest(shop: Shop, tell: Tell) -> Step:
 async def weighted(shop: Shop, tell: Tell) -> Step:
     """Searches are spread by weight: 6 to 2."""
     step = Step("weighted", "searches are spread over sites by weight, 75 % to 25 %")
-    step.records = await ask_many(shop.target("ams", "/search?q=tea"), 800)
+    step.records = await ask_many(shop.target("ams", SEARCH), 800)
     summary = summarise(step.records)
     tell(f"800 searches at ams: {dict(summary.sites)}")
     step.check("no request failed", summary.failed == 0)

@@ -12,6 +12,8 @@ from isthmus.demo.traffic import Summary, Target, ask_many, summarise
 HOST = "shop.example"
 NEAREST = {"ams": "fra", "fra": "fra", "nyc": "nyc"}
 """Where pages asked for at each site are answered while all is well."""
+SEARCH = "/search?q=tea"
+"""Answered by every instance of its cluster, by weight."""
 _PLACES = ("Region", "Site", "VirtualSite")
 
 
@@ -80,16 +82,19 @@ class Shop:
                 await asyncio.sleep(0.1)
 
     async def wait_for_calm(self, seconds: float) -> None:
-        """Wait until each site is answered by the nearest one, by each instance there. Raises DeploymentError."""
+        """Wait until each site is answered by the nearest one, by each instance there, and until searches are answered
+        by every one of their instances. Raises DeploymentError."""
         for site, nearest in NEAREST.items():
             await self.wait_for(lambda name, nearest=nearest: name == nearest, seconds, (site,))  # type: ignore[misc]
             for instance in (f"{nearest}-1", f"{nearest}-2"):
                 await self.wait_for_instance(site, instance, seconds)
+            for endpoint in self.document("Cluster", "search")["spec"]["endpoints"]:
+                await self.wait_for_instance(site, endpoint["name"], seconds, SEARCH)
 
-    async def wait_for_instance(self, site: str, instance: str, seconds: float = 30) -> None:
-        """Wait until an instance answers requests that enter at a site."""
+    async def wait_for_instance(self, site: str, instance: str, seconds: float = 30, path: str = "/") -> None:
+        """Wait until an instance answers requests for a path that enter at a site."""
         deadline = time.monotonic() + seconds
-        while instance not in (await self.ask(site, 20)).instances:
+        while instance not in (await self.ask(site, 20, path)).instances:
             if time.monotonic() > deadline:
                 raise DeploymentError(f"{instance} answers no request at {site} after {seconds:.0f} s")
             await asyncio.sleep(0.1)
