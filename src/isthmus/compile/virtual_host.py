@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from isthmus.compile.intent import Rule, Socket, VirtualHost
+from isthmus.compile.intent import Socket, VirtualHost
 from isthmus.compile.memo import Memo
 from isthmus.compile.place import compile_site_fact, compile_where
 from isthmus.compile.route import CompiledRoute, compile_route
+from isthmus.compile.rule import Rule
 from isthmus.compile.source import find, foreign, scope
 from isthmus.model import AdvertisePolicy, Diagnostic, ObjectKey, Site
 from isthmus.model import VirtualHost as VirtualHostObject

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import re2
 
-from isthmus.compile.intent import Match, PathMatch, ValueMatch, VirtualHost
+from isthmus.compile.intent import VirtualHost
+from isthmus.compile.rule import Match, PathMatch, ValueMatch
 from isthmus.explain.request import Request
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from isthmus.compile.intent import Action, DirectResponse, Forward, Intent, Listener, Redirect, Rule, VirtualHost
+from isthmus.compile.intent import Intent, Listener, VirtualHost
+from isthmus.compile.rule import Action, DirectResponse, Forward, Redirect, Rule
 from isthmus.explain.cluster import Health, explain_cluster
 from isthmus.explain.condition import find_virtual_host, first_failure
 from isthmus.explain.explanation import ClusterView, Explanation, Trial

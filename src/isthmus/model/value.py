@@ -30,6 +30,11 @@ def milliseconds(duration: str) -> int:
     return round(float(found[1]) * _UNIT[found[2]])
 
 
+def count_set(part: object, names: tuple[str, ...]) -> int:
+    """How many of these attributes are not None."""
+    return sum(getattr(part, name) is not None for name in names)
+
+
 def _check_duration(value: str) -> str:
     if milliseconds(value) > _LONGEST:
         raise ValueError("must be at most a year (8784h)")

@@ -1,0 +1,44 @@
+"""Tries after a failure."""
+
+from envoy.config.route.v3.route_components_pb2 import HeaderMatcher
+from envoy.config.route.v3.route_components_pb2 import RetryPolicy as EnvoyRetryPolicy
+from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
+from envoy.extensions.retry.priority.previous_priorities.v3.previous_priorities_config_pb2 import (
+    PreviousPrioritiesConfig,
+)
+
+from isthmus.compile.rule import Retry, Shape, Share
+from isthmus.emit.envoy import name
+from isthmus.emit.envoy.wire import duration, pack
+
+_PREVIOUS_HOSTS = EnvoyRetryPolicy.RetryHostPredicate(
+    name="envoy.retry_host_predicates.previous_hosts", typed_config=pack(PreviousHostsPredicate())
+)
+_PREVIOUS_PRIORITIES = EnvoyRetryPolicy.RetryPriority(
+    name="envoy.retry_priorities.previous_priorities", typed_config=pack(PreviousPrioritiesConfig(update_frequency=1))
+)
+_LOCAL_REPLY = HeaderMatcher(name=name.LOCAL_REPLY_HEADER, present_match=True)
+
+
+def emit_retry(retry: Retry, shares: tuple[Share, ...]) -> EnvoyRetryPolicy:
+    """Tries go to a host that was not tried yet, and where hosts have an order, to the next place in it.
+
+    Answers that an egress site marked as its own reached no application, so they are always worth another try.
+    """
+    policy = EnvoyRetryPolicy(
+        retry_on=",".join(retry.on),
+        num_retries={"value": retry.attempts},
+        retry_host_predicate=[_PREVIOUS_HOSTS],
+        host_selection_retry_max_attempts=5,
+        retry_back_off=EnvoyRetryPolicy.RetryBackOff(
+            base_interval=duration(retry.back_off), max_interval=duration(10 * retry.back_off)
+        ),
+    )
+    if retry.per_try_timeout is not None:
+        policy.per_try_timeout.CopyFrom(duration(retry.per_try_timeout))
+    if any(share.shape is not Shape.LOCAL for share in shares):
+        policy.retry_on = ",".join((*retry.on, "retriable-headers"))
+        policy.retriable_headers.append(_LOCAL_REPLY)
+    if any(share.shape in (Shape.LOCAL_FIRST, Shape.FABRIC) for share in shares):
+        policy.retry_priority.CopyFrom(_PREVIOUS_PRIORITIES)
+    return policy
