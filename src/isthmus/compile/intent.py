@@ -5,21 +5,26 @@ part of two intents is often the same object (emitters remember bytes by it). Du
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
-from isthmus.compile.rule import Rule
+from isthmus.compile.rule import Rule, Share
 from isthmus.compile.rule import Shape as Shape
 from isthmus.model.key import ObjectKey
+
+Transport = Literal["tcp", "udp"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Socket:
-    """An IP address and a TCP port."""
+    """An IP address and a port of TCP or UDP."""
 
     address: str
     port: int
+    transport: Transport = "tcp"
 
     def __str__(self) -> str:
-        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.port}" + ("/udp" if self.transport == "udp" else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +40,68 @@ class VirtualHost:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """A virtual host that is not looked into: each connection, or session of datagrams, goes to one of its clusters.
+
+    Attributes:
+        key: the virtual host.
+        route: its one route; None when that does not exist.
+        shares: by weight; connections are refused when empty.
+        idle_timeout: how long nothing may pass in either direction; 0: for ever.
+    """
+
+    key: ObjectKey
+    route: ObjectKey | None
+    shares: tuple[Share, ...]
+    idle_timeout: int
+
+
+@dataclass(frozen=True, slots=True)
+class DownstreamTls:
+    """How TLS of clients is terminated.
+
+    Attributes:
+        certificates: names of secrets, each a certificate with its key.
+        alpn: protocols that may be spoken inside, best first.
+    """
+
+    certificates: tuple[str, ...]
+    alpn: tuple[str, ...] = ("h2", "http/1.1")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsChain:
+    """What becomes of the TLS connections that ask for some server names (SNI).
+
+    A terminated chain is all of its own virtual host: so adding one drains no other's connections, and what one asks of
+    its clients cannot be bypassed through another's connection.
+
+    Attributes:
+        server_names: without ports, distinct on a socket: exact, `*.` and a suffix, or `*` for all other clients, also
+            those that name no server.
+        to: a `VirtualHost` where TLS is terminated, a `Stream` where it passes through.
+        terminate: None: TLS passes through.
+    """
+
+    server_names: tuple[str, ...]
+    to: VirtualHost | Stream
+    terminate: DownstreamTls | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Listener:
-    """An ingress socket and its virtual hosts, ordered by key; their domains are distinct."""
+    """An ingress socket, and one of three things on it.
+
+    Attributes:
+        virtual_hosts: plaintext HTTP, ordered by key; their domains are distinct.
+        chains: TLS, ordered by key of the virtual host.
+        stream: all that comes, whatever it is. A UDP socket has nothing else.
+    """
 
     socket: Socket
-    virtual_hosts: tuple[VirtualHost, ...]
+    virtual_hosts: tuple[VirtualHost, ...] = ()
+    chains: tuple[TlsChain, ...] = ()
+    stream: Stream | None = None
 
 
 @dataclass(frozen=True, slots=True)

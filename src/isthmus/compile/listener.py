@@ -1,32 +1,74 @@
-"""Ingress sockets, and who keeps a domain that two virtual hosts claim."""
+"""Ingress sockets: what each is for, and who keeps a socket or a domain that two virtual hosts claim."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
 
-from isthmus.compile.intent import Listener, Socket
+from isthmus.compile.intent import Listener, Socket, TlsChain
 from isthmus.compile.memo import Memo
 from isthmus.compile.source import keys
+from isthmus.compile.stream import compile_stream
 from isthmus.compile.virtual_host import Advertisement, compile_advertisement, compile_virtual_host
 from isthmus.model import Diagnostic, ObjectKey, VirtualHost
 
-Kept = tuple[ObjectKey, tuple[str, ...]]
-"""A virtual host and the domains that it keeps on a socket."""
+
+class Family(StrEnum):
+    """What a socket is for. Virtual hosts of one family share a socket, but for streams, which share with nobody."""
+
+    HTTP = "HTTP"
+    TLS = "TLS"
+    STREAM = "stream"
+
+
+_FAMILY = {"HTTP": Family.HTTP, "HTTPS": Family.TLS, "TCP_SNI": Family.TLS}
+"""Of proxy types; the others are streams."""
+
+
+class Kept(NamedTuple):
+    """A virtual host on a socket: the policy that put it there, and the domains that it keeps (none for a stream)."""
+
+    key: ObjectKey
+    proxy: str
+    policy: ObjectKey
+    domains: tuple[str, ...]
+
+
+class Claim(NamedTuple):
+    """A socket, what it is for, and the virtual hosts on it, ordered by key."""
+
+    socket: Socket
+    family: Family
+    kept: tuple[Kept, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Every socket in order, and the virtual hosts on it, ordered by key."""
+    """Every socket in order."""
 
-    sockets: tuple[tuple[Socket, tuple[Kept, ...]], ...]
+    sockets: tuple[Claim, ...]
     diagnostics: tuple[Diagnostic, ...]
 
 
+@dataclass(slots=True)
+class _Place:
+    """A socket while it is shared out: what for, since whom, and the owner of each domain or server name."""
+
+    family: Family
+    first: ObjectKey
+    owners: dict[str, ObjectKey] = field(default_factory=dict)
+    kept: list[Kept] = field(default_factory=list)
+
+
 def compile_claims(memo: Memo, _: None) -> Claims:
-    """Share out domains on every socket of the site.
+    """Share out the sockets of the site, and the domains on each.
 
     1. Virtual hosts claim in the order of their creation (then by key).
-    2. A domain that names the listener's own port is that domain without a port.
-    3. The first to claim a domain on a socket keeps it there. A later one goes without that domain, and says so.
-    4. A virtual host without any domain left on a socket is not there.
+    2. The first on a socket decides what it is for. One of another family is not there, and says so; nor is a second
+       stream.
+    3. A domain that names the listener's own port is that domain without a port. With TLS what counts is the server
+       name, which has no port at all.
+    4. The first to claim a domain on a socket keeps it there. A later one goes without that domain, and says so.
+    5. A virtual host without any domain left on a socket is not there.
     """
     ranked: list[tuple[Advertisement, ObjectKey]] = []
     found: list[Diagnostic] = []
@@ -37,22 +79,42 @@ def compile_claims(memo: Memo, _: None) -> Claims:
             if advertisement.sockets:
                 ranked.append((advertisement, key))
     ranked.sort(key=lambda pair: pair[0].rank)
-    owners: dict[Socket, dict[str, ObjectKey]] = {}
-    kept: dict[Socket, list[Kept]] = {}
+    places: dict[Socket, _Place] = {}
     for advertisement, key in ranked:
-        for socket in advertisement.sockets:
-            taken = owners.setdefault(socket, {})
-            domains = []
-            for index, declared in enumerate(advertisement.domains):
-                domain = declared.removesuffix(f":{socket.port}")
-                owner = taken.setdefault(domain, key)
-                if owner != key:
-                    found.append(_overlap(key, index, declared, owner, socket))
-                elif domain not in domains:
-                    domains.append(domain)
-            if domains:
-                kept.setdefault(socket, []).append((key, tuple(domains)))
-    return Claims(tuple((socket, tuple(sorted(kept[socket]))) for socket in sorted(kept)), tuple(found))
+        family = _FAMILY.get(advertisement.proxy, Family.STREAM)
+        for socket, policy in advertisement.sockets:
+            place = places.get(socket)
+            if place is None:
+                place = places[socket] = _Place(family, key)
+            elif place.family is not family or family is Family.STREAM:
+                found.append(_clash(key, policy, socket, place))
+                continue
+            domains = () if family is Family.STREAM else _share(advertisement, key, socket, place, found)
+            if domains or family is Family.STREAM:
+                place.kept.append(Kept(key, advertisement.proxy, policy, domains))
+    claims = (Claim(socket, places[socket].family, tuple(sorted(places[socket].kept))) for socket in sorted(places))
+    return Claims(tuple(claims), tuple(found))
+
+
+def _share(
+    advertisement: Advertisement, key: ObjectKey, socket: Socket, place: _Place, found: list[Diagnostic]
+) -> tuple[str, ...]:
+    """The domains that a virtual host keeps."""
+    domains: list[str] = []
+    for index, declared in enumerate(advertisement.domains):
+        domain = declared.removesuffix(f":{socket.port}")
+        claimed = server_name(domain) if place.family is Family.TLS else domain
+        owner = place.owners.setdefault(claimed, key)
+        if owner != key:
+            found.append(_overlap(key, index, declared, owner, socket))
+        elif domain not in domains:
+            domains.append(domain)
+    return tuple(domains)
+
+
+def server_name(domain: str) -> str:
+    """What a domain is in TLS (SNI, RFC 6066): without the port."""
+    return domain.partition(":")[0]
 
 
 def _overlap(key: ObjectKey, index: int, domain: str, owner: ObjectKey, socket: Socket) -> Diagnostic:
@@ -65,17 +127,40 @@ def _overlap(key: ObjectKey, index: int, domain: str, owner: ObjectKey, socket: 
     )
 
 
+def _clash(key: ObjectKey, policy: ObjectKey, socket: Socket, place: _Place) -> Diagnostic:
+    """The first virtual host on a socket is always one that stays there: nobody takes its domains."""
+    return Diagnostic(
+        "overlapping-socket",
+        key,
+        "spec.advertisePolicies",
+        f"{socket.address} {socket.transport.upper()} port {socket.port} of {policy.title} is already used by "
+        f"{place.first.title}, with which it cannot be shared",
+        "use another address, port or site; HTTP shares with HTTP, HTTPS and TCP_SNI with each other, the rest never",
+    )
+
+
 def compile_listeners(memo: Memo, _: None) -> tuple[Listener, ...]:
     """Every ingress listener, ordered by socket."""
-    return tuple(memo.ask(_listener, pair) for pair in memo.ask(compile_claims, None).sockets)
+    return tuple(memo.ask(_listener, claim) for claim in memo.ask(compile_claims, None).sockets)
 
 
-def _listener(memo: Memo, pair: tuple[Socket, tuple[Kept, ...]]) -> Listener:
-    socket, kept = pair
-    return Listener(socket, tuple(memo.ask(compile_virtual_host, each) for each in kept))
+def _listener(memo: Memo, claim: Claim) -> Listener:
+    match claim.family:
+        case Family.HTTP:
+            hosts = (memo.ask(compile_virtual_host, (each.key, each.domains)) for each in claim.kept)
+            return Listener(claim.socket, virtual_hosts=tuple(hosts))
+        case Family.TLS:
+            return Listener(claim.socket, chains=tuple(memo.ask(_chain, each) for each in claim.kept))
+        case Family.STREAM:
+            return Listener(claim.socket, stream=memo.ask(compile_stream, claim.kept[0].key))
+
+
+def _chain(memo: Memo, kept: Kept) -> TlsChain:
+    names = tuple(dict.fromkeys(map(server_name, kept.domains)))
+    return TlsChain(names, memo.ask(compile_stream, kept.key))
 
 
 def compile_present(memo: Memo, _: None) -> tuple[ObjectKey, ...]:
     """The virtual hosts that are on any socket, sorted."""
     claims = memo.ask(compile_claims, None)
-    return tuple(sorted({key for _, kept in claims.sockets for key, _ in kept}))
+    return tuple(sorted({each.key for claim in claims.sockets for each in claim.kept}))

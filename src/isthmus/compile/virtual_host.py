@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from isthmus.compile.intent import Socket, VirtualHost
+from isthmus.compile.intent import Socket, Transport, VirtualHost
 from isthmus.compile.memo import Memo
 from isthmus.compile.place import compile_site_fact, compile_where
 from isthmus.compile.route import CompiledRoute, compile_route
@@ -12,19 +12,25 @@ from isthmus.model import AdvertisePolicy, Diagnostic, ObjectKey, Site
 from isthmus.model import VirtualHost as VirtualHostObject
 from isthmus.model.reference import resolve
 
+TRANSPORT: dict[str, Transport] = {"UDP": "udp"}
+"""What proxy types that do not listen on TCP listen on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Advertisement:
     """What a virtual host claims at this site.
 
     Attributes:
-        rank: who keeps a domain that two claim: the lower.
+        rank: who keeps a domain or a socket that two claim: the lower.
+        proxy: its type.
         domains: as declared, each with its place in the declaration.
+        sockets: in order, each with the policy that it comes from.
     """
 
     rank: tuple[float, ObjectKey]
+    proxy: str
     domains: tuple[str, ...]
-    sockets: tuple[Socket, ...]
+    sockets: tuple[tuple[Socket, ObjectKey], ...]
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -52,23 +58,27 @@ def compile_advertisement(memo: Memo, key: ObjectKey) -> Advertisement | None:
     obj = find(memo, VirtualHostObject, key)
     if obj is None:
         return None
-    sockets: dict[Socket, None] = {}
+    transport: Transport = TRANSPORT.get(obj.spec.proxy, "tcp")
+    sockets: dict[Socket, ObjectKey] = {}
     found: list[Diagnostic] = []
     for reference in obj.spec.advertise_policies:
         target = resolve(reference, "AdvertisePolicy", key.tenant, key.namespace)
-        policy = None if foreign(target, key) else memo.ask(_sockets, target)
+        policy = None if foreign(target, key) else memo.ask(_sockets, (target, transport))
         if policy is not None:
             found.extend(policy.diagnostics)
-            sockets.update(dict.fromkeys(policy.sockets))
+            for socket in policy.sockets:
+                sockets.setdefault(socket, target)
     return Advertisement(
         rank=(obj.system.created or float("inf"), key),
+        proxy=obj.spec.proxy,
         domains=obj.spec.domains,
-        sockets=tuple(sorted(sockets)),
+        sockets=tuple(sorted(sockets.items())),
         diagnostics=tuple(found),
     )
 
 
-def _sockets(memo: Memo, key: ObjectKey) -> PolicySockets | None:
+def _sockets(memo: Memo, question: tuple[ObjectKey, Transport]) -> PolicySockets | None:
+    key, transport = question
     policy, here = find(memo, AdvertisePolicy, key), scope(memo).site
     if policy is None:
         return None
@@ -83,7 +93,7 @@ def _sockets(memo: Memo, key: ObjectKey) -> PolicySockets | None:
     own = memo.ask(compile_site_fact, here)
     free, found = [], []
     for address in addresses:
-        socket = Socket(address, spec.port)
+        socket = Socket(address, spec.port, transport)
         if own is not None and socket in own.fabric:
             message = f"{here.title} listens for other sites on {socket}"
             found.append(Diagnostic("socket-in-use", key, "spec.port", message, "use another port or address"))

@@ -20,7 +20,7 @@ def test_compile_intent(isthmus: Run) -> None:
         "default/Cluster/shop/search",
         "default/Cluster/shop/web",
     ]
-    assert intent["listeners"][0]["socket"] == {"address": "192.0.2.10", "port": 80}
+    assert intent["listeners"][0]["socket"] == {"address": "192.0.2.10", "port": 80, "transport": "tcp"}
     assert "hosted" not in intent
 
 

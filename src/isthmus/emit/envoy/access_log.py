@@ -29,6 +29,10 @@ INGRESS_FIELDS = _REQUEST | {
     "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
 }
 """Fields of a client's request, with Envoy's format of each."""
+STREAM_FIELDS = {
+    key: _REQUEST[key] for key in ("time", "flags", "received", "sent", "milliseconds", "cluster", "upstream")
+} | {"log": "ingress", "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "host": "%REQUESTED_SERVER_NAME%"}
+"""Fields of a client's connection that is not HTTP, with Envoy's format of each."""
 FABRIC_FIELDS = _REQUEST | {"log": "fabric", "caller": "%DOWNSTREAM_PEER_URI_SAN%"}
 """Fields of another site's request, with Envoy's format of each."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from isthmus.compile.intent import Cluster, Hosted, Intent, Listener, Shape, Socket, VirtualHost
+from isthmus.compile.intent import Cluster, Hosted, Intent, Listener, Shape, Socket, Stream, TlsChain, VirtualHost
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.cluster import (
     emit_aggregate_cluster,
@@ -18,10 +18,16 @@ from isthmus.emit.envoy.cluster import (
 )
 from isthmus.emit.envoy.endpoint import emit_hosted_endpoints, emit_probe_endpoints
 from isthmus.emit.envoy.fabric import emit_access
-from isthmus.emit.envoy.listener import emit_fabric_listener, emit_ingress_listener, emit_own_listener
+from isthmus.emit.envoy.listener import Frame, emit_fabric_listener, emit_ingress_listener, emit_own_listener, frame
 from isthmus.emit.envoy.memory import Each, Last
 from isthmus.emit.envoy.setting import EnvoyPaths
-from isthmus.emit.envoy.virtual_host import emit_fabric_routes, emit_ingress_routes, emit_virtual_host
+from isthmus.emit.envoy.stream import emit_stream
+from isthmus.emit.envoy.virtual_host import (
+    emit_fabric_routes,
+    emit_ingress_routes,
+    emit_misdirected,
+    emit_virtual_host,
+)
 
 Resources = dict[str, dict[str, bytes]]
 """Type URL -> resource name -> serialized message."""
@@ -36,10 +42,14 @@ class EnvoyEmitter:
         self._paths = paths
         self._emitted: Resources = {}
         self._fabric_routes = {name.FABRIC_ROUTES: emit_fabric_routes()}
-        self._ports: dict[Socket, _IngressRoutes] = {}
+        self._sockets: dict[Socket, _IngressRoutes] = {}
         self._listeners = Last(self._emit_listeners)
         self._routes = Last(self._emit_routes)
         self._access = Last(emit_access)
+        self._streams = Last(_Named(partial(_emit_streams, paths)))
+        self._extensions: Last[tuple[bytes, dict[str, bytes]], dict[str, bytes]] = Last(
+            lambda pair: {name.FABRIC_ACCESS: pair[0], **pair[1]}
+        )
         self._hosted = Last(_Named(partial(_emit_hosted, paths)))
         self._endpoints = Last(_Named(_emit_endpoints))
         self._clusters = Last(_Named(_emit_cluster))
@@ -50,13 +60,13 @@ class EnvoyEmitter:
     def emit(self, intent: Intent) -> Resources:
         """All resources of an intent. Read-only: a type without changes is the same mapping as last time."""
         fabric = intent.fabric
-        sockets = tuple(listener.socket for listener in intent.listeners)
+        frames = tuple(map(frame, intent.listeners))
         self._emitted = {
-            name.LISTENER_TYPE: self._listeners((sockets, fabric.sockets)),
+            name.LISTENER_TYPE: self._listeners((frames, fabric.sockets)),
             name.ROUTE_TYPE: self._routes(intent.listeners),
             name.CLUSTER_TYPE: self._all_clusters((self._hosted(intent.hosted), self._clusters(intent.clusters))),
             name.ENDPOINT_TYPE: self._endpoints(intent.hosted),
-            name.EXTENSION_TYPE: {name.FABRIC_ACCESS: self._access(fabric.access)},
+            name.EXTENSION_TYPE: self._extensions((self._access(fabric.access), self._streams(intent.listeners))),
         }
         return self._emitted
 
@@ -66,20 +76,19 @@ class EnvoyEmitter:
         changes = {kind: _difference(before.get(kind, {}), after) for kind, after in self.emit(intent).items()}
         return {kind: changed for kind, changed in changes.items() if changed}
 
-    def _emit_listeners(self, sockets: tuple[tuple[Socket, ...], tuple[Socket, ...]]) -> dict[str, bytes]:
+    def _emit_listeners(self, sockets: tuple[tuple[Frame, ...], tuple[Socket, ...]]) -> dict[str, bytes]:
         ingress, fabric = sockets
         return {
-            **{name.ingress_listener(each): emit_ingress_listener(each, self._paths) for each in ingress},
+            **{name.ingress_listener(each.socket): emit_ingress_listener(each, self._paths) for each in ingress},
             **{name.fabric_listener(each): emit_fabric_listener(each, self._paths) for each in fabric},
             name.OWN_LISTENER: emit_own_listener(),
         }
 
     def _emit_routes(self, listeners: tuple[Listener, ...]) -> dict[str, bytes]:
-        self._ports = {each.socket: self._ports.get(each.socket) or _IngressRoutes(each.socket) for each in listeners}
-        return {
-            **{name.ingress_listener(each.socket): self._ports[each.socket](each) for each in listeners},
-            **self._fabric_routes,
-        }
+        known = self._sockets
+        self._sockets = {each.socket: known.get(each.socket) or _IngressRoutes(each.socket) for each in listeners}
+        emitted = (self._sockets[each.socket](each) for each in listeners)
+        return {**{key: body for routes in emitted for key, body in routes.items()}, **self._fabric_routes}
 
 
 def emit_resources(intent: Intent, paths: EnvoyPaths) -> Resources:
@@ -89,15 +98,33 @@ def emit_resources(intent: Intent, paths: EnvoyPaths) -> Resources:
 
 
 class _IngressRoutes:
+    """The route configurations of one socket: one for all of plaintext HTTP, one for each TLS chain."""
+
     def __init__(self, socket: Socket) -> None:
+        self._socket = socket
         self._virtual_hosts: Each[VirtualHost, bytes] = Each(partial(emit_virtual_host, port=socket.port))
+        self._chains: Each[TlsChain, dict[str, bytes]] = Each(self._emit_chain)
         self._routes = Last(self._emit)
 
-    def __call__(self, listener: Listener) -> bytes:
+    def __call__(self, listener: Listener) -> dict[str, bytes]:
         return self._routes(listener)
 
-    def _emit(self, listener: Listener) -> bytes:
-        return emit_ingress_routes(listener.socket, self._virtual_hosts(listener.virtual_hosts))
+    def _emit(self, listener: Listener) -> dict[str, bytes]:
+        found = {key: body for routes in self._chains(listener.chains) for key, body in routes.items()}
+        if listener.virtual_hosts:
+            routes = name.ingress_listener(self._socket)
+            found[routes] = emit_ingress_routes(routes, self._virtual_hosts(listener.virtual_hosts))
+        return found
+
+    def _emit_chain(self, chain: TlsChain) -> dict[str, bytes]:
+        host = chain.to
+        if not isinstance(host, VirtualHost):
+            return {}
+        routes = name.chain(self._socket, host.key)
+        hosts = [emit_virtual_host(host, self._socket.port)]
+        if "*" not in host.domains:
+            hosts.append(emit_misdirected())
+        return {routes: emit_ingress_routes(routes, hosts)}
 
 
 class _Named:
@@ -108,6 +135,14 @@ class _Named:
 
     def __call__(self, parts: tuple[Any, ...]) -> dict[str, bytes]:
         return dict(pair for pairs in self._each(parts) for pair in pairs)
+
+
+def _emit_streams(paths: EnvoyPaths, listener: Listener) -> list[tuple[str, bytes]]:
+    socket, ends = listener.socket, (chain.to for chain in listener.chains)
+    found = {name.chain(socket, end.key): end for end in ends if isinstance(end, Stream)}
+    if listener.stream is not None:
+        found[name.ingress_listener(socket)] = listener.stream
+    return [(key, emit_stream(key, stream, paths)) for key, stream in found.items()]
 
 
 def _emit_hosted(paths: EnvoyPaths, hosted: Hosted) -> list[tuple[str, bytes]]:

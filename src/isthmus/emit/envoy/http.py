@@ -30,7 +30,6 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutat
 )
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
-from isthmus.compile.intent import Socket
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.access_log import FABRIC_FIELDS, INGRESS_FIELDS, emit_access_log
 from isthmus.emit.envoy.setting import EnvoyPaths
@@ -56,12 +55,11 @@ FABRIC_WINDOW = {
 """Enough for 80 Mbit/s per request over 100 ms, and 1.3 Gbit/s per connection."""
 
 
-def emit_ingress_manager(socket: Socket, paths: EnvoyPaths) -> HttpConnectionManager:
-    """The connection manager of an ingress listener."""
-    listener = name.ingress_listener(socket)
+def emit_ingress_manager(routes: str, paths: EnvoyPaths) -> HttpConnectionManager:
+    """The connection manager of an ingress listener, or of one TLS chain of it. `routes`: its route configuration."""
     return HttpConnectionManager(
-        stat_prefix=name.statistics(listener),
-        rds=Rds(config_source=ADS, route_config_name=listener),
+        stat_prefix=name.statistics(routes),
+        rds=Rds(config_source=ADS, route_config_name=routes),
         http_filters=[_hash_filter(), _router()],
         early_header_mutation_extensions=[_remove_internal_headers()],
         use_remote_address={"value": True},

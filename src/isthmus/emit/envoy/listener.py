@@ -1,23 +1,53 @@
-"""Listeners. They hold no object but addresses and ports: any change to one drains its connections, so what objects
-say is in routes, clusters, endpoints, secrets and extension configurations."""
+"""Listeners. They hold no object but addresses, ports and TLS chains: a change to one of these drains its connections,
+so what else objects say is in routes, clusters, endpoints, secrets and extension configurations."""
+
+from typing import NamedTuple
 
 from envoy.config.core.v3.address_pb2 import Address, SocketAddress
-from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
+from envoy.config.core.v3.config_source_pb2 import ExtensionConfigSource
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, FilterChainMatch, ListenerFilter
 from envoy.config.listener.v3.listener_pb2 import Listener as EnvoyListener
+from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
 
-from isthmus.compile.intent import Socket
+from isthmus.compile.intent import DownstreamTls, Listener, Socket
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.http import emit_fabric_manager, emit_ingress_manager, emit_own_manager
 from isthmus.emit.envoy.setting import EnvoyPaths
-from isthmus.emit.envoy.tls import emit_accepting_socket
+from isthmus.emit.envoy.source import ADS
+from isthmus.emit.envoy.stream import STREAM_TYPES
+from isthmus.emit.envoy.tls import emit_accepting_socket, emit_client_socket
 from isthmus.emit.envoy.wire import pack, serialize
+from isthmus.model.key import ObjectKey
 
 _BACKLOG = 4096
 _INGRESS_BUFFER = 256 * 1024
 """Bytes buffered per client connection. Also the largest request body that can be tried again."""
+_ANY = "*"
+
+
+class ChainFrame(NamedTuple):
+    """What of a TLS chain its listener depends on."""
+
+    key: ObjectKey
+    server_names: tuple[str, ...]
+    terminate: DownstreamTls | None
+
+
+class Frame(NamedTuple):
+    """What of an ingress listener Envoy's listener depends on."""
+
+    socket: Socket
+    streams: bool
+    chains: tuple[ChainFrame, ...]
+
+
+def frame(listener: Listener) -> Frame:
+    """What Envoy's listener depends on."""
+    chains = (ChainFrame(each.to.key, each.server_names, each.terminate) for each in listener.chains)
+    return Frame(listener.socket, listener.stream is not None, tuple(chains))
 
 
 def emit_address(socket: Socket) -> Address:
@@ -25,17 +55,43 @@ def emit_address(socket: Socket) -> Address:
     return Address(socket_address=SocketAddress(address=socket.address, port_value=socket.port))
 
 
-def emit_ingress_listener(socket: Socket, paths: EnvoyPaths) -> bytes:
+def emit_ingress_listener(of: Frame, paths: EnvoyPaths) -> bytes:
     """The listener of an ingress socket."""
-    return serialize(
-        EnvoyListener(
-            name=name.ingress_listener(socket),
-            address=emit_address(socket),
-            filter_chains=[FilterChain(filters=[_manager(emit_ingress_manager(socket, paths))])],
-            per_connection_buffer_limit_bytes={"value": _INGRESS_BUFFER},
-            tcp_backlog_size={"value": _BACKLOG},
-        )
+    listener_name = name.ingress_listener(of.socket)
+    message = EnvoyListener(
+        name=listener_name,
+        address=emit_address(of.socket),
+        per_connection_buffer_limit_bytes={"value": _INGRESS_BUFFER},
+        tcp_backlog_size={"value": _BACKLOG},
     )
+    if of.chains:
+        inspector = ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TlsInspector()))
+        message.listener_filters.append(inspector)
+        message.filter_chains.extend(chain for each in of.chains for chain in _chains(of.socket, each, paths))
+    elif of.streams:
+        message.filter_chains.append(FilterChain(filters=[_stream(listener_name)]))
+    else:
+        message.filter_chains.append(FilterChain(filters=[_manager(emit_ingress_manager(listener_name, paths))]))
+    return serialize(message)
+
+
+def _chains(socket: Socket, of: ChainFrame, paths: EnvoyPaths) -> list[FilterChain]:
+    """One chain for the server names, and one without a condition for `*`. Names are lower-case already."""
+    chain_name = name.chain(socket, of.key)
+    if of.terminate is None:
+        chain = FilterChain(filters=[_stream(chain_name)])
+    else:
+        manager = emit_ingress_manager(chain_name, paths)
+        chain = FilterChain(filters=[_manager(manager)], transport_socket=emit_client_socket(of.terminate))
+    found = []
+    named = [each for each in of.server_names if each != _ANY]
+    if named:
+        found.append(FilterChain(name=chain_name, filter_chain_match=FilterChainMatch(server_names=named)))
+    if _ANY in of.server_names:
+        found.append(FilterChain(name=f"{chain_name}|*"))
+    for each in found:
+        each.MergeFrom(chain)
+    return found
 
 
 def emit_fabric_listener(socket: Socket, paths: EnvoyPaths) -> bytes:
@@ -64,3 +120,10 @@ def emit_own_listener() -> bytes:
 
 def _manager(manager: HttpConnectionManager) -> Filter:
     return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
+
+
+def _stream(stream_name: str) -> Filter:
+    """Where a stream goes may change often, so it is not in the listener."""
+    return Filter(
+        name=stream_name, config_discovery=ExtensionConfigSource(config_source=ADS, type_urls=list(STREAM_TYPES))
+    )

@@ -5,6 +5,7 @@
 | cluster as routes name it | `default/shop/web@local`, `default/shop/web@fabric`, or for both `default/shop/web` |
 | second and further health checks of a cluster's local endpoints | `default/shop/web@probe-1` |
 | ingress listener, its routes | `ingress/192.0.2.1:80` |
+| TLS chain of an ingress listener, its routes | `ingress/192.0.2.1:443\\|default/shop/site` |
 | fabric listeners, the own site's door, their routes | `fabric/192.0.2.1:7400`, `fabric/own`, `fabric` |
 | route | `default/shop/site\\|shop/home`: virtual host, then route |
 | prefix of HTTP statistics | `ingress_192_0_2_1_80`, `fabric`, `own` (no dots: they end a tag) |
@@ -92,8 +93,13 @@ def parse_cluster(name: str) -> ObjectKey | None:
 
 
 def ingress_listener(socket: Socket) -> str:
-    """An ingress listener, and its route configuration."""
+    """An ingress listener, and its route configuration, or where its stream goes."""
     return f"ingress/{socket}"
+
+
+def chain(socket: Socket, virtual_host: ObjectKey) -> str:
+    """A TLS chain of an ingress listener, and its route configuration."""
+    return f"{ingress_listener(socket)}|{path(virtual_host)}"
 
 
 def fabric_listener(socket: Socket) -> str:

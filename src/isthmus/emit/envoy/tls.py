@@ -1,4 +1,4 @@
-"""mTLS between sites: TLS 1.3 alone, the site's certificate and the trust bundle from secrets."""
+"""TLS of clients, and mTLS between sites: TLS 1.3 alone, the site's certificate and the trust bundle from secrets."""
 
 from envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
@@ -13,6 +13,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
     UpstreamTlsContext,
 )
 
+from isthmus.compile.intent import DownstreamTls
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.source import ADS
 from isthmus.emit.envoy.wire import pack, serialize
@@ -38,6 +39,16 @@ def emit_accepting_socket() -> TransportSocket:
 def emit_dialling_socket() -> TransportSocket:
     """The calling end. The peer must present the DNS name of the very site that the endpoint stands for."""
     context = UpstreamTlsContext(common_tls_context=_common(), auto_host_sni=True, auto_sni_san_validation=True)
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+
+
+def emit_client_socket(tls: DownstreamTls) -> TransportSocket:
+    """The end towards clients."""
+    common = CommonTlsContext(
+        tls_certificate_sds_secret_configs=[SdsSecretConfig(name=each, sds_config=ADS) for each in tls.certificates],
+        alpn_protocols=list(tls.alpn),
+    )
+    context = DownstreamTlsContext(common_tls_context=common)
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
 

@@ -3,11 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from envoy.config.route.v3.route_components_pb2 import Route, RouteAction, RouteMatch
+from envoy.config.route.v3.route_components_pb2 import (
+    DirectResponseAction,
+    Route,
+    RouteAction,
+    RouteMatch,
+)
 from envoy.config.route.v3.route_components_pb2 import VirtualHost as EnvoyVirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
-from isthmus.compile.intent import Socket, VirtualHost
+from isthmus.compile.intent import VirtualHost
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.route import emit_routes
 from isthmus.emit.envoy.wire import field, serialize
@@ -67,16 +72,23 @@ def emit_domains(domains: Iterable[str], port: int) -> list[str]:
     return found
 
 
-def emit_ingress_routes(socket: Socket, virtual_hosts: Iterable[bytes]) -> bytes:
-    """The route configuration of an ingress listener, from its emitted virtual hosts."""
+def emit_ingress_routes(routes: str, virtual_hosts: Iterable[bytes]) -> bytes:
+    """The route configuration of an ingress listener or of a TLS chain, from its emitted virtual hosts."""
     frame = RouteConfiguration(
-        name=name.ingress_listener(socket),
+        name=routes,
         response_headers_to_remove=[name.LOCAL_REPLY_HEADER],
         # Routes of a virtual host and the clusters they name arrive together but not at once.
         validate_clusters={"value": False},
         max_direct_response_body_size_bytes={"value": 16_384},
     )
     return b"".join((serialize(frame), *virtual_hosts))
+
+
+def emit_misdirected() -> bytes:
+    """The answer, on a TLS chain, to requests for another virtual host (RFC 9110, 15.5.20): clients that keep one
+    connection for all names of a certificate then ask anew on another, whose chain is that virtual host's own."""
+    route = Route(name="misdirected", match=RouteMatch(prefix="/"), direct_response=DirectResponseAction(status=421))
+    return field(_VIRTUAL_HOSTS, serialize(EnvoyVirtualHost(name="misdirected", domains=["*"], routes=[route])))
 
 
 def emit_fabric_routes() -> bytes:
