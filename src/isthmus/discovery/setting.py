@@ -90,12 +90,14 @@ class KubernetesSettings:
     Attributes:
         kubeconfig: the secret that holds it, with everything inside (no paths).
         context: of the kubeconfig; its current one when empty.
+        pod_labels: whether labels of pods count beside those of their Services.
         publish_namespace: where Services for virtual hosts are made; empty when nothing is published.
         owner: tells this site's objects from those of others; part of their labels.
     """
 
     kubeconfig: ObjectKey
     context: str = ""
+    pod_labels: bool = False
     publish_namespace: str = ""
     owner: str = ""
 
