@@ -14,6 +14,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from isthmus.discovery.found import Found
 from isthmus.model import KINDS, Object, ObjectKey
 from isthmus.model.object import System
 
@@ -32,6 +33,7 @@ POOLS = {
     "Cluster": ("c1", "c2", "c3"),
     "Endpoint": ("e1", "e2", "e3", "e4", "e5"),
     "HealthCheck": ("k1", "k2"),
+    "ServiceDiscovery": ("s1", "s2"),
     "ClusterAccess": ("c1", "c2", "c3"),
 }
 """Names by kind. A name of the pool that no object bears is a dangling reference."""
@@ -173,12 +175,42 @@ class Maker:
         }
 
     def endpoint(self) -> Spec:
+        if self.maybe(0.2):
+            return self.discovered()
         return {
             "where": self.where(),
             "address": "10.0.0.1",
             "port": self.random.randint(8080, 8083),
             "weight": self.one(1, 1, 2, 3),
         }
+
+    def discovered(self) -> Spec:
+        lookup = self.one(
+            *({"dns": {"name": "a.test", "port": 80, "record": each}} for each in ("A", "ADDRESS")),
+            {"dns": {"name": "b.test", "record": "SRV"}},
+            {"kubernetes": {"service": "web"}},
+            {"consul": {"service": "web", "tags": self.some(("v1", "v2"))}},
+        )
+        named = {"serviceDiscovery": self.references("ServiceDiscovery", 1, 1)[0]} if self.maybe(0.3) else {}
+        return {"where": self.where(), "weight": self.one(1, 1, 2, 3), "discovery": {**lookup, **named}}
+
+    def service_discovery(self) -> Spec:
+        zone = {"zone": self.one("example", "b.example"), "network": self.one("outside", "inside")}
+        key = {"name": "k", "secret": {"name": "tsig"}}
+        server = {"address": "192.0.2.53"}
+        network = self.one({}, {"network": "inside"})
+        publish = self.one(
+            {},
+            {"publish": {"delegation": zone, **network}},
+            {"publish": {"update": {"zone": "example", "server": server, "key": key}, **network}},
+        )
+        method = self.one(
+            {"dns": publish},
+            {"dns": {"servers": [server], **publish}},
+            {"kubernetes": {"kubeconfig": {"name": "k8s"}, **self.one({}, {"publish": {"namespace": "edge"}})}},
+            {"consul": {"url": "http://192.0.2.8:8500", **self.one({}, {"publish": network})}},
+        )
+        return {"where": self.where(), **method}
 
     def health_check(self) -> Spec:
         return self.one({"tcp": {}}, {"http": {"path": "/h"}}, {"http": {"expectedStatuses": ["200-399"]}})
@@ -196,6 +228,7 @@ _SPECS: Mapping[str, Callable[[Maker], Spec]] = {
     "Cluster": Maker.cluster,
     "Endpoint": Maker.endpoint,
     "HealthCheck": Maker.health_check,
+    "ServiceDiscovery": Maker.service_discovery,
     "ClusterAccess": Maker.cluster_access,
 }
 
@@ -226,6 +259,22 @@ _POOL_KEYS = [
 ]
 _DEFAULT_KEYS = [key for key in _POOL_KEYS if key.namespace in ("", "default") and key != OWN_SITE]
 _seeds = st.integers(0, 2**16)
+
+
+def make_found(random: Random) -> tuple[Found, ...]:
+    """What a registry may answer: some of a few servers, of which endpoints may name others by hand."""
+    servers = (
+        Found(
+            "10.0.0.1",
+            port,
+            random.choice((1, 5)),
+            random.choice(((), (("version", "2"),))),
+            random.random() < 0.8,
+            random.choice((0, 10)),
+        )
+        for port in range(8082, 8087)
+    )
+    return tuple(server for server in servers if random.random() < 0.6)
 
 
 def objects_of(key: ObjectKey) -> st.SearchStrategy[Object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 from envoy.extensions.clusters.aggregate.v3.cluster_pb2 import ClusterConfig
@@ -11,7 +12,10 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isthmus.compile import Compilation, Compiler, compile_site
+from isthmus.compile import Compilation, Compiler, FoundInputs, compile_site
+from isthmus.compile.intent import Intent
+from isthmus.discovery.found import Found
+from isthmus.discovery.query import Query
 from isthmus.emit.envoy import (
     EnvoyEmitter,
     EnvoyPaths,
@@ -26,14 +30,18 @@ from isthmus.model import Object, ObjectKey, VirtualHost, parse_envelope
 from isthmus.model.object import System
 from isthmus.slice import SliceIndex
 
-from .strategy import OWN_SITE, Edit, Objects, edits, object_sets, objects_of
+from .strategy import OWN_SITE, Edit, Objects, edits, make_found, object_sets, objects_of
 
 PATHS = EnvoyPaths("/dev/null", "/dev/null")
 ENOUGH = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def compile_objects(objects: Objects) -> Compilation:
-    return compile_site(objects, OWN_SITE, "isthmus.test")
+def compile_objects(objects: Objects, found: FoundInputs = MappingProxyType({})) -> Compilation:
+    return compile_site(objects, OWN_SITE, "isthmus.test", found)
+
+
+def lookups(intent: Intent) -> list[tuple[ObjectKey | None, Query]]:
+    return [(registry.key, query) for registry in intent.registries for query in registry.queries]
 
 
 def emit_everything(compilation: Compilation) -> Resources:
@@ -110,19 +118,23 @@ def test_law_4_an_added_object_takes_nothing_from_the_others(objects: Objects, a
 
 
 @ENOUGH
-@given(object_sets, st.lists(edits, min_size=1, max_size=4))
-def test_law_5_incremental_equals_rebuild(objects: Objects, changes: list[Edit]) -> None:
+@given(object_sets, st.lists(edits, min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_law_5_incremental_equals_rebuild(objects: Objects, changes: list[Edit], random: Any) -> None:
     compiler, emitter = Compiler(OWN_SITE, "isthmus.test"), EnvoyEmitter(PATHS)
     held: Resources = {}
     current: Objects = {}
+    found: dict[tuple[ObjectKey | None, Query], tuple[Found, ...]] = {}
     for edit in (objects, *changes):
         for key, obj in edit.items():
             if obj is None:
                 current.pop(key, None)
             else:
                 current[key] = obj
+        for registry, query in lookups(compiler.update({}).intent):
+            found[registry, query] = make_found(random)
+            compiler.discover(registry, query, found[registry, query])
         compilation = compiler.update(edit)
-        rebuilt = compile_objects(current)
+        rebuilt = compile_objects(current, found)
         assert compilation == rebuilt
         for kind, changed in emitter.update(compilation.intent).items():
             for resource, body in changed.items():

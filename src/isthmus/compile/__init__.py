@@ -4,7 +4,7 @@
 that emitters and explanations know of the compiler.
 """
 
-from isthmus.compile.compiler import Compilation, Compiler, compile_site
+from isthmus.compile.compiler import Compilation, Compiler, FoundInputs, compile_site
 from isthmus.compile.document import diagnostic_document, intent_document
 
-__all__ = ["Compilation", "Compiler", "compile_site", "diagnostic_document", "intent_document"]
+__all__ = ["Compilation", "Compiler", "FoundInputs", "compile_site", "diagnostic_document", "intent_document"]

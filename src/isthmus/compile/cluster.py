@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from isthmus.compile.endpoint import compile_endpoint
+from isthmus.compile.endpoint import PlacedEndpoint, compile_endpoint
 from isthmus.compile.health_check import compile_health_check
 from isthmus.compile.intent import Cluster, Endpoint, Hosted, Member, Shape, Socket
 from isthmus.compile.memo import Memo
@@ -29,9 +29,13 @@ class CompiledCluster:
 
 @dataclass(frozen=True, slots=True)
 class CompiledHosted:
-    """A cluster as this site hosts it, and what is wrong with it here."""
+    """A cluster as this site hosts it, and what is wrong with it here.
+
+    `here`: an endpoint of it is at this site, though discovery may not have found any server.
+    """
 
     hosted: Hosted
+    here: bool
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -66,9 +70,10 @@ def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
             found.append(_dangling(key, f"spec.endpoints[{index}]", target, "the endpoint is left out"))
             continue
         if placed.missing is not None:
-            found.append(_nowhere(placed.endpoint.key, placed.missing))
+            found.append(_nowhere(placed.key, placed.missing))
+        found.extend(placed.diagnostics)
         for site in placed.sites:
-            by_site[site].append(placed.endpoint)
+            by_site[site].extend(placed.servers)
     if spec.endpoint_selection == "LOCAL_ONLY":
         by_site = defaultdict(list, {site: each for site, each in by_site.items() if site == here.site})
     members = []
@@ -125,11 +130,15 @@ def _member(memo: Memo, site: ObjectKey, endpoints: list[Endpoint]) -> Member:
 
 
 def _distinct(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
-    """By key; of those with one address and port, the first."""
+    """By name, those that are written first; of those with one address and port, the first."""
     found: dict[Socket, Endpoint] = {}
-    for endpoint in sorted(endpoints, key=lambda endpoint: endpoint.key):
+    for endpoint in sorted(endpoints, key=_order):
         found.setdefault(endpoint.socket, endpoint)
     return tuple(found.values())
+
+
+def _order(endpoint: Endpoint) -> tuple[bool, ObjectKey, Socket]:
+    return endpoint.discovered, endpoint.key, endpoint.socket
 
 
 def compile_hosted(memo: Memo, key: ObjectKey) -> CompiledHosted | None:
@@ -141,12 +150,15 @@ def compile_hosted(memo: Memo, key: ObjectKey) -> CompiledHosted | None:
     if obj is None:
         return None
     found: list[Diagnostic] = []
-    placed = memo.ask(_local_endpoints, key)
-    endpoints = _distinct(placed)
+    local = memo.ask(_local_endpoints, key)
+    servers = {server for placed in local for server in placed.servers}
+    endpoints = _distinct(servers)
     kept = {endpoint.socket: endpoint for endpoint in endpoints}
-    found.extend(_twice(key, each, kept[each.socket]) for each in placed if each != kept[each.socket])
+    written = sorted((each for each in servers if not each.discovered), key=_order)
+    found.extend(_twice(key, each, kept[each.socket]) for each in written if each != kept[each.socket])
+    found.extend(diagnostic for placed in local for diagnostic in placed.diagnostics)
     checks = []
-    for index, reference in enumerate(obj.spec.health_checks if endpoints else ()):
+    for index, reference in enumerate(obj.spec.health_checks if local else ()):
         target = resolve(reference, "HealthCheck", key.tenant, key.namespace)
         check = None if foreign(target, key) else memo.ask(compile_health_check, (target, key.name))
         if check is None:
@@ -161,18 +173,18 @@ def compile_hosted(memo: Memo, key: ObjectKey) -> CompiledHosted | None:
         health_checks=tuple(dict.fromkeys(checks)),
         endpoints=endpoints,
     )
-    return CompiledHosted(hosted, tuple(found))
+    return CompiledHosted(hosted, bool(local), tuple(found))
 
 
-def _local_endpoints(memo: Memo, key: ObjectKey) -> tuple[Endpoint, ...]:
+def _local_endpoints(memo: Memo, key: ObjectKey) -> tuple[PlacedEndpoint, ...]:
     obj, here = find(memo, ClusterObject, key), scope(memo).site
-    found = set()
+    found = []
     for reference in obj.spec.endpoints if obj else ():
         target = resolve(reference, "Endpoint", key.tenant, key.namespace)
         placed = None if foreign(target, key) else memo.ask(compile_endpoint, target)
         if placed is not None and here in placed.sites:
-            found.add(placed.endpoint)
-    return tuple(sorted(found, key=lambda endpoint: endpoint.key))
+            found.append(placed)
+    return tuple(found)
 
 
 def _dangling(key: ObjectKey, field: str, target: ObjectKey, effect: str) -> Diagnostic:

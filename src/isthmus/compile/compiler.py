@@ -7,17 +7,24 @@ and what an edit costs depends on what it reaches. Questions are in one file per
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from isthmus.compile.cluster import CompiledCluster, CompiledHosted, compile_cluster, compile_hosted
+from isthmus.compile.discovery import found_input
 from isthmus.compile.fabric import compile_fabric
 from isthmus.compile.intent import Cluster, Hosted, Intent, Shape
 from isthmus.compile.listener import compile_claims, compile_listeners, compile_present
 from isthmus.compile.memo import Memo
 from isthmus.compile.place import compile_site_fact
+from isthmus.compile.publication import compile_registries, compile_registry_diagnostics
 from isthmus.compile.source import SCOPE, Scope, keys, keys_input, scope
 from isthmus.compile.virtual_host import compile_rules, compile_used_clusters
+from isthmus.discovery.found import Found
+from isthmus.discovery.query import Query
 from isthmus.model import Cluster as ClusterObject
 from isthmus.model import Diagnostic, Object, ObjectKey
+
+FoundInputs = Mapping[tuple[ObjectKey | None, Query], tuple[Found, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,10 @@ class Compiler:
         self._memo.put(SCOPE, Scope(site, trust_domain))
         self._keys: dict[str, set[ObjectKey]] = defaultdict(set)
 
+    def discover(self, registry: ObjectKey | None, query: Query, found: tuple[Found, ...] | None) -> None:
+        """Take in what a registry answered; None: nothing is known. The next `update` compiles with it."""
+        self._memo.put(found_input(registry, query), found)
+
     def update(self, changed: Mapping[ObjectKey, Object | None]) -> Compilation:
         """Take in changed objects (None: removed) and compile. Never raises, whatever the objects say."""
         kinds = set()
@@ -56,15 +67,21 @@ class Compiler:
         return self._memo.ask(_compile, None)
 
 
-def compile_site(objects: Mapping[ObjectKey, Object], site: ObjectKey, trust_domain: str) -> Compilation:
+def compile_site(
+    objects: Mapping[ObjectKey, Object], site: ObjectKey, trust_domain: str, found: FoundInputs = MappingProxyType({})
+) -> Compilation:
     """Compile a site's objects. Never raises: a bad object is left out and has a diagnostic.
 
     Args:
         objects: the site's slice, or all objects of a deployment: what does not concern the site has no effect.
         site: key of the Site.
         trust_domain: the deployment's trust domain (SPIFFE).
+        found: what registries have answered, by ServiceDiscovery (None: the system's resolver) and query.
     """
-    return Compiler(site, trust_domain).update(objects)
+    compiler = Compiler(site, trust_domain)
+    for (registry, query), servers in found.items():
+        compiler.discover(registry, query, servers)
+    return compiler.update(objects)
 
 
 def _compile(memo: Memo, _: None) -> Compilation:
@@ -85,8 +102,9 @@ def _compile(memo: Memo, _: None) -> Compilation:
             listeners=memo.ask(compile_listeners, None),
             clusters=clusters.clusters,
             hosted=hosted.hosted,
-            fabric=memo.ask(compile_fabric, tuple(each.key for each in hosted.hosted if each.endpoints)),
+            fabric=memo.ask(compile_fabric, hosted.here),
             imports=clusters.imports,
+            registries=memo.ask(compile_registries, None),
         ),
         memo.ask(_diagnostics, None),
     )
@@ -102,6 +120,7 @@ class _Clusters:
 @dataclass(frozen=True, slots=True)
 class _HostedClusters:
     hosted: tuple[Hosted, ...]
+    here: tuple[ObjectKey, ...]
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -132,16 +151,19 @@ def _hosted(memo: Memo, _: None) -> _HostedClusters:
     found: list[CompiledHosted] = []
     for key in keys(memo, ClusterObject):
         compiled = memo.ask(compile_hosted, key)
-        if compiled is not None and (compiled.hosted.endpoints or key in empty):
+        if compiled is not None and (compiled.here or key in empty):
             found.append(compiled)
     return _HostedClusters(
-        tuple(each.hosted for each in found), tuple(diagnostic for each in found for diagnostic in each.diagnostics)
+        tuple(each.hosted for each in found),
+        tuple(each.hosted.key for each in found if each.here),
+        tuple(diagnostic for each in found for diagnostic in each.diagnostics),
     )
 
 
 def _diagnostics(memo: Memo, _: None) -> tuple[Diagnostic, ...]:
     found = {*memo.ask(compile_claims, None).diagnostics}
     found.update(memo.ask(_clusters, None).diagnostics, memo.ask(_hosted, None).diagnostics)
+    found.update(memo.ask(compile_registry_diagnostics, None))
     for key in memo.ask(compile_present, None):
         found.update(memo.ask(_rule_diagnostics, key))
     return tuple(sorted(found, key=lambda d: (str(d.object), d.field, d.code, d.message)))

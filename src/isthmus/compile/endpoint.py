@@ -2,24 +2,30 @@
 
 from dataclasses import dataclass
 
+from isthmus.compile.discovery import compile_found
 from isthmus.compile.intent import Endpoint, Socket
 from isthmus.compile.memo import Memo
 from isthmus.compile.place import compile_missing, compile_where
-from isthmus.compile.source import find
+from isthmus.compile.source import find, scope
+from isthmus.model import Diagnostic, ObjectKey
 from isthmus.model import Endpoint as EndpointObject
-from isthmus.model import ObjectKey
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedEndpoint:
     """An endpoint and the sites, by name, from which its address is reached.
 
-    `missing`: its site or virtual site, if that does not exist.
+    Attributes:
+        servers: the one that is written; or those that discovery has found at this site, none for other sites.
+        missing: its site or virtual site, if that does not exist.
+        diagnostics: what is wrong with its discovery at this site.
     """
 
-    endpoint: Endpoint
+    key: ObjectKey
+    servers: tuple[Endpoint, ...]
     sites: tuple[ObjectKey, ...]
     missing: ObjectKey | None
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 def compile_endpoint(memo: Memo, key: ObjectKey) -> PlacedEndpoint | None:
@@ -28,8 +34,11 @@ def compile_endpoint(memo: Memo, key: ObjectKey) -> PlacedEndpoint | None:
     if obj is None:
         return None
     spec = obj.spec
-    return PlacedEndpoint(
-        endpoint=Endpoint(key, Socket(spec.address, spec.port), spec.weight),
-        sites=memo.ask(compile_where, (spec.where, key.tenant)),
-        missing=memo.ask(compile_missing, (spec.where, key.tenant)),
-    )
+    sites = memo.ask(compile_where, (spec.where, key.tenant))
+    missing = memo.ask(compile_missing, (spec.where, key.tenant))
+    if spec.address is not None and spec.port is not None:
+        return PlacedEndpoint(key, (Endpoint(key, Socket(spec.address, spec.port), spec.weight),), sites, missing)
+    if scope(memo).site not in sites:
+        return PlacedEndpoint(key, (), sites, missing)
+    found = memo.ask(compile_found, key)
+    return PlacedEndpoint(key, found.servers, sites, missing, found.diagnostics)

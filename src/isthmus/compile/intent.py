@@ -9,6 +9,9 @@ from typing import Literal
 
 from isthmus.compile.rule import Rule, Share
 from isthmus.compile.rule import Shape as Shape
+from isthmus.discovery.query import Query
+from isthmus.discovery.record import VipRecord
+from isthmus.discovery.setting import Settings
 from isthmus.model.key import ObjectKey
 
 Transport = Literal["tcp", "udp"]
@@ -106,11 +109,25 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A server of an application, as its own site reaches it."""
+    """A server of an application, as its own site reaches it.
+
+    Attributes:
+        discovered: found by service discovery; one object then stands for several servers.
+        labels: what discovery knows of it, sorted by key.
+        priority: lower is used first, others only while none of it is healthy.
+    """
 
     key: ObjectKey
     socket: Socket
     weight: int
+    discovered: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    priority: int = 0
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others of a cluster, for as long as it exists."""
+        return f"{self.key}|{self.socket}" if self.discovered else str(self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +233,22 @@ class Fabric:
 
 
 @dataclass(frozen=True, slots=True)
+class Registry:
+    """A service registry that this site uses.
+
+    Attributes:
+        key: of the ServiceDiscovery; None for the system's DNS resolver, which needs none.
+        queries: what endpoints of this site look for in it, sorted.
+        records: what is published in it, sorted.
+    """
+
+    key: ObjectKey | None
+    settings: Settings
+    queries: tuple[Query, ...] = ()
+    records: tuple[VipRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
     """Everything that one site must do.
 
@@ -226,6 +259,7 @@ class Intent:
         clusters: what ingress rules name, ordered by key.
         hosted: what has endpoints here or is looked for only here, ordered by key.
         imports: numbers of the clusters whose health this site needs from others, ascending.
+        registries: what is asked for endpoints and told of virtual hosts, ordered by key; the system's resolver first.
     """
 
     tenant: str
@@ -238,3 +272,4 @@ class Intent:
     hosted: tuple[Hosted, ...] = ()
     fabric: Fabric = Fabric()
     imports: tuple[int, ...] = ()
+    registries: tuple[Registry, ...] = ()

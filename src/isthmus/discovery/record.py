@@ -15,6 +15,7 @@ class VipRecord:
         addresses: IP addresses in canonical form, sorted; never empty.
         network: of the site, on which the addresses are.
         virtual_host: whose domain it is.
+        transport: "tcp" or "udp".
     """
 
     domain: str
@@ -22,3 +23,4 @@ class VipRecord:
     addresses: tuple[str, ...]
     network: str
     virtual_host: ObjectKey
+    transport: str = "tcp"

@@ -17,6 +17,7 @@ from isthmus.model.namespace import Namespace
 from isthmus.model.object import Metadata, Object, System
 from isthmus.model.region import Region
 from isthmus.model.route import Route
+from isthmus.model.service_discovery import ServiceDiscovery
 from isthmus.model.site import Site
 from isthmus.model.virtual_host import VirtualHost
 from isthmus.model.virtual_site import VirtualSite
@@ -38,6 +39,7 @@ __all__ = [
     "ObjectKey",
     "Region",
     "Route",
+    "ServiceDiscovery",
     "Site",
     "System",
     "VirtualHost",

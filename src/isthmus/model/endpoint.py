@@ -1,32 +1,47 @@
-"""Endpoint: a server of an application, at one site or at every site of a virtual site."""
+"""Endpoint: a server of an application, or those that discovery finds, at one site or every site of a virtual site."""
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from isthmus.model.object import Object, Spec, Use
+from isthmus.model.service_discovery import EndpointDiscovery
 from isthmus.model.value import Address, Port
 from isthmus.model.where import Where
 
 
 class EndpointSpec(Spec):
-    """Where the server is and how its site reaches it."""
+    """Where the server is and how its site reaches it: by address and port, or by discovery."""
 
     where: Where = Field(description="The site, or the virtual site, from which the address is reached.")
-    address: Address = Field(description="IP address, as that site reaches it.")
-    port: Port = Field(description="TCP port.")
+    address: Address | None = Field(None, description="IP address, as that site reaches it.")
+    port: Port | None = Field(None, description="TCP port.")
+    discovery: EndpointDiscovery | None = Field(
+        None, description="In place of address and port: whatever servers that site finds, each of this weight."
+    )
     weight: int = Field(
         1, ge=1, le=1000, description="Share of the requests, relative to the cluster's other endpoints."
     )
 
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        written = (self.address is not None, self.port is not None)
+        if self.discovery is not None and any(written):
+            raise ValueError("set either address and port, or discovery")
+        if self.discovery is None and not all(written):
+            raise ValueError("set both address and port, or discovery")
+        return self
+
     def uses(self, tenant: str, namespace: str) -> Iterator[Use]:
-        """The site or virtual site."""
-        return self.where.uses(tenant, "spec.where")
+        """The site or virtual site, then the ServiceDiscovery."""
+        yield from self.where.uses(tenant, "spec.where")
+        if self.discovery is not None:
+            yield from self.discovery.uses(tenant, namespace, "spec.discovery")
 
 
 class Endpoint(Object):
-    """One server."""
+    """One server, or the servers that discovery finds."""
 
     plural: ClassVar[str] = "endpoints"
 

@@ -9,6 +9,7 @@ from isthmus.model.namespace import Namespace
 from isthmus.model.object import Object
 from isthmus.model.region import Region
 from isthmus.model.route import Route
+from isthmus.model.service_discovery import ServiceDiscovery
 from isthmus.model.site import Site
 from isthmus.model.virtual_host import VirtualHost
 from isthmus.model.virtual_site import VirtualSite
@@ -24,6 +25,7 @@ _CLASSES: tuple[type[Object], ...] = (
     Endpoint,
     HealthCheck,
     AdvertisePolicy,
+    ServiceDiscovery,
     ClusterAccess,
 )
 

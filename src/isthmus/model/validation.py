@@ -13,7 +13,9 @@ from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.endpoint import Endpoint
 from isthmus.model.key import BUILT_IN_NAMESPACES, SHARED_NAMESPACE, ObjectKey
 from isthmus.model.object import Object
+from isthmus.model.reference import resolve
 from isthmus.model.selection import SiteSelection
+from isthmus.model.service_discovery import ServiceDiscovery
 from isthmus.model.virtual_host import VirtualHost
 
 Objects = Mapping[ObjectKey, Object]
@@ -40,6 +42,7 @@ def check_object(obj: Object, objects: Objects, selection: SiteSelection) -> Ite
     yield from _references(obj, objects)
     if isinstance(obj, Endpoint):
         yield from _outbound(obj, selection)
+        yield from _registry(obj, objects, selection)
     elif isinstance(obj, AdvertisePolicy):
         yield from _address(obj, selection)
     elif isinstance(obj, Cluster):
@@ -100,6 +103,29 @@ def _outbound(endpoint: Endpoint, selection: SiteSelection) -> Iterator[Diagnost
                 f"Site {site.metadata.name} is reachable only outbound and can take clients in but not host endpoints",
                 "use a site with spec.fabric.reachability direct",
             )
+
+
+def _registry(endpoint: Endpoint, objects: Objects, selection: SiteSelection) -> Iterator[Diagnostic]:
+    """What is wrong with the ServiceDiscovery that an endpoint names."""
+    lookup, key = endpoint.spec.discovery, endpoint.key
+    if lookup is None or lookup.service_discovery is None:
+        return
+    target = resolve(lookup.service_discovery, "ServiceDiscovery", key.tenant, key.namespace)
+    registry = objects.get(target)
+    if not isinstance(registry, ServiceDiscovery):
+        return
+    field = "spec.discovery.serviceDiscovery"
+    if registry.spec.method != lookup.method:
+        message = f"{target.title} is of the method {registry.spec.method}, not {lookup.method}"
+        yield Diagnostic("wrong-method", key, field, message, "name another, or use its method")
+    where = endpoint.spec.where
+    if where.site is None:
+        return  # a virtual site may gain and lose sites later: the sites without the registry say so in their status
+    known = {site.key for site in selection.sites(registry.spec.where, key.tenant)}
+    for site in selection.sites(where, key.tenant):
+        if site.key not in known:
+            message = f"{target.title} is not used by Site {site.metadata.name}, where the endpoint is"
+            yield Diagnostic("registry-elsewhere", key, field, message, "extend its spec.where to that site")
 
 
 def _address(policy: AdvertisePolicy, selection: SiteSelection) -> Iterator[Diagnostic]:

@@ -256,7 +256,7 @@ class Egress:
 
     @staticmethod
     def _name(hosted: Hosted, endpoint: Endpoint) -> str:
-        return f"{hosted.key}|{endpoint.key}"
+        return f"{hosted.key}|{endpoint.name}"
 
 
 def _pairs(intent: Intent) -> Iterable[tuple[Hosted, Endpoint]]:

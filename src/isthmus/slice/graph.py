@@ -5,6 +5,7 @@
     VirtualHost --names--> AdvertisePolicy
     VirtualHost --uses--> Route --uses--> Cluster --uses--> Endpoint, HealthCheck
     Endpoint --places--> Site | VirtualSite                     (where applications run)
+    ServiceDiscovery --discovers--> Site | VirtualSite          (where a registry is used)
     Site --connects--> Region
 
 An object that does not exist may be linked to, but links to nothing itself.
@@ -13,19 +14,18 @@ An object that does not exist may be linked to, but links to nothing itself.
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from isthmus.model.advertise_policy import AdvertisePolicy
-from isthmus.model.endpoint import Endpoint
 from isthmus.model.key import SHARED_NAMESPACE, ObjectKey
 from isthmus.model.label import matches
 from isthmus.model.object import Object
 from isthmus.model.region import Region
 from isthmus.model.site import Site
-from isthmus.model.virtual_host import VirtualHost
 from isthmus.model.virtual_site import VirtualSite
 from isthmus.slice.nearness import nearest_regions
 from isthmus.slice.relation import Relation
 
 _T = TypeVar("_T")
+_PLACES = ("Site", "VirtualSite")
+_LINKING = ("AdvertisePolicy", "Endpoint", "ServiceDiscovery", "VirtualHost", "Route", "Cluster")
 
 
 class Graph:
@@ -37,6 +37,7 @@ class Graph:
         self.names = Relation()
         self.uses = Relation()
         self.places = Relation()
+        self.discovers = Relation()
         self.member = Relation()
         self.connects = Relation()
         self.regions: dict[ObjectKey, tuple[str, ...]] = {}
@@ -47,7 +48,7 @@ class Graph:
     @property
     def relations(self) -> tuple[Relation, ...]:
         """All of them."""
-        return (self.advertises, self.names, self.uses, self.places, self.member, self.connects)
+        return (self.advertises, self.names, self.uses, self.places, self.discovers, self.member, self.connects)
 
     @property
     def sites(self) -> Mapping[ObjectKey, Site]:
@@ -88,7 +89,9 @@ class Graph:
             case "AdvertisePolicy":
                 self.advertises.replace(key, targets)
             case "Endpoint":
-                self.places.replace(key, targets)
+                self.places.replace(key, [t for t in targets if t.kind in _PLACES])
+            case "ServiceDiscovery":
+                self.discovers.replace(key, [t for t in targets if t.kind in _PLACES])
             case "VirtualHost":
                 self.names.replace(key, [t for t in targets if t.kind == "AdvertisePolicy"])
                 self.uses.replace(key, [t for t in targets if t.kind == "Route"])
@@ -134,7 +137,7 @@ def _keep(table: dict[ObjectKey, _T], key: ObjectKey, value: _T | None) -> None:
 
 def _targets(obj: Object) -> list[ObjectKey]:
     """What an object links to, without references that its namespace may not make."""
-    if not isinstance(obj, AdvertisePolicy | Endpoint | VirtualHost) and obj.kind not in ("Route", "Cluster"):
+    if obj.kind not in _LINKING:
         return []
     allowed = (obj.metadata.namespace, "", SHARED_NAMESPACE)
     return [use.target for use in obj.uses() if use.target.namespace in allowed]

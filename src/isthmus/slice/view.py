@@ -3,7 +3,7 @@
 A site needs an object for one of three reasons:
     ingress   a chain AdvertisePolicy <- VirtualHost -> Route -> Cluster -> Endpoint -> Site starts at it
     egress    it runs endpoints: they, their clusters, and who may call those
-    own       it is the site itself, its regions, its policies and groups
+    own       it is the site itself, its regions, its policies, its registries and groups
 Sites with the same policies need the same objects for ingress, so ingress is worked out per set of policies ("class").
 
 A View remembers its answers; it is used for one state of the graph and then thrown away.
@@ -189,7 +189,7 @@ class View:
 
     def _is_used(self, group: ObjectKey) -> bool:
         graph, before = self._graph, self._before
-        return bool(graph.advertises.left(group, before=before) or graph.places.left(group, before=before))
+        return any(r.left(group, before=before) for r in (graph.advertises, graph.places, graph.discovers))
 
     def holds(self, site: ObjectKey, key: ObjectKey) -> bool:
         """Whether an object, if it exists, is in the slice of a site that exists."""
@@ -201,6 +201,9 @@ class View:
                 return graph.connects.holds(site, key, before=before)
             case "AdvertisePolicy":
                 return key in self.class_of(site)
+            case "ServiceDiscovery":
+                wheres = graph.discovers.right(key, before=before)
+                return any(where == site or graph.member.holds(where, site, before=before) for where in wheres)
             case "VirtualSite":
                 directly = graph.member.holds(key, site, before=before) and self._is_used(key)
             case "Cluster":
@@ -223,6 +226,8 @@ class View:
         hosted = self.hosted(site)
         found = {site, *graph.connects.right(site, before=before), *self.class_of(site), *self.endpoints_at(site)}
         found.update(group for group in graph.member.left(site, before=before) if self._is_used(group))
+        for where in self.wheres_of(site):
+            found.update(graph.discovers.left(where, before=before))
         found.update(hosted)
         for cluster in hosted:
             found.add(access_key(cluster))
@@ -241,6 +246,9 @@ class View:
                 return set(graph.connects.left(key, before=before))
             case "AdvertisePolicy":
                 wheres = graph.advertises.right(key, before=before)
+                return {site for where in wheres for site in self.sites_at(where)}
+            case "ServiceDiscovery":
+                wheres = graph.discovers.right(key, before=before)
                 return {site for where in wheres for site in self.sites_at(where)}
             case "Site":
                 return self.ingress_sites(key) | {key}

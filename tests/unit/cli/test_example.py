@@ -23,7 +23,7 @@ def load(*paths: str) -> dict[ObjectKey, Object]:
     return found
 
 
-@pytest.mark.parametrize("paths", [("quick.yaml",), ("demo",), ("demo", "canary")])
+@pytest.mark.parametrize("paths", [("quick.yaml",), ("demo",), ("demo", "canary"), ("discovery",)])
 def test_valid(paths: tuple[str, ...]) -> None:
     assert validate(load(*paths)) == []
 
@@ -32,9 +32,11 @@ def test_canary_edits_an_object_of_the_demo() -> None:
     assert set(load("canary")) <= set(load("demo"))
 
 
-def test_demo_shows_every_kind() -> None:
-    assert {key.kind for key in load("demo")} == set(PUBLIC_KINDS)
+def test_examples_show_every_kind() -> None:
+    paths = [str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.yaml")]
+    assert {key.kind for key in load(*paths)} == set(PUBLIC_KINDS)
 
 
 def test_every_file_is_read() -> None:
-    assert {path.parent.name for path in EXAMPLES.rglob("*.yaml")} == {"examples", "demo", "canary", "tutorial"}
+    folders = {path.parent.name for path in EXAMPLES.rglob("*.yaml")}
+    assert folders == {"examples", "demo", "canary", "tutorial", "discovery"}

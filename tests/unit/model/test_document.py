@@ -20,6 +20,7 @@ MINIMAL: dict[str, Mapping[str, object]] = {
     "Endpoint": {"where": {"site": "fra"}, "address": "192.0.2.1", "port": 80},
     "HealthCheck": {"tcp": {}},
     "AdvertisePolicy": {"where": {"site": "fra"}},
+    "ServiceDiscovery": {"where": {"site": "fra"}, "dns": {}},
 }
 
 

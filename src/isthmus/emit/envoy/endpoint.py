@@ -33,13 +33,15 @@ def emit_probe_endpoints(hosted: Hosted, index: int) -> bytes:
 
 
 def _hosted(hosted: Hosted, cluster_name: str, unhealthy: frozenset[Socket]) -> bytes:
+    by_priority: dict[int, list[LbEndpoint]] = defaultdict(list) if hosted.endpoints else {0: []}
+    for each in hosted.endpoints:
+        by_priority[each.priority].append(_endpoint(each, bad=each.socket in unhealthy))
     return serialize(
         ClusterLoadAssignment(
             cluster_name=cluster_name,
             endpoints=[
-                LocalityLbEndpoints(
-                    lb_endpoints=[_endpoint(each, bad=each.socket in unhealthy) for each in hosted.endpoints]
-                )
+                LocalityLbEndpoints(lb_endpoints=hosts, priority=index)
+                for index, (_, hosts) in enumerate(sorted(by_priority.items()))
             ],
             policy=_POLICY,
         )

@@ -1,0 +1,60 @@
+"""Kubernetes as a service registry: how a cluster is reached, and what is looked up and published in it."""
+
+from collections.abc import Iterator
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from isthmus.model.object import Frozen, Name, Reference, Use
+from isthmus.model.reference import resolve
+from isthmus.model.site import Network
+
+
+class KubernetesPublish(Frozen):
+    """Virtual hosts become headless Services, so that the cluster's DNS knows them."""
+
+    namespace: Name = Field(description="The Kubernetes namespace in which Services are made.")
+    network: Network | None = Field(
+        None, description="Only addresses on this network of the site are published; all when left out."
+    )
+
+
+class KubernetesMethod(Frozen):
+    """A Kubernetes cluster whose Services are discovered."""
+
+    kubeconfig: Reference = Field(description="Secret that holds a kubeconfig with its certificates and keys inside.")
+    context: str = Field("", max_length=253, description="Context of the kubeconfig; its current one when empty.")
+    publish: KubernetesPublish | None = Field(
+        None, description="Publish virtual hosts in the cluster; nothing is published when left out."
+    )
+
+    def uses(self, tenant: str, namespace: str, field: str) -> Iterator[Use]:
+        """The secret with the kubeconfig."""
+        yield Use(f"{field}.kubeconfig", resolve(self.kubeconfig, "Secret", tenant, namespace))
+
+
+class KubernetesLookup(Frozen):
+    """Endpoints behind Kubernetes Services: one by name, or all that a label selector selects."""
+
+    namespace: Name = Field("default", description="The Kubernetes namespace of the Services.")
+    service: Name | None = Field(None, description="Name of a Service.")
+    selector: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1024,
+        description="Kubernetes label selector of Services, for example `app=shop`.",
+    )
+    port: int | str | None = Field(
+        None, description="Name or number of the Service's port; may be left out when it has only one."
+    )
+    addresses: Literal["pods", "node-ports"] = Field(
+        "pods",
+        description="`pods`: the site reaches pod addresses itself. `node-ports`: it is outside of the cluster and "
+        "goes through the nodes' ports of a NodePort Service.",
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.service is None) == (self.selector is None):
+            raise ValueError("set exactly one of service and selector")
+        return self
