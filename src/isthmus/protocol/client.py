@@ -23,12 +23,14 @@ _HELLO_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where to dial. `dns_name` is the server's `Identity.dns_name`, which its certificate has to carry."""
+    """Where to dial. `dns_name` is the server's `Identity.dns_name`, which its certificate has to carry; `longest_wait`
+    the seconds that may pass between two tries."""
 
     name: str
     address: str
     port: int
     dns_name: str
+    longest_wait: float = 15.0
 
     @property
     def target(self) -> str:
@@ -69,7 +71,7 @@ class StreamClient:
         self._handle = handle
         self._changed = changed
         self._linger = linger
-        self._backoff = Backoff(random or Random())  # noqa: S311 - spreads load, keeps no secret
+        self._backoff = Backoff(random or Random(), most=upstream.longest_wait)  # noqa: S311 - spreads load, keeps no secret
 
     async def run(self) -> None:
         """Dials for ever. Ends only by cancellation."""

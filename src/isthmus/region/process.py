@@ -50,6 +50,9 @@ _log = structlog.get_logger()
 _STATUS_SECONDS = 10.0
 _UPLINK_LINGER = 0.01
 _QUERY_SECONDS = 4.0
+_CONSOLE_WAIT = 2.0
+"""Longest wait between two tries to reach the console. Regions are few, and one that knows less than the other lets its
+sites hear nothing of clusters that they have just begun to use."""
 
 
 async def run(settings: RegionSettings) -> None:
@@ -151,7 +154,7 @@ class RegionProcess(UplinkHandler):
         self.reflection.start()
         await self._bind()
         host, port = self._console_address
-        self.uplink.set_upstreams([Upstream("console", host, port, self._console.dns_name)])
+        self.uplink.set_upstreams([Upstream("console", host, port, self._console.dns_name, _CONSOLE_WAIT)])
         self.uplink.start()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._keep_bound()), loop.create_task(self._keep_reporting())]
