@@ -1,5 +1,6 @@
 """`isthmus console`: the process of the management plane."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,6 +31,14 @@ def console(
         str,
         typer.Option("--trust-domain", metavar="DOMAIN", help="Trust domain of all certificates; first start only."),
     ] = "",
+    secrets_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--secrets-key",
+            metavar="FILE",
+            help="File with the key to the private values in the database; STATE/authority/secrets.key when left out.",
+        ),
+    ] = None,
     metrics: MetricsOption = "",
 ) -> None:
     """Run the console: objects, revisions, certificate authority, and what each site must be told.
@@ -52,6 +61,7 @@ def console(
         advertise=tuple(advertise or ()),
         trust_domain=trust_domain or None,
         metrics=metrics or None,
+        secrets_key=secrets_key.absolute() if secrets_key is not None else None,
     )
     with console_errors():
         run_process(run, settings)

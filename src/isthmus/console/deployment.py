@@ -12,19 +12,22 @@ from typing import ParamSpec, TypeVar
 
 import structlog
 
+from isthmus.console.cipher import Encrypted, Place
 from isthmus.console.database import StoreError
 from isthmus.console.edit import Edit, plan_edit
 from isthmus.console.error import RequestRefused
 from isthmus.console.publication import Publication
 from isthmus.console.record import Commit, StoredObject, SubjectVersion
 from isthmus.console.store import Store
+from isthmus.console.vault import Vault, places_of
 from isthmus.identity import Signer
 from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
 from isthmus.model.revalidation import Validation
 from isthmus.protocol import Version
-from isthmus.slice import SLICER, SliceDelta, SliceIndex
+from isthmus.slice import SLICER, SliceDelta, SliceIndex, site_subject
+from isthmus.slice.subject import subject_key
 
 _PUBLISH_BATCH = 64
 """Subjects that are signed and sent before other work of the process has its turn."""
@@ -49,6 +52,7 @@ class Deployment:
 
     Attributes:
         records: the stored objects.
+        vault: their private values.
         index: the slices; ahead of the store while an edit is being stored.
         validation: the errors of the stored objects.
         publication: what regions and sites are served.
@@ -57,11 +61,18 @@ class Deployment:
     """
 
     def __init__(
-        self, store: Store, signer: Signer, records: dict[ObjectKey, StoredObject], epoch: int, counters: dict[str, int]
+        self,
+        store: Store,
+        signer: Signer,
+        vault: Vault,
+        records: dict[ObjectKey, StoredObject],
+        epoch: int,
+        counters: dict[str, int],
     ) -> None:
         self.records = records
         objects = {key: record.object for key, record in records.items()}
-        self.index = SliceIndex(objects.values())
+        self.vault = vault
+        self.index = SliceIndex(objects.values(), vault)
         self.validation = Validation(objects)
         self.publication = Publication(signer, self.index)
         self.epoch = epoch
@@ -78,14 +89,14 @@ class Deployment:
         return self._counters.get("revision", 0)
 
     @classmethod
-    def load(cls, store: Store, signer: Signer) -> "Deployment":
+    def load(cls, store: Store, signer: Signer, vault: Vault) -> "Deployment":
         """Read everything. Blocks.
 
         Each manifest is served with the version that it had, so that nothing moves when the console starts again; but
         all get a new version when this release slices otherwise than the one before.
         """
         facts, counters = store.facts(), store.counters()
-        deployment = cls(store, signer, store.objects(), int(facts.get("epoch", "1")), counters)
+        deployment = cls(store, signer, vault, store.objects(), int(facts.get("epoch", "1")), counters)
         stored = known = store.subjects()
         if facts.get("slicer", str(SLICER)) != str(SLICER):
             counters["revision"] = counters.get("revision", 0) + 1
@@ -170,7 +181,9 @@ class Deployment:
             for key in deleted:
                 if key not in self.records:
                     raise RequestRefused(404, "not-found", f"{key.title} does not exist.")
-            plan = (self.records, self.validation, self._counters, requested, deleted)
+            concealed = self.vault.conceal(requested, self.records, datetime.now(UTC))
+            requested, found = concealed.objects, concealed.diagnostics
+            plan = (self.records, self.validation, self._counters, requested, deleted, found)
             if len(requested) > _MANY_DOCUMENTS:
                 edit = await asyncio.to_thread(plan_edit, *plan)
             else:
@@ -179,7 +192,7 @@ class Deployment:
             if dry_run or not edit.changes:
                 return EditResult(self.revision, edit)
             version = Version(self.epoch, self.revision + 1)
-            deltas = await self._commit(who, edit, version)
+            deltas = await self._commit(who, edit, version, concealed.fresh)
             publishing = True
             task = asyncio.get_running_loop().create_task(self._publish(version, deltas))
             self._tasks.add(task)
@@ -207,8 +220,11 @@ class Deployment:
         if stale:
             raise RequestRefused(412, "revision-mismatch", "Objects were changed meanwhile; nothing was stored.", stale)
 
-    async def _commit(self, who: str, edit: Edit, version: Version) -> Mapping[str, SliceDelta]:
+    async def _commit(
+        self, who: str, edit: Edit, version: Version, private: Mapping[Place, Encrypted]
+    ) -> Mapping[str, SliceDelta]:
         now = datetime.now(UTC)
+        self.vault.add(private)  # the slices seal them
         deltas = self.index.apply(edit.objects)
         self.publication.hold_back(deltas)
         subjects: dict[str, SubjectVersion | None] = {}
@@ -216,15 +232,20 @@ class Deployment:
             left = self.publication.left(subject)
             kept = self.index.exists(subject) or left  # the regions of a deleted site have yet to hear of it
             subjects[subject] = SubjectVersion(version.epoch, version.revision, left) if kept else None
-        commit = Commit(version.revision, now, who, edit.changes, edit.counters, subjects)
+        forgotten = {place for key, obj in edit.objects.items() for place in self._places(key) - set(places_of(obj))}
+        deleted = [site_subject(key) for key, obj in edit.objects.items() if key.kind == "Site" and obj is None]
+        commit = Commit(version.revision, now, who, edit.changes, edit.counters, subjects, private, forgotten, deleted)
         try:
             await self.call(self._store.commit, commit)
         except StoreError as error:
             old = {change.key: self.records.get(change.key) for change in edit.changes}
             self.index.apply({key: record.object if record else None for key, record in old.items()})
             self.publication.release(deltas)
+            self.vault.remove(private)
             _log.error("store.refused", revision=version.revision, reason=str(error))
             raise RequestRefused(503, "store-unavailable", f"Nothing was stored: {error}") from error
+        self.vault.remove(forgotten)
+        self.vault.drop_sealing_keys(deleted)
         self.validation.accept(edit.trial)
         self._counters = {**edit.counters, "revision": version.revision}
         for change in edit.changes:
@@ -237,6 +258,34 @@ class Deployment:
                     record = replace(record, created_at=old_record.created_at)
                 self.records[change.key] = record
         return deltas
+
+    def _places(self, key: ObjectKey) -> set[Place]:
+        record = self.records.get(key)
+        return set(places_of(record.object if record is not None else None))
+
+    async def seal_to(self, subject: str, public: bytes) -> None:
+        """Seal a site's secrets to another public key from now on. Its manifest follows if it has any.
+
+        Raises:
+            StoreError: nothing was stored.
+        """
+        await asyncio.shield(asyncio.ensure_future(self._seal_to(subject, public)))
+
+    async def _seal_to(self, subject: str, public: bytes) -> None:
+        async with self._lock:
+            if self.vault.sealing_key(subject) == public or not self.index.exists(subject):
+                return
+            await self.call(self._store.put_sealing_key, subject, public)
+            self.vault.put_sealing_key(subject, public)
+            if not self.index.reseal(subject_key(subject)):
+                return
+            version = Version(self.epoch, self.revision + 1)
+            subjects = {subject: SubjectVersion(version.epoch, version.revision, self.publication.left(subject))}
+            commit = Commit(version.revision, datetime.now(UTC), "sealing", (), {}, subjects)
+            await self.call(self._store.commit, commit)
+            self._counters = {**self._counters, "revision": version.revision}
+            self.publication.publish(subject, version, SliceDelta(whole=True))
+            self.changed([subject])
 
     async def _publish(self, version: Version, deltas: Mapping[str, SliceDelta]) -> None:
         try:

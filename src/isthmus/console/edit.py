@@ -52,6 +52,7 @@ def plan_edit(
     counters: Mapping[str, int],
     requested: Sequence[Object],
     deleted: Collection[ObjectKey] = (),
+    found: Sequence[Diagnostic] = (),
 ) -> Edit:
     """What the edit would do.
 
@@ -61,6 +62,7 @@ def plan_edit(
         counters: numbers given out so far.
         requested: objects to create or update.
         deleted: objects to delete, which exist.
+        found: what is known to be wrong with the requested objects already.
 
     Raises:
         RequestRefused: 409 when an object to delete is referred to, 422 with every error otherwise.
@@ -79,7 +81,7 @@ def plan_edit(
     changes.extend(Change(key, "deleted", None, diff_of(records[key].object, None)) for key in deleted)
     trial = validation.try_edit({change.key: change.object for change in changes})
     _refuse_referenced(records, validation, changes)
-    errors = [each for each in trial.appeared if not _is_tolerated(each, changes)]
+    errors = [*found, *(each for each in trial.appeared if not _is_tolerated(each, changes))]
     if errors:
         count = f"{len(errors)} error" + ("s" if len(errors) > 1 else "")
         raise RequestRefused(422, "invalid", f"The objects have {count}; nothing was stored.", errors)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import structlog
 
+from isthmus.console.cipher import Cipher
 from isthmus.console.error import ConsoleError
-from isthmus.console.keyring import Keyring
+from isthmus.console.keyring import SECRETS_KEY, Keyring
 from isthmus.console.membership import issued_certificate
 from isthmus.console.settings import ConsoleSettings, is_wildcard, split_address
 from isthmus.console.store import Store
 from isthmus.console.token import create_api_token, save_admin_token
+from isthmus.console.vault import Vault
 from isthmus.identity import (
     Credential,
     CredentialDirectory,
@@ -84,6 +86,22 @@ def _found(settings: ConsoleSettings, store: Store) -> Keyring:
     _log.info("deployment.founded", trust_domain=trust_domain)
     _log.info("admin_token.created", path=str(path))
     return keyring
+
+
+def open_vault(settings: ConsoleSettings, store: Store) -> Vault:
+    """The private values, with the key to them; it is made when there are none yet.
+
+    Raises:
+        ConsoleError: the key is missing, or not the one that they are encrypted under.
+    """
+    path = settings.secrets_key or settings.state / "authority" / SECRETS_KEY
+    if not path.exists() and not store.private_values():
+        try:
+            Cipher.create().save(path)
+        except OSError as error:
+            raise ConsoleError(f"{path} cannot be written: {error.strerror}.") from error
+        _log.info("secrets_key.created", path=str(path))
+    return Vault.load(store, Cipher.load(path))
 
 
 def open_credential(settings: ConsoleSettings, keyring: Keyring, store: Store) -> Credential:

@@ -2,6 +2,7 @@
 
     authority.key, authority.pem    the certificate authority; the PEM is the trust bundle, this authority first
     signing.key                     the Ed25519 key that signs manifests
+    secrets.key                     the key to the private values in the database, unless it is kept elsewhere
 
 They stay in files with PostgreSQL too, so that whoever reads the database cannot sign in the deployment's name. A
 second console on the same database is given a copy of the directory.
@@ -15,6 +16,7 @@ from isthmus.console.error import ConsoleError
 from isthmus.identity import Authority, IdentityError, Signer, TrustList, write_file
 
 _NAMES = ("authority.key", "authority.pem", "signing.key")
+SECRETS_KEY = "secrets.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,10 @@ class Keyring:
 
 
 def keyring_files(state: Path) -> dict[str, bytes]:
-    """The files of a keyring, for a backup."""
-    return {name: (state / "authority" / name).read_bytes() for name in _NAMES}
+    """The files of a keyring, for a backup. A key to the private values that is kept elsewhere is not among them."""
+    directory = state / "authority"
+    names = (*_NAMES, SECRETS_KEY) if (directory / SECRETS_KEY).exists() else _NAMES
+    return {name: (directory / name).read_bytes() for name in names}
 
 
 def restore_keyring(state: Path, files: dict[str, bytes]) -> None:
@@ -79,3 +83,5 @@ def restore_keyring(state: Path, files: dict[str, bytes]) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in _NAMES:
         write_file(directory / name, files[name])
+    if SECRETS_KEY in files:
+        write_file(directory / SECRETS_KEY, files[SECRETS_KEY])

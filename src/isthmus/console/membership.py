@@ -2,6 +2,7 @@
 
 import json
 import time
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Literal
@@ -123,6 +124,7 @@ class Membership:
         record = self._deployment.records.get(key)
         if record is None:
             raise RequestRefused(403, "not-declared", f"{key.title} was deleted.")
+        sealed = await self._take_sealing_key(identity, request.get("sealing_key") or "")
         chain = self._keyring.authority.issue(csr, identity, now)
         await self.log_certificate(chain, "join")
         trust = self._keyring.trust
@@ -135,7 +137,21 @@ class Membership:
             "subject": identity.subject,
             "object": json.loads(emit_envelope(record.object)),
             "regions": self._regions(key),
+            "sealing": sealed,
         }
+
+    async def _take_sealing_key(self, identity: Identity, text: str) -> bool:
+        """Seal to the key of a joining site; whether it is known now. Sites of the release before have none."""
+        if identity.role is not Role.SITE or not text:
+            return False
+        try:
+            public = b64decode(text, validate=True)
+        except ValueError:
+            public = b""
+        if not self._deployment.vault.can_seal_to(public):
+            raise RequestRefused(422, "invalid-request", "The join cannot be read: its sealing key cannot be used.")
+        await self._deployment.seal_to(identity.subject, public)
+        return True
 
     def _regions(self, key: ObjectKey) -> list[dict[str, Any]]:
         if key.kind == "Region":
@@ -170,6 +186,10 @@ class Membership:
         issued = parse_leaf(request.certificate_pem).valid_from + CLOCK_SKEW
         if record is None or issued + CLOCK_SKEW < record.created_at:  # the console's clock may have been set back
             raise CertificateRefused(f"{subject} was deleted.")
+        if request.sealing_key and identity.role is Role.SITE:
+            if not self._deployment.vault.can_seal_to(request.sealing_key):
+                raise CertificateRefused(f"The sealing key of {subject} cannot be used.")
+            await self._deployment.seal_to(subject, request.sealing_key)
         chain = self._keyring.authority.issue(request.csr_pem, identity, now)
         await self.log_certificate(chain, "renewal")
         return chain

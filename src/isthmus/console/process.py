@@ -24,7 +24,14 @@ from isthmus.console.api.application import create_application
 from isthmus.console.api.context import ApiContext
 from isthmus.console.deployment import Deployment
 from isthmus.console.error import ConsoleError
-from isthmus.console.founding import api_urls, issue_credential, open_credential, open_keyring, prepare_state
+from isthmus.console.founding import (
+    api_urls,
+    issue_credential,
+    open_credential,
+    open_keyring,
+    open_vault,
+    prepare_state,
+)
 from isthmus.console.keyring import Keyring
 from isthmus.console.leader import Leadership
 from isthmus.console.membership import Membership
@@ -101,7 +108,8 @@ class Console:
         await self._leadership.acquire()
         keyring = await asyncio.to_thread(open_keyring, settings, store)
         await asyncio.to_thread(open_credential, settings, keyring, store)
-        deployment = await asyncio.to_thread(Deployment.load, store, keyring.signer)
+        vault = await asyncio.to_thread(open_vault, settings, store)
+        deployment = await asyncio.to_thread(Deployment.load, store, keyring.signer, vault)
         self._stack.push_async_callback(deployment.close)
         await self._serve(store, keyring, deployment)
 

@@ -1,10 +1,11 @@
 """What the store keeps, as values."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
+from isthmus.console.cipher import Encrypted, Place
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
 
@@ -54,6 +55,9 @@ class Commit:
         changes: what it changes.
         counters: numbers given out with it, the highest by name.
         subjects: new versions of manifests; None forgets a subject.
+        private: private values that are new.
+        forgotten: places of private values that are needed no more.
+        left: subjects of deleted sites, to which nothing is sealed any more.
     """
 
     revision: int
@@ -62,6 +66,9 @@ class Commit:
     changes: tuple[Change, ...]
     counters: Mapping[str, int] = field(default_factory=dict)
     subjects: Mapping[str, SubjectVersion | None] = field(default_factory=dict)
+    private: Mapping[Place, Encrypted] = field(default_factory=dict)
+    forgotten: Collection[Place] = ()
+    left: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

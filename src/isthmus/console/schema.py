@@ -78,6 +78,25 @@ subject = Table(
 """The version of each subject's manifest, and the regions that a site was moved away from (names, comma-separated)
 until it has heard of it."""
 
+private_value = Table(
+    "private_value",
+    metadata,
+    Column("key", String(260), primary_key=True),
+    Column("field", String(64), primary_key=True),
+    Column("fingerprint", String(32), primary_key=True),
+    Column("key_id", String(16), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""The private values of objects, encrypted under a key that is not in the database."""
+
+sealing_key = Table(
+    "sealing_key",
+    metadata,
+    Column("subject", String(160), primary_key=True),
+    Column("public_key", LargeBinary, nullable=False),
+)
+"""The public key that a site's secrets are sealed to."""
+
 api_token = Table(
     "api_token",
     metadata,

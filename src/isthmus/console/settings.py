@@ -18,6 +18,8 @@ class ConsoleSettings:
         advertise: DNS names and addresses under which people and regions reach this console, best first. They are
             in its certificate and in join tokens.
         trust_domain: SPIFFE trust domain of a new deployment; a random one when None.
+        secrets_key: file with the key to the private values in the database; `{state}/authority/secrets.key` when
+            None. It is made when it is missing and there are no such values yet.
         metrics: host:port on a loopback address for /healthz and /metrics over plain HTTP; none when None.
     """
 
@@ -28,6 +30,7 @@ class ConsoleSettings:
     advertise: tuple[str, ...] = ()
     trust_domain: str | None = None
     metrics: str | None = None
+    secrets_key: Path | None = None
 
     @property
     def database_url(self) -> str:

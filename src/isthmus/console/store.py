@@ -6,11 +6,12 @@ second writer would repeat one.
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from isthmus.console import schema
+from isthmus.console.cipher import Encrypted, Place
 from isthmus.console.database import StoreError
 from isthmus.console.record import (
     Commit,
@@ -99,6 +100,11 @@ class Store(Register):
             self._put_objects(connection, commit, at)
             self._put_counters(connection, {**commit.counters, "revision": commit.revision})
             self._put_subjects(connection, commit.subjects)
+            self._put_private(connection, commit.private)
+            for place in commit.forgotten:
+                connection.execute(schema.private_value.delete().where(*_at(schema.private_value, place)))
+            for subject in commit.left:
+                connection.execute(schema.sealing_key.delete().where(schema.sealing_key.c.subject == subject))
 
     def _put_objects(self, connection: Connection, commit: Commit, at: str) -> None:
         table = schema.object_
@@ -160,6 +166,35 @@ class Store(Register):
             if version is None:
                 connection.execute(schema.subject.delete().where(schema.subject.c.subject == name))
 
+    # Private values
+
+    def private_values(self) -> dict[Place, Encrypted]:
+        """Every private value, encrypted."""
+        with self._transaction() as connection:
+            return {
+                Place(row.key, row.field, row.fingerprint): Encrypted(row.key_id, bytes(row.body))
+                for row in connection.execute(select(schema.private_value))
+            }
+
+    def put_private_values(self, values: Mapping[Place, Encrypted]) -> None:
+        """Put values in place of what they were, all or nothing."""
+        with self._transaction() as connection:
+            self._put_private(connection, values)
+
+    def _put_private(self, connection: Connection, values: Mapping[Place, Encrypted]) -> None:
+        rows = [{**place._asdict(), **encrypted._asdict()} for place, encrypted in values.items()]
+        self._upsert(connection, schema.private_value, rows)
+
+    def sealing_keys(self) -> dict[str, bytes]:
+        """The public key that is sealed to, by subject."""
+        with self._transaction() as connection:
+            return {row.subject: bytes(row.public_key) for row in connection.execute(select(schema.sealing_key))}
+
+    def put_sealing_key(self, subject: str, public: bytes) -> None:
+        """Seal to this key from now on."""
+        with self._transaction() as connection:
+            self._upsert(connection, schema.sealing_key, [{"subject": subject, "public_key": public}])
+
     def revisions(self, key: str | None = None, limit: int = 50, before: int | None = None) -> list[Revision]:
         """Past revisions, newest first: of one object (`str(key)`) or all; below revision `before` when given."""
         query = select(schema.revision).order_by(schema.revision.c.revision.desc()).limit(limit)
@@ -179,3 +214,7 @@ class Store(Register):
         return [
             Revision(row.revision, parse_time(row.at), row.who, tuple(changes.get(row.revision, ()))) for row in rows
         ]
+
+
+def _at(table: Table, place: Place) -> list[ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in place._asdict().items()]

@@ -175,18 +175,22 @@ class Answer(_message.Message):
     def __init__(self, query_id: _Optional[int] = ..., body: _Optional[bytes] = ..., error_code: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
 
 class Renew(_message.Message):
-    __slots__ = ("subject", "certificate_pem", "csr_pem", "at", "signature")
+    __slots__ = ("subject", "certificate_pem", "csr_pem", "at", "signature", "sealing_key", "sealing_signature")
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_PEM_FIELD_NUMBER: _ClassVar[int]
     CSR_PEM_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    SEALING_KEY_FIELD_NUMBER: _ClassVar[int]
+    SEALING_SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     subject: str
     certificate_pem: bytes
     csr_pem: bytes
     at: int
     signature: bytes
-    def __init__(self, subject: _Optional[str] = ..., certificate_pem: _Optional[bytes] = ..., csr_pem: _Optional[bytes] = ..., at: _Optional[int] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    sealing_key: bytes
+    sealing_signature: bytes
+    def __init__(self, subject: _Optional[str] = ..., certificate_pem: _Optional[bytes] = ..., csr_pem: _Optional[bytes] = ..., at: _Optional[int] = ..., signature: _Optional[bytes] = ..., sealing_key: _Optional[bytes] = ..., sealing_signature: _Optional[bytes] = ...) -> None: ...
 
 class Down(_message.Message):
     __slots__ = ("welcome", "updates", "objects", "queries", "renewed", "trust")

@@ -14,6 +14,7 @@ from isthmus.identity.error import (
     JoinRefused,
     JoinUnreachable,
     NameInvalid,
+    SealBroken,
     SignatureRefused,
     TokenInvalid,
 )
@@ -22,6 +23,7 @@ from isthmus.identity.join import Membership, RegionAddress, join, load_membersh
 from isthmus.identity.key import PrivateKey, emit_key, generate_key, make_csr, parse_csr, parse_key
 from isthmus.identity.name import DEFAULT_TENANT, Identity, Role, identity_of, parse_identity, parse_subject
 from isthmus.identity.renewal import RenewalRequest, make_renewal, renewal_due, verify_renewal
+from isthmus.identity.sealing import SEALING_KEY_BYTES, SealingKey, seal, sealing_place
 from isthmus.identity.signature import Signer, SigningKeys, parse_signing_keys
 from isthmus.identity.token import JoinToken, digest_secret, parse_token
 
@@ -30,6 +32,7 @@ __all__ = [
     "CLOCK_SKEW",
     "DEFAULT_TENANT",
     "LIFETIME",
+    "SEALING_KEY_BYTES",
     "Authority",
     "CertificateRefused",
     "Credential",
@@ -47,6 +50,8 @@ __all__ = [
     "RegionAddress",
     "RenewalRequest",
     "Role",
+    "SealBroken",
+    "SealingKey",
     "SignatureRefused",
     "Signer",
     "SigningKeys",
@@ -72,6 +77,8 @@ __all__ = [
     "parse_subject",
     "parse_token",
     "renewal_due",
+    "seal",
+    "sealing_place",
     "verify_leaf",
     "verify_renewal",
     "write_file",

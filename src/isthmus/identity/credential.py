@@ -2,8 +2,10 @@
 
 identity.pem   private key and certificate chain in one file, so that they never disagree; mode 0600
 trust.json     trust bundle and signing keys with their version
+sealing.key    of a site: the private key for what is sealed to it, once the console knows the public one
 """
 
+import contextlib
 import json
 import ssl
 from dataclasses import dataclass, replace
@@ -17,9 +19,11 @@ from isthmus.identity.file import write_file
 from isthmus.identity.key import PrivateKey, emit_key, generate_key, parse_key, same_key
 from isthmus.identity.name import Identity
 from isthmus.identity.renewal import RenewalRequest, make_renewal, renewal_due
+from isthmus.identity.sealing import SealingKey
 from isthmus.identity.signature import SigningKeys, parse_signing_keys
 
 _END = b"-----END PRIVATE KEY-----\n"
+_PENDING_SEALING = "sealing.pending"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +80,12 @@ class Credential:
         """Whether the certificate is to be renewed at `now`."""
         return renewal_due(self.leaf, now)
 
-    def ask_renewal(self, csr_pem: bytes, now: datetime) -> RenewalRequest:
-        """The request for a certificate for the key behind `csr_pem`, signed by the current key."""
-        return make_renewal(self.certificate_pem, self.key, csr_pem, now)
+    def ask_renewal(self, csr_pem: bytes, now: datetime, sealing_key: bytes = b"") -> RenewalRequest:
+        """The request for a certificate for the key behind `csr_pem`, signed by the current key.
+
+        With a site's public `sealing_key` it says too what the site's secrets are to be sealed to.
+        """
+        return make_renewal(self.certificate_pem, self.key, csr_pem, now, sealing_key)
 
     def renewed(self, key: PrivateKey, chain_pem: bytes, now: datetime) -> "Credential":
         """This credential with the next key and chain.
@@ -147,6 +154,24 @@ class CredentialDirectory:
     def forget_pending_key(self) -> None:
         """Removes the key of a join that is done."""
         (self.directory / "pending.pem").unlink(missing_ok=True)
+
+    def sealing_key(self) -> SealingKey | None:
+        """The key that the console seals to; None as long as it was told none. Raises SealBroken if it is damaged."""
+        return SealingKey.load(self.directory / "sealing.key")
+
+    def offered_sealing_key(self) -> SealingKey:
+        """The key to tell the console: the one that it knows, or a new one, kept until it does."""
+        known = self.sealing_key() or SealingKey.load(self.directory / _PENDING_SEALING)
+        if known is None:
+            known = SealingKey.create()
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            known.save(self.directory / _PENDING_SEALING)
+        return known
+
+    def confirm_sealing_key(self) -> None:
+        """The console knows the key that was offered."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.directory / _PENDING_SEALING).replace(self.directory / "sealing.key")
 
     def server_context(self) -> ssl.SSLContext:
         """TLS 1.3 as server that demands a certificate of a trusted authority; whose it is, the caller checks."""

@@ -21,6 +21,10 @@ class SignatureRefused(IdentityError):
     """Signed bytes whose signature is not by a trusted key, or not of these bytes."""
 
 
+class SealBroken(IdentityError):
+    """Sealed bytes that were not sealed to this key for this place, or were changed; or a key that cannot seal."""
+
+
 class CredentialMissing(IdentityError):
     """A state directory that holds no identity yet: join first."""
 

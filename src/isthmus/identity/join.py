@@ -14,6 +14,7 @@ import asyncio
 import http.client
 import json
 import ssl
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,15 +68,16 @@ async def join(token: JoinToken, directory: Path, now: datetime | None = None) -
     """
     credentials = CredentialDirectory(directory)
     key = credentials.pending_key()
-    body = json.dumps(
-        {
-            "token_secret": token.secret,
-            "role": str(token.role),
-            "tenant": token.tenant,
-            "name": token.name,
-            "csr_pem": make_csr(key).decode(),
-        }
-    ).encode()
+    request = {
+        "token_secret": token.secret,
+        "role": str(token.role),
+        "tenant": token.tenant,
+        "name": token.name,
+        "csr_pem": make_csr(key).decode(),
+    }
+    if token.role is Role.SITE:
+        request["sealing_key"] = b64encode(credentials.offered_sealing_key().public).decode()
+    body = json.dumps(request).encode()
     answer = await asyncio.to_thread(_post_first, token, body)
     try:
         membership = parse_membership(answer)
@@ -94,6 +96,8 @@ async def join(token: JoinToken, directory: Path, now: datetime | None = None) -
         raise CertificateRefused(f"The console's certificate is {leaf.identity.uri}'s, expected {expected.uri}'s.")
     parse_signing_keys(trust.signing_keys)
     write_file(directory / "membership.json", json.dumps(answer, sort_keys=True).encode())
+    if answer.get("sealing"):
+        credentials.confirm_sealing_key()
     credentials.save(Credential(key, chain_pem, trust))
     credentials.forget_pending_key()
     return membership

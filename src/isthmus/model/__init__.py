@@ -5,6 +5,7 @@ Start at `kind.py` (the list of kinds), then read the file of one kind, e.g. `cl
 """
 
 from isthmus.model.advertise_policy import AdvertisePolicy
+from isthmus.model.certificate import Certificate
 from isthmus.model.cluster import Cluster
 from isthmus.model.cluster_access import ClusterAccess
 from isthmus.model.diagnostic import Diagnostic
@@ -15,10 +16,14 @@ from isthmus.model.key import ObjectKey
 from isthmus.model.kind import INTERNAL_KINDS, KINDS, PUBLIC_KINDS, kind_by_plural
 from isthmus.model.namespace import Namespace
 from isthmus.model.object import Metadata, Object, System
+from isthmus.model.private import Private
 from isthmus.model.region import Region
 from isthmus.model.route import Route
+from isthmus.model.sealed import SEALABLE_KINDS, SEALED_KINDS, SealedCertificate, SealedSecret, sealed_key, sealed_of
+from isthmus.model.secret import Secret
 from isthmus.model.service_discovery import ServiceDiscovery
 from isthmus.model.site import Site
+from isthmus.model.trusted_authority import TrustedAuthority
 from isthmus.model.virtual_host import VirtualHost
 from isthmus.model.virtual_site import VirtualSite
 
@@ -26,7 +31,10 @@ __all__ = [
     "INTERNAL_KINDS",
     "KINDS",
     "PUBLIC_KINDS",
+    "SEALABLE_KINDS",
+    "SEALED_KINDS",
     "AdvertisePolicy",
+    "Certificate",
     "Cluster",
     "ClusterAccess",
     "Diagnostic",
@@ -37,15 +45,22 @@ __all__ = [
     "Namespace",
     "Object",
     "ObjectKey",
+    "Private",
     "Region",
     "Route",
+    "SealedCertificate",
+    "SealedSecret",
+    "Secret",
     "ServiceDiscovery",
     "Site",
     "System",
+    "TrustedAuthority",
     "VirtualHost",
     "VirtualSite",
     "content_hash",
     "emit_envelope",
     "kind_by_plural",
     "parse_envelope",
+    "sealed_key",
+    "sealed_of",
 ]

@@ -231,7 +231,8 @@ def _diagnostic(key: ObjectKey, path: str, error: Any) -> Diagnostic:
     elif kind != "value_error":
         message = re.sub(r"^[A-Z][a-z]+ should ", "must ", message).replace(" after validation", "")
         given = error.get("input")
-        if isinstance(given, str | int | float | bool) and len(str(given)) < 80:
+        secretive = key.kind in ("Secret", "Certificate")  # a private value in the wrong place is no less private
+        if isinstance(given, str | int | float | bool) and len(str(given)) < 80 and not secretive:
             message += f", not {given!r}"
     code = {"extra_forbidden": "unknown-field", "missing": "missing-field", "value_error": "invalid-value"}.get(
         kind, "invalid-value"

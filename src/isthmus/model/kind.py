@@ -1,6 +1,7 @@
 """The list of kinds. A new kind is a file beside this one and a line here."""
 
 from isthmus.model.advertise_policy import AdvertisePolicy
+from isthmus.model.certificate import Certificate
 from isthmus.model.cluster import Cluster
 from isthmus.model.cluster_access import ClusterAccess
 from isthmus.model.endpoint import Endpoint
@@ -9,8 +10,11 @@ from isthmus.model.namespace import Namespace
 from isthmus.model.object import Object
 from isthmus.model.region import Region
 from isthmus.model.route import Route
+from isthmus.model.sealed import SealedCertificate, SealedSecret
+from isthmus.model.secret import Secret
 from isthmus.model.service_discovery import ServiceDiscovery
 from isthmus.model.site import Site
+from isthmus.model.trusted_authority import TrustedAuthority
 from isthmus.model.virtual_host import VirtualHost
 from isthmus.model.virtual_site import VirtualSite
 
@@ -26,7 +30,12 @@ _CLASSES: tuple[type[Object], ...] = (
     HealthCheck,
     AdvertisePolicy,
     ServiceDiscovery,
+    Certificate,
+    TrustedAuthority,
+    Secret,
     ClusterAccess,
+    SealedCertificate,
+    SealedSecret,
 )
 
 KINDS: dict[str, type[Object]] = {cls.__name__: cls for cls in _CLASSES}

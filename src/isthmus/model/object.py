@@ -1,7 +1,7 @@
 """What all objects have in common: the document's frame, metadata, and how they refer to each other."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from isthmus.model.key import DEFAULT_TENANT, ObjectKey
 from isthmus.model.label import check_label_key, check_label_value
+from isthmus.model.private import Private
 
 API_VERSION = "isthmus/v1"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -111,6 +112,18 @@ class Object(Frozen):
         if not self.tenant_wide and not self.metadata.namespace:
             raise ValueError(f"a {self.kind} lives in a namespace; set metadata.namespace")
         return self
+
+    @property
+    def private(self) -> dict[str, Private]:
+        """The private values, by field of the spec."""
+        values = ((name, getattr(self.spec, name)) for name in type(self.spec).model_fields)
+        return {to_camel(name): value for name, value in values if isinstance(value, Private)}
+
+    def with_private(self, values: Mapping[str, Private]) -> Self:
+        """The same object with other private values."""
+        names = {to_camel(name): name for name in type(self.spec).model_fields}
+        spec = self.spec.model_copy(update={names[name]: value for name, value in values.items()})
+        return self.model_copy(update={"spec": spec})
 
     @property
     def key(self) -> ObjectKey:

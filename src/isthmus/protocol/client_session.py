@@ -133,6 +133,8 @@ class ClientSession:
             csr_pem=request.csr_pem,
             at=request.at,
             signature=request.signature,
+            sealing_key=request.sealing_key,
+            sealing_signature=request.sealing_signature,
         )
         self._wake()
 

@@ -110,7 +110,7 @@ class ServerSession:
             )
         events.extend(Answered(each.query_id, each.body, each.error_code, each.error) for each in up.answers)
         events.extend(
-            RenewalAsked(each.subject, RenewalRequest(each.certificate_pem, each.csr_pem, each.at, each.signature))
+            RenewalAsked(each.subject, _parse_renewal(each))
             for each in up.renewals
             if self._may_speak_for(each.subject)
         )
@@ -208,6 +208,17 @@ class ServerSession:
 def _moment(at: float) -> float:
     """Seconds since 1970; 0 for what is no time, which could not be compared with others."""
     return at if math.isfinite(at) else 0.0
+
+
+def _parse_renewal(message: Any) -> RenewalRequest:
+    return RenewalRequest(
+        message.certificate_pem,
+        message.csr_pem,
+        message.at,
+        message.signature,
+        message.sealing_key,
+        message.sealing_signature,
+    )
 
 
 def _parse_applied(message: Any) -> AppliedReport:

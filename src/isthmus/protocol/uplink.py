@@ -16,6 +16,7 @@ import structlog
 from isthmus.identity.credential import Credential, CredentialDirectory, TrustList
 from isthmus.identity.error import IdentityError
 from isthmus.identity.key import generate_key, make_csr
+from isthmus.identity.name import Role
 from isthmus.identity.renewal import RenewalRequest
 from isthmus.protocol.cache import Cache, CachedBodies
 from isthmus.protocol.client import ConnectionState, StreamClient, Upstream
@@ -281,7 +282,7 @@ class Uplink:
     async def _keep_renewing(self) -> None:
         while True:
             now = datetime.now(UTC)
-            if self._credential.due(now):
+            if self._credential.due(now) or self._is_unsealed():
                 try:
                     await self.renew_own(now)
                 except (IdentityError, ProtocolError) as error:
@@ -290,11 +291,18 @@ class Uplink:
                     _log.exception("certificate.not_renewed")
             await asyncio.sleep(self._check_seconds)
 
+    def _is_unsealed(self) -> bool:
+        """Whether the console has no key yet to seal this site's secrets to: the site joined before there were any."""
+        return self._credential.identity.role is Role.SITE and self._credentials.sealing_key() is None
+
     async def renew_own(self, now: datetime) -> None:
         """Renews the own certificate, with a new key. Raises IdentityError or ProtocolError; the old one stays."""
         key = generate_key()
-        request = self._credential.ask_renewal(make_csr(key), now)
+        is_site = self._credential.identity.role is Role.SITE
+        sealing = self._credentials.offered_sealing_key().public if is_site else b""
+        request = self._credential.ask_renewal(make_csr(key), now, sealing)
         chain = await self.renew(self.subject, request)
+        self._credentials.confirm_sealing_key()
         self._use(self._credential.renewed(key, chain, datetime.now(UTC)))
         _log.info("certificate.renewed", valid_until=self._credential.leaf.valid_until.isoformat())
 

@@ -42,6 +42,7 @@ from isthmus.site.report import SiteState, emit_report
 from isthmus.site.rollout import Outcome, Rollout, Superseded
 from isthmus.site.settings import SiteSettings
 from isthmus.site.upstream import plan_regions, plan_upstreams
+from isthmus.site.vault import Vault
 
 LEAVE = 0.5
 """Seconds between the withdrawal of an endpoint that was removed and its removal from Envoy."""
@@ -91,6 +92,8 @@ class SiteAgent(UplinkHandler):
         self._identity = identity
         self._disk = Disk(directory)
         self._inventory = Inventory(self._disk.load_good())
+        self.vault = Vault(self._credentials, identity.subject)
+        self.vault.take({key: version.object for key, version in self._inventory.good.items()})
         self._manifest = asyncio.Event()
         self._planner = Planner(self.key, identity.trust_domain, directory.envoy_paths)
         self._endpoints = Join()
@@ -249,7 +252,7 @@ class SiteAgent(UplinkHandler):
         self.state.applied = (state.version.epoch, state.version.revision)
         self.state.applied_at = time.time()
         self.state.drained = outcome.plan.intent.drained
-        self.state.refusals = {**self._inventory.unreadable, **outcome.refusals}
+        self.state.refusals = {**self._inventory.unreadable, **self.vault.refusals, **outcome.refusals}
         self.state.diagnostics = outcome.plan.diagnostics
         rejections = [Rejection(each.key, each.code, each.field, each.message) for each in self.state.rejections]
         self.uplink.acknowledge(state.version, rejections)
@@ -262,6 +265,7 @@ class SiteAgent(UplinkHandler):
             self._manifest.set()
 
     async def _build(self, changed: Mapping[ObjectKey, Object | None]) -> Plan:
+        self.vault.tell(self.vault.take(changed))
         plan = await self._planner.plan(changed)
         if self._routes is not None:
             used = frozenset(self.plan.intent.imports if self.plan is not None else ())

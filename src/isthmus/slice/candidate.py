@@ -66,7 +66,7 @@ class _Collector:
         self._graph = graph
         self._view = view
         self._gone = gone
-        self.add = found.add
+        self._found = found
 
     def _links(self, relation: Relation) -> Iterable[tuple[ObjectKey, ObjectKey]]:
         return relation.removed if self._gone else relation.added
@@ -91,7 +91,15 @@ class _Collector:
         for group, site in self._links(graph.member):
             self._membership(group, site)
         for site, region in self._links(graph.connects):
-            self.add((site,), (region,))
+            self._found.add((site,), (region,))
+        for owner, target in self._links(graph.secured):
+            self._found.add(view.secured_sites(owner), (target,))
+
+    def add(self, sites: Collection[ObjectKey], keys: Collection[ObjectKey]) -> None:
+        """Add every pair, with what the keys are secured with."""
+        secured = self._graph.secured
+        more = {target for key in keys for target in secured.right(key, before=self._gone)}
+        self._found.add(sites, more.union(keys) if more else keys)
 
     def _policy(self, policy: ObjectKey, where: ObjectKey) -> set[ObjectKey]:
         """What a site where a policy advertises needs for it."""

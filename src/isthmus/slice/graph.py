@@ -7,6 +7,7 @@
     Endpoint --places--> Site | VirtualSite                     (where applications run)
     ServiceDiscovery --discovers--> Site | VirtualSite          (where a registry is used)
     Site --connects--> Region
+    any of them --secured--> Certificate, Secret, TrustedAuthority
 
 An object that does not exist may be linked to, but links to nothing itself.
 """
@@ -23,9 +24,11 @@ from isthmus.model.virtual_site import VirtualSite
 from isthmus.slice.nearness import nearest_regions
 from isthmus.slice.relation import Relation
 
+SECURING = frozenset(("Certificate", "Secret", "TrustedAuthority"))
+"""Kinds that go only where what refers to them is enforced: not along the whole chain of ingress."""
 _T = TypeVar("_T")
 _PLACES = ("Site", "VirtualSite")
-_LINKING = ("AdvertisePolicy", "Endpoint", "ServiceDiscovery", "VirtualHost", "Route", "Cluster")
+_LINKING = ("AdvertisePolicy", "Endpoint", "ServiceDiscovery", "VirtualHost", "Route", "Cluster", "HealthCheck")
 
 
 class Graph:
@@ -40,6 +43,7 @@ class Graph:
         self.discovers = Relation()
         self.member = Relation()
         self.connects = Relation()
+        self.secured = Relation()
         self.regions: dict[ObjectKey, tuple[str, ...]] = {}
         self.region_objects: dict[ObjectKey, Region] = {}
         self._sites: dict[ObjectKey, Site] = {}
@@ -48,7 +52,8 @@ class Graph:
     @property
     def relations(self) -> tuple[Relation, ...]:
         """All of them."""
-        return (self.advertises, self.names, self.uses, self.places, self.discovers, self.member, self.connects)
+        links = (self.advertises, self.names, self.uses, self.places, self.discovers)
+        return (*links, self.member, self.connects, self.secured)
 
     @property
     def sites(self) -> Mapping[ObjectKey, Site]:
@@ -84,7 +89,9 @@ class Graph:
             self.objects.pop(key, None)
         else:
             self.objects[key] = obj
-        targets = () if obj is None else _targets(obj)
+        targets = _targets(obj) if obj is not None else []
+        self.secured.replace(key, [target for target in targets if target.kind in SECURING])
+        targets = [target for target in targets if target.kind not in SECURING]
         match key.kind:
             case "AdvertisePolicy":
                 self.advertises.replace(key, targets)

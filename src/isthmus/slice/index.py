@@ -7,22 +7,26 @@ What an edit does to slices:
    asked for, before and after.
 3. Many links changed (an import), or a site appeared or left: slices are compared whole.
 
-No table here grows with sites x objects: slices are worked out when asked for, from links that sites share.
+No table here grows with sites x objects: slices are worked out when asked for, from links that sites share. Sealed
+copies alone are kept by site and secret, since each is another one.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from isthmus.model.envelope import content_hash, emit_envelope
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
+from isthmus.model.sealed import SEALABLE_KINDS, sealed_key
 from isthmus.slice.access import AccessWriter
 from isthmus.slice.candidate import find_candidates
 from isthmus.slice.comparison import Comparison
 from isthmus.slice.delta import SliceDelta
 from isthmus.slice.graph import Graph
 from isthmus.slice.imports import Imports
+from isthmus.slice.sealed import SealedCopies, Sealer
 from isthmus.slice.subject import region_subject, site_subject, subject_key
 from isthmus.slice.view import View, access_key
 
@@ -53,13 +57,16 @@ class SliceHeader:
 class SliceIndex:
     """Holds the objects of a deployment and knows who needs which. Not thread-safe."""
 
-    def __init__(self, objects: Iterable[Object] = ()) -> None:
+    def __init__(self, objects: Iterable[Object] = (), sealer: Sealer | None = None) -> None:
         self._graph = Graph()
         self._hashes: dict[ObjectKey, str] = {}
         self._bodies: dict[str, bytes] = {}
         self._superseded: dict[str, bytes] = {}
         self._access_of: dict[str, ObjectKey] = {}
         self._before: dict[ObjectKey, str | None] = {}
+        self._had_private: set[ObjectKey] = set()
+        self._sealed = SealedCopies(sealer)
+        self._sealed_all = False
         initial = {obj.key: obj for obj in objects}
         self._put(initial)
         self._graph.update(initial)
@@ -93,7 +100,10 @@ class SliceIndex:
             regions = (other for other in self._graph.region_objects if other.tenant == key.tenant)
             return {region: self._hashes[region] for region in regions}
         hashes = self._hashes
-        return {member: hashes[member] for member in self._view.members(key) if member in hashes}
+        members = [member for member in self._view.members(key) if member in hashes]
+        found = {member: hashes[member] for member in members}
+        found.update(self._sealed_entries(key, members))
+        return found
 
     def header(self, subject: str) -> SliceHeader:
         """What the manifest of a subject says beside the objects."""
@@ -118,7 +128,19 @@ class SliceIndex:
         cluster = self._access_of.get(digest)
         if cluster is not None:
             return AccessWriter(self._graph, self._view).body(cluster)
-        return self._bodies.get(digest) or self._superseded.get(digest)
+        return self._bodies.get(digest) or self._superseded.get(digest) or self._sealed_body(digest)
+
+    def _sealed_body(self, digest: str) -> bytes | None:
+        """A sealed copy. One that an earlier console has published is known after a look at all of them."""
+        found = self._sealed.body(digest, self._graph.objects)
+        if found is None and not self._sealed_all:
+            self._sealed_all = True
+            for key in self._hashes:
+                if sealed_key(key) is not None:
+                    for site in self.sites_of(key):
+                        self._sealed.entry(site, self._graph.objects.get(key))
+            found = self._sealed.body(digest, self._graph.objects)
+        return found
 
     def hash_of(self, key: ObjectKey) -> str | None:
         """The content hash of an object, declared or derived."""
@@ -133,6 +155,7 @@ class SliceIndex:
     def apply(self, changes: Mapping[ObjectKey, Object | None]) -> dict[str, SliceDelta]:
         """Make an edit (None deletes); what it changes, by subject, of every subject whose slice changed."""
         self._before = {}
+        self._had_private = {key for key in changes if key in self._graph.objects and self._graph.objects[key].private}
         self._put(changes)
         self._graph.update(changes)
         linked = any(relation.added or relation.removed for relation in self._graph.relations)
@@ -148,6 +171,11 @@ class SliceIndex:
             deltas = self._contents()
         deltas.update(self._region_deltas())
         return deltas
+
+    def reseal(self, site: ObjectKey) -> bool:
+        """A site has another sealing key: whether its slice has sealed copies, which are others now."""
+        self._sealed.forget(lambda other, _: other == site)
+        return any(True for _ in self._sealed_entries(site, self._view.members(site)))
 
     def _put(self, changes: Mapping[ObjectKey, Object | None]) -> None:
         for key, obj in changes.items():
@@ -187,7 +215,11 @@ class SliceIndex:
         for key in self._before:
             for site in self._view.sites_of(key):
                 found[site][key] = self._hashes[key]
-        return {site_subject(site): SliceDelta(changed) for site, changed in found.items() if site in self._graph.sites}
+        return {
+            site_subject(site): self._with_sealed(site, SliceDelta(changed), lambda _: True)
+            for site, changed in found.items()
+            if site in self._graph.sites
+        }
 
     def _compare(self) -> dict[str, SliceDelta]:
         """Deltas of an edit that changed links, or made or removed objects."""
@@ -224,9 +256,38 @@ class SliceIndex:
             if site in self._graph.sites and site not in wholes:
                 deltas[site] = comparison.pairs(site, keys)
         deltas.update((site, SliceDelta(whole=True)) for site in made)
+        gone = {key for key in self._before if key not in self._hashes and key.kind in ("Site", *SEALABLE_KINDS)}
+        if gone:
+            self._sealed.forget(lambda site, key: site in gone or key in gone)
         return {
-            site_subject(site): delta for site, delta in deltas.items() if delta.set or delta.removed or delta.whole
+            site_subject(site): self._with_sealed(site, delta, partial(before.holds, site))
+            for site, delta in deltas.items()
+            if delta.set or delta.removed or delta.whole
         }
+
+    def _sealed_entries(self, site: ObjectKey, keys: Iterable[ObjectKey]) -> Iterator[tuple[ObjectKey, str]]:
+        for key in keys:
+            if sealed_key(key) is not None:
+                entry = self._sealed.entry(site, self._graph.objects.get(key))
+                if entry is not None:
+                    yield entry
+
+    def _with_sealed(self, site: ObjectKey, delta: SliceDelta, held: Callable[[ObjectKey], bool]) -> SliceDelta:
+        """A site's delta with the sealed copies of what it names. `held`: an object was in the slice before."""
+        changed = dict(self._sealed_entries(site, delta.set))
+        gone = set()
+        for key in (*delta.set, *delta.removed):
+            sealed = sealed_key(key)
+            if sealed is None or sealed in changed or not self._sealed.seals(site):
+                continue
+            obj = self._graph.objects.get(key)
+            had = key in self._had_private if key in self._before else obj is not None and bool(obj.private)
+            if had and held(key):
+                gone.add(sealed)
+                self._sealed.drop(site, key)
+        if not changed and not gone:
+            return delta
+        return SliceDelta({**delta.set, **changed}, delta.removed | gone, delta.whole)
 
     def _region_deltas(self) -> dict[str, SliceDelta]:
         """Every region holds all regions of its tenant."""

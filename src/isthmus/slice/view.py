@@ -4,6 +4,8 @@ A site needs an object for one of three reasons:
     ingress   a chain AdvertisePolicy <- VirtualHost -> Route -> Cluster -> Endpoint -> Site starts at it
     egress    it runs endpoints: they, their clusters, and who may call those
     own       it is the site itself, its regions, its policies, its registries and groups
+Certificates, secrets and authorities go where what refers to them is enforced: with a virtual host to its ingress
+sites, with a cluster or an endpoint to the sites that run it, and not where such a cluster is merely a destination.
 Sites with the same policies need the same objects for ingress, so ingress is worked out per set of policies ("class").
 
 A View remembers its answers; it is used for one state of the graph and then thrown away.
@@ -17,6 +19,10 @@ from isthmus.slice.graph import Graph
 _WALK_LIMIT = 256
 """How many objects an upward walk visits before the downward walk from the class is the cheaper one: so that a
 question about one site costs the same however many others share an object."""
+
+
+_AT_EGRESS = frozenset(("Cluster", "Endpoint", "HealthCheck"))
+"""Kinds whose certificates and secrets the sites that run the endpoints need, and no others."""
 
 
 def access_key(cluster: ObjectKey) -> ObjectKey:
@@ -185,6 +191,29 @@ class View:
                 return set()
         return {site for where in wheres for site in self.sites_at(where)}
 
+    # What secures
+
+    def secured_sites(self, owner: ObjectKey) -> set[ObjectKey]:
+        """The sites that need the certificates, secrets and authorities to which an object refers."""
+        if owner.kind in _AT_EGRESS:
+            return self.egress_sites(owner)
+        return self.sites_of(owner)
+
+    def is_secured(self, site: ObjectKey, owner: ObjectKey) -> bool:
+        """Whether a site is one of `secured_sites`."""
+        match owner.kind:
+            case "Cluster":
+                return owner in self.hosted(site)
+            case "Endpoint" | "HealthCheck":
+                return site in self.egress_sites(owner)
+        return self.holds(site, owner)
+
+    def _securing(self, site: ObjectKey, own: set[ObjectKey]) -> set[ObjectKey]:
+        """The certificates, secrets and authorities of a site with these other own objects."""
+        secured, before = self._graph.secured, self._before
+        owners = self.virtual_hosts_of(self.class_of(site)) | own
+        return {target for owner in owners for target in secured.right(owner, before=before)}
+
     # Slices
 
     def _is_used(self, group: ObjectKey) -> bool:
@@ -216,6 +245,9 @@ class View:
                 directly = any(
                     where == site or graph.member.holds(where, site, before=before) for where in self.children(key)
                 )
+            case "Certificate" | "Secret" | "TrustedAuthority":
+                owners = graph.secured.left(key, before=before)
+                return any(self.is_secured(site, owner) for owner in owners)
             case _:
                 directly = False
         return directly or self.ingress(self.class_of(site), key)
@@ -232,6 +264,7 @@ class View:
         for cluster in hosted:
             found.add(access_key(cluster))
             found.update(child for child in self.children(cluster) if child.kind == "HealthCheck")
+        found.update(self._securing(site, found))
         return found
 
     def members(self, site: ObjectKey) -> set[ObjectKey]:
@@ -261,4 +294,7 @@ class View:
                 return self.ingress_sites(key) | self.egress_sites(key)
             case "ClusterAccess":
                 return self.egress_sites(key)
+            case "Certificate" | "Secret" | "TrustedAuthority":
+                owners = graph.secured.left(key, before=before)
+                return {site for owner in owners for site in self.secured_sites(owner)}
         return set()

@@ -222,7 +222,10 @@ class Deployment:
         site = Site(name, self.root / name, self.root / f"{name}.log")
         identity = Identity(DOMAIN, Role.SITE, "default", name)
         directory = site.state / "identity"
-        CredentialDirectory(directory).save(self.issue(identity, age))
+        credentials = CredentialDirectory(directory)
+        credentials.save(self.issue(identity, age))
+        credentials.offered_sealing_key()
+        credentials.confirm_sealing_key()
         membership = {
             "subject": identity.subject,
             "trust_domain": DOMAIN,

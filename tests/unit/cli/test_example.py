@@ -32,9 +32,13 @@ def test_canary_edits_an_object_of_the_demo() -> None:
     assert set(load("canary")) <= set(load("demo"))
 
 
+ELSEWHERE = {"Certificate", "Secret", "TrustedAuthority"}
+"""Kinds whose examples need material that is made for the occasion."""
+
+
 def test_examples_show_every_kind() -> None:
     paths = [str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.yaml")]
-    assert {key.kind for key in load(*paths)} == set(PUBLIC_KINDS)
+    assert {key.kind for key in load(*paths)} == set(PUBLIC_KINDS) - ELSEWHERE
 
 
 def test_every_file_is_read() -> None:

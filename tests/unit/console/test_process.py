@@ -123,7 +123,13 @@ async def test_the_process_logs_json_and_ends_on_a_signal(directory: Path, numbe
     assert process.returncode == 0
     assert output == b""
     names = [event["event"] for event in events] + [json.loads(line)["event"] for line in errors.splitlines()]
-    assert names == ["deployment.founded", "admin_token.created", "console.started", "console.stopping"]
+    assert names == [
+        "deployment.founded",
+        "admin_token.created",
+        "secrets_key.created",
+        "console.started",
+        "console.stopping",
+    ]
     assert events[1]["path"] == str(directory / "c" / "admin.token")
     secret = (directory / "c" / "admin.token").read_text().strip()
     assert secret not in str(events)

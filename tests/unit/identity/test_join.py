@@ -4,6 +4,7 @@ import http.server
 import json
 import ssl
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -61,6 +62,7 @@ class Deployment:
             "object": {"kind": "Site"},
             "regions": [{"name": "eu", "address": "10.0.0.2", "port": 7410, "bgp_port": 7411}],
             "console": {"address": "10.0.0.1", "port": 7401},
+            "sealing": "sealing_key" in asked,
         }
 
     @contextmanager
@@ -109,7 +111,12 @@ async def test_a_site_joins_and_keeps_what_it_got(tmp_path: Path) -> None:
     assert membership == load_membership(state)
     assert membership.regions == (RegionAddress("eu", "10.0.0.2", 7410, 7411),)
     assert membership.console == ("10.0.0.1", 7401)
-    assert {path.name for path in state.iterdir()} == {"identity.pem", "membership.json", "trust.json"}
+    assert {path.name for path in state.iterdir()} == {
+        "identity.pem",
+        "membership.json",
+        "sealing.key",
+        "trust.json",
+    }
     assert {path.stat().st_mode & 0o777 for path in state.iterdir()} == {0o600}
 
 
@@ -119,7 +126,10 @@ async def test_the_private_key_is_not_sent(tmp_path: Path) -> None:
         await join(token, tmp_path / "state")
     key_pem = CredentialDirectory(tmp_path / "state").load().key_pem.decode()
     assert key_pem.splitlines()[1] not in json.dumps(deployment.asked)
-    assert set(deployment.asked[0]) == {"token_secret", "role", "tenant", "name", "csr_pem"}
+    sealing = CredentialDirectory(tmp_path / "state").sealing_key()
+    assert sealing is not None
+    assert deployment.asked[0]["sealing_key"] == b64encode(sealing.public).decode()
+    assert set(deployment.asked[0]) == {"token_secret", "role", "tenant", "name", "csr_pem", "sealing_key"}
 
 
 async def test_a_dead_address_is_skipped(tmp_path: Path) -> None:

@@ -9,6 +9,18 @@ import yaml
 from isthmus.model import PUBLIC_KINDS, Cluster, Endpoint, HealthCheck, ObjectKey, Route, Site, VirtualHost, VirtualSite
 from isthmus.model.document import Parsed, decode_yaml, parse_documents, parse_yaml
 
+AUTHORITY = """\
+-----BEGIN CERTIFICATE-----
+MIIBbzCCARWgAwIBAgIUErfk0tn+hHoz7Rs9/vCk/6WSeiUwCgYIKoZIzj0EAwIw
+DDEKMAgGA1UEAwwBeDAgFw0yNjExMjcyMDI5MTRaGA8yMTI2MTEwMzIwMjkxNFow
+DDEKMAgGA1UEAwwBeDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABD2wwgaEL3Zm
+s8wMIv2eZaVEroxEDqG1gvBLgQw/Y+n3D7Z+NFKWGxEFxb3B/sVBM13qmNrF+tuw
+KbYecNAlWyOjUzBRMB0GA1UdDgQWBBT6iOfWBkiwYEnlzCOwKbfKih1c7zAfBgNV
+HSMEGDAWgBT6iOfWBkiwYEnlzCOwKbfKih1c7zAPBgNVHRMBAf8EBTADAQH/MAoG
+CCqGSM49BAMCA0gAMEUCIEqOLA5sKsHqDA70IRmOPXVmjYTHK6x2nx44bL0BJl6c
+AiEA7mA1jalW+j/h7eV33YEpzFetyhq2ZTeZwFFYCmlP6XA=
+-----END CERTIFICATE-----
+"""
 MINIMAL: dict[str, Mapping[str, object]] = {
     "Namespace": {},
     "Region": {"address": "192.0.2.1"},
@@ -21,6 +33,9 @@ MINIMAL: dict[str, Mapping[str, object]] = {
     "HealthCheck": {"tcp": {}},
     "AdvertisePolicy": {"where": {"site": "fra"}},
     "ServiceDiscovery": {"where": {"site": "fra"}, "dns": {}},
+    "Certificate": {"chainFile": "/etc/tls/x.pem", "privateKeyFile": "/etc/tls/x.key"},
+    "TrustedAuthority": {"certificates": AUTHORITY},
+    "Secret": {"value": "x"},
 }
 
 

@@ -117,7 +117,7 @@ def test_internal_kind_travels_but_is_not_declared() -> None:
         '"spec":{"callers":["ams"]}}'
     )
     assert parse_envelope(emit_envelope(access)) == access
-    assert set(INTERNAL_KINDS) == {"ClusterAccess"}
+    assert set(INTERNAL_KINDS) == {"ClusterAccess", "SealedCertificate", "SealedSecret"}
     assert "ClusterAccess" not in PUBLIC_KINDS
     assert kind_by_plural("clusteraccesses") is None
 

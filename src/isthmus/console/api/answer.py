@@ -213,6 +213,9 @@ class JoinRequest(BaseModel):
     tenant: str = Field("default", max_length=63)
     name: str = Field(max_length=63)
     csr_pem: str = Field(max_length=8192)
+    sealing_key: str = Field(
+        "", max_length=64, description="Of a site: the X25519 public key (base64) that its secrets are sealed to."
+    )
 
 
 class JoinAnswer(BaseModel):
@@ -227,6 +230,7 @@ class JoinAnswer(BaseModel):
     object: dict[str, Any]
     regions: list[dict[str, Any]]
     console: dict[str, Any]
+    sealing: bool = Field(False, description="Whether the site's secrets are sealed to the key that it sent.")
 
 
 class CertificateInfo(Answer):
