@@ -59,10 +59,13 @@ class Parsed:
     Attributes:
         objects: valid objects in document order.
         diagnostics: every error, in document order.
+        partial: objects of invalid documents without their faulty fields, where that leaves an object: not to be used,
+            but to be asked what is wrong with them besides.
     """
 
     objects: tuple[Object, ...]
     diagnostics: tuple[Diagnostic, ...]
+    partial: tuple[Object, ...] = ()
 
 
 def parse_yaml(text: str, source: str = "") -> Parsed:
@@ -112,6 +115,7 @@ def parse_documents(documents: Iterable[Any], tenant: str = DEFAULT_TENANT) -> P
     """Turn decoded documents into objects of a tenant. Never raises."""
     objects: list[Object] = []
     diagnostics: list[Diagnostic] = []
+    partial: list[Object] = []
     seen: set[ObjectKey] = set()
     for document in _flatten(documents):
         result = _parse_one(document, tenant)
@@ -124,8 +128,9 @@ def parse_documents(documents: Iterable[Any], tenant: str = DEFAULT_TENANT) -> P
             seen.add(result.key)
             objects.append(result)
         else:
-            diagnostics.extend(result)
-    return Parsed(tuple(objects), tuple(diagnostics))
+            diagnostics.extend(result.diagnostics)
+            partial.extend(result.partial)
+    return Parsed(tuple(objects), tuple(diagnostics), tuple(partial))
 
 
 def _flatten(documents: Iterable[Any]) -> Iterator[Any]:
@@ -138,11 +143,10 @@ def _flatten(documents: Iterable[Any]) -> Iterator[Any]:
             yield document
 
 
-def _parse_one(document: Any, tenant: str) -> Object | list[Diagnostic]:
+def _parse_one(document: Any, tenant: str) -> Object | Parsed:
     if not isinstance(document, Mapping):
-        return [
-            Diagnostic("invalid-document", None, "", "a document must be a mapping with apiVersion, kind and metadata")
-        ]
+        text = "a document must be a mapping with apiVersion, kind and metadata"
+        return Parsed((), (Diagnostic("invalid-document", None, "", text),))
     kind, metadata = document.get("kind"), document.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
     cls = PUBLIC_KINDS.get(kind) if isinstance(kind, str) else None
@@ -150,23 +154,45 @@ def _parse_one(document: Any, tenant: str) -> Object | list[Diagnostic]:
     if cls is None:
         known = ", ".join(PUBLIC_KINDS)
         key = ObjectKey(tenant, str(kind), namespace, name)
-        return [Diagnostic("unknown-kind", key, "kind", f"{kind!r} is not a kind", f"use one of {known}")]
+        return Parsed((), (Diagnostic("unknown-kind", key, "kind", f"{kind!r} is not a kind", f"use one of {known}"),))
     if not cls.tenant_wide and not namespace:
         namespace = _DEFAULT_NAMESPACE
     key = ObjectKey(tenant, cls.__name__, namespace, name)
     early = _frame_diagnostics(document, metadata, key, tenant)
     if early:
-        return early
+        return Parsed((), tuple(early))
     clean = {part: document[part] for part in document if part not in ("status", "system")}
     clean["metadata"] = {part: metadata[part] for part in metadata if part not in _SERVER_FIELDS} | {"tenant": tenant}
     if not cls.tenant_wide:
         clean["metadata"]["namespace"] = namespace
     try:
-        return cls.model_validate_json(json.dumps(clean, default=_refuse))
+        text = json.dumps(clean, default=_refuse)
+        return cls.model_validate_json(text)
     except ValidationError as error:
-        return _from_pydantic(key, error)
+        return Parsed((), tuple(_from_pydantic(key, error)), _partial(cls, text, error))
     except (TypeError, ValueError, RecursionError) as error:
-        return [Diagnostic("invalid-document", key, "", str(error))]
+        return Parsed((), (Diagnostic("invalid-document", key, "", str(error)),))
+
+
+def _partial(cls: type[Object], text: str, error: ValidationError) -> tuple[Object, ...]:
+    """The object without its faulty fields. None when a faulty value is an item of a list (those behind it would move
+    up, and so would the fields of what is said about them), or when the object cannot do without a field."""
+    document = json.loads(text)
+    for part in error.errors(include_url=False):
+        place = document
+        for step in part["loc"][:-1]:
+            place = place[step] if _holds(place, step) else None
+        if not isinstance(place, dict) or not part["loc"]:
+            return ()
+        place.pop(part["loc"][-1], None)
+    try:
+        return (cls.model_validate_json(json.dumps(document)),)
+    except ValidationError:
+        return ()
+
+
+def _holds(place: Any, step: str | int) -> bool:
+    return step in place if isinstance(place, dict) else isinstance(place, list) and isinstance(step, int)
 
 
 def _refuse(value: Any) -> Any:

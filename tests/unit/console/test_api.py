@@ -106,6 +106,14 @@ async def test_an_apply_is_all_or_nothing_and_names_every_error(console: Any, do
         ("default/Cluster/default/broken", "invalid-value"),
         ("default/Endpoint/default/e", "dangling-reference"),
     ], "documents that are no objects do not hide the errors between the others, and count as existing"
+    answer = await console.apply(
+        documents("Route", "r", {"forward": {"clusters": [{"cluster": {"name": "nobody"}}], "timeout": "soon"}}),
+        status=422,
+    )
+    assert [(d["code"], d["field"]) for d in answer["diagnostics"]] == [
+        ("invalid-value", "spec.forward.timeout"),
+        ("dangling-reference", "spec.forward.clusters[0].cluster"),
+    ], "an error inside an object does not hide what it refers to"
     assert (await console.ask("GET", "/sites"))["items"] == []
     assert (await console.ask("GET", "/status"))["revision"] == 0
 

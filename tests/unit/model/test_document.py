@@ -178,6 +178,9 @@ def test_endless_document() -> None:
     assert errors(parse_documents([loop])) == [("invalid-document", "")]
 
 
+TO = {"clusters": [{"cluster": {"name": "a"}}]}
+
+
 def test_all_errors_at_once() -> None:
     parsed = parse("Endpoint", {"where": {}, "address": "1.2.3", "port": "80", "weight": 0, "extra": 1})
     assert errors(parsed) == [
@@ -187,6 +190,20 @@ def test_all_errors_at_once() -> None:
         ("invalid-value", "spec.weight"),
         ("unknown-field", "spec.extra"),
     ]
+
+
+def test_what_is_left_of_an_invalid_object_can_be_asked_for_its_references() -> None:
+    parsed = parse("Route", {"forward": {**TO, "timeout": "soon"}, "extra": 1})
+    assert errors(parsed) == [("invalid-value", "spec.forward.timeout"), ("unknown-field", "spec.extra")]
+    (left,) = parsed.partial
+    assert [use.target.name for use in left.uses()] == ["a"]
+
+
+@pytest.mark.parametrize("spec", [{}, {"forward": {"clusters": [{"cluster": {"name": "A"}}, *TO["clusters"]]}}])
+def test_of_what_cannot_do_without_its_faulty_fields_nothing_is_left(spec: dict[str, object]) -> None:
+    parsed = parse("Route", spec)
+    assert parsed.diagnostics
+    assert parsed.partial == ()
 
 
 def test_one_error_per_field() -> None:
@@ -205,9 +222,6 @@ def test_message_reads_as_a_sentence() -> None:
         "Endpoint default/x: spec.port: must be a valid integer, not '80'; "
         "write a whole number without quotes [invalid-value]"
     )
-
-
-TO = {"clusters": [{"cluster": {"name": "a"}}]}
 
 
 @pytest.mark.parametrize(

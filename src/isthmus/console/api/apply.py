@@ -24,6 +24,7 @@ from isthmus.model.kind import PUBLIC_KINDS
 
 router = APIRouter(tags=["changes"])
 _MANY_DOCUMENTS = 200
+_BY_REFERENCE = ("dangling-reference", "foreign-namespace", "unknown-namespace")
 
 
 @router.post(
@@ -49,12 +50,19 @@ async def apply(body: ApplyRequest, context: Context, caller: Caller) -> ApplyAn
 async def _further_errors(
     context: ApiContext, caller: ApiToken, parsed: Parsed, deleted: list[ObjectKey]
 ) -> list[Diagnostic]:
-    """What would be wrong with the valid objects if the others were valid too, so that all is said at once."""
+    """What would be wrong between objects if every one were valid by itself, so that all is said at once. Of those that
+    are not, only what they refer to counts."""
     invalid = {each.object for each in parsed.diagnostics}
+    known = {obj.key for obj in parsed.objects}
+    partial = [obj for obj in parsed.partial if obj.key not in known]
     try:
-        await context.deployment.edit(caller.name, parsed.objects, deleted, dry_run=True)
+        await context.deployment.edit(caller.name, [*parsed.objects, *partial], deleted, dry_run=True)
     except RequestRefused as refused:
-        return [each for each in refused.diagnostics if each.missing not in invalid]
+        return [
+            each
+            for each in refused.diagnostics
+            if each.missing not in invalid and (each.object not in invalid or each.code in _BY_REFERENCE)
+        ]
     return []
 
 
