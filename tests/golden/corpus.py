@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from isthmus.compile.intent import Intent
 from isthmus.emit.envoy import (
     EnvoyPaths,
     Resources,
-    emit_cluster_endpoints,
+    emit_assignments,
     emit_resources,
     name,
     nominal_choices,
@@ -51,10 +52,8 @@ def emit_case(intent: Intent) -> Resources:
     """Everything but secrets, as if every endpoint were healthy."""
     resources = {kind: dict(each) for kind, each in emit_resources(intent, PATHS).items()}
     for cluster in intent.clusters:
-        sites = name.sites_cluster(cluster.key, cluster.shape)
-        if sites is not None:
-            choices = nominal_choices(intent, cluster)
-            resources[name.ENDPOINT_TYPE][sites] = emit_cluster_endpoints(cluster, choices)
+        choices = partial(nominal_choices, intent, cluster)
+        resources[name.ENDPOINT_TYPE].update(emit_assignments(cluster, choices))
     return resources
 
 

@@ -45,6 +45,7 @@ PATHS = ("/", "/a", "/a/", "/a/b", "/b", "/a/b/c")
 REGEXES = ("/a.*", "/[ab]/?", ".*b", "/(a|b)/[a-z]+")
 VALUES = ("", "1", "one", "o", "once")
 HEADERS = ("x-one", "x-two")
+SUBSETS = ("s1", "s2")
 PARAMETERS = ("p", "q")
 
 
@@ -154,7 +155,10 @@ class Maker:
         )
 
     def forward(self) -> Spec:
-        shares = [{"cluster": each, "weight": self.one(0, 1, 2)} for each in self.references("Cluster", 1, 3)]
+        shares = [
+            {"cluster": each, "weight": self.one(0, 1, 2), **self.one({}, {}, {"subset": self.one(*SUBSETS)})}
+            for each in self.references("Cluster", 1, 3)
+        ]
         shares[0]["weight"] = 1
         found: Spec = {"clusters": shares}
         if self.maybe(0.3):
@@ -171,8 +175,20 @@ class Maker:
             "healthChecks": self.references("HealthCheck", most=2),
             "endpointSelection": self.one("LOCAL_ONLY", "LOCAL_PREFERRED", "LOCAL_PREFERRED", "DISTRIBUTED"),
             "loadBalancing": self.one("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "RING_HASH", "MAGLEV"),
+            "protocol": self.one("HTTP1", "HTTP1", "HTTP2"),
             **self.one({}, {"staleAfter": "1m"}),
+            **self.subsets(),
         }
+
+    def subsets(self) -> Spec:
+        if self.maybe(0.4):
+            return {}
+        names = self.some(SUBSETS, 1)
+        found: Spec = {
+            "subsets": [{"name": each, "selector": [self.one("tier=core", "!zone", "zone")]} for each in names]
+        }
+        fallback = self.one({}, {"subsetFallback": "ANY"}, {"subsetFallback": "DEFAULT", "defaultSubset": names[0]})
+        return {**found, **fallback}
 
     def endpoint(self) -> Spec:
         if self.maybe(0.2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -20,7 +21,7 @@ from isthmus.emit.envoy import (
     EnvoyEmitter,
     EnvoyPaths,
     Resources,
-    emit_cluster_endpoints,
+    emit_assignments,
     emit_resources,
     name,
     nominal_choices,
@@ -48,9 +49,8 @@ def emit_everything(compilation: Compilation) -> Resources:
     intent = compilation.intent
     resources = {kind: dict(each) for kind, each in emit_resources(intent, PATHS).items()}
     for cluster in intent.clusters:
-        sites = name.sites_cluster(cluster.key, cluster.shape)
-        if sites is not None:
-            resources[name.ENDPOINT_TYPE][sites] = emit_cluster_endpoints(cluster, nominal_choices(intent, cluster))
+        choices = partial(nominal_choices, intent, cluster)
+        resources[name.ENDPOINT_TYPE].update(emit_assignments(cluster, choices))
     return resources
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from isthmus.emit.gobgp.path import emit_announcement, emit_withdrawal, parse_key, parse_route
 from isthmus.generated import gobgp_pb2 as api
 from isthmus.health.codec import RouteError, RouteSpace, VpnRoute, decode_key, decode_route, encode_key, encode_route
-from isthmus.health.route import MAX_ENDPOINT, MAX_NUMBER, MAX_TIME, MAX_WEIGHT, EndpointRoute
+from isthmus.health.route import MAX_ENDPOINT, MAX_NUMBER, MAX_SUBSETS, MAX_TIME, MAX_WEIGHT, EndpointRoute
 
 SPACE = RouteSpace.of("isthmus.example")
 
@@ -23,7 +23,7 @@ routes = st.builds(
     weight=st.integers(0, MAX_WEIGHT),
     changed_at=st.integers(0, MAX_TIME),
     draining=st.booleans(),
-    subset=numbers,
+    subsets=st.frozensets(st.integers(1, MAX_NUMBER), max_size=MAX_SUBSETS),
 )
 # Near misses are more telling than noise: mostly of this deployment, mostly with the functions that exist.
 asns = st.sampled_from([SPACE.asn, SPACE.asn, SPACE.asn, 0, 1])
@@ -40,7 +40,9 @@ vpn_routes = st.builds(
     length=st.sampled_from([128, 128, 128, 0, 80, 129]),
     distinguisher=st.tuples(asns, st.integers(0, 3) | numbers),
     targets=st.lists(st.tuples(asns, st.integers(0, 3) | numbers), max_size=2).map(tuple),
-    communities=st.lists(st.tuples(asns, st.integers(0, 6), st.integers(0, 3) | numbers), max_size=6).map(tuple),
+    communities=st.lists(
+        st.tuples(asns, st.integers(0, 6) | st.integers(15, 48), st.integers(0, 3) | numbers), max_size=6
+    ).map(tuple),
 )
 
 

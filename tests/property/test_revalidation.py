@@ -17,6 +17,7 @@ NAMES = {
     "VirtualHost": ("h0", "h1"),
     "Endpoint": ("e0", "e1"),
     "Cluster": ("c0",),
+    "Route": ("r0",),
 }
 where = st.sampled_from(({"site": "s0"}, {"site": "s1"}, {"virtualSite": "v0"}))
 SPECS = {
@@ -36,7 +37,12 @@ SPECS = {
         st.sampled_from(("p0", "p1")),
     ),
     "Endpoint": st.builds(lambda at: {"where": at, "address": "127.0.0.1", "port": 80}, where),
-    "Cluster": st.sampled_from(("e0", "e1")).map(lambda name: {"endpoints": [{"name": name}]}),
+    "Cluster": st.builds(
+        lambda name, subset: {"endpoints": [{"name": name}], "subsets": [{"name": subset, "selector": ["a"]}]},
+        st.sampled_from(("e0", "e1")),
+        st.sampled_from(("u0", "u1")),
+    ),
+    "Route": st.just({"forward": {"clusters": [{"cluster": {"name": "c0"}, "subset": "u0"}]}}),
 }
 
 
@@ -46,7 +52,7 @@ def change(draw: st.DrawFn) -> tuple[ObjectKey, Object | None]:
     metadata: dict[str, object] = {"name": draw(st.sampled_from(NAMES[kind]))}
     if kind == "Site":
         metadata["labels"] = {"env": draw(st.sampled_from(("a", "b")))}
-    if kind in ("AdvertisePolicy", "VirtualHost", "Endpoint", "Cluster"):
+    if kind in ("AdvertisePolicy", "VirtualHost", "Endpoint", "Cluster", "Route"):
         metadata["namespace"] = draw(st.sampled_from(("default", "shop")))
     parsed = parse_documents(
         [{"apiVersion": "isthmus/v1", "kind": kind, "metadata": metadata, "spec": draw(SPECS[kind])}]

@@ -14,15 +14,16 @@ from typing import Any
 from google.protobuf import descriptor_pool, json_format, message_factory
 
 from isthmus.compile import compile_site
-from isthmus.compile.intent import Cluster, Intent, Shape
+from isthmus.compile.intent import Cluster, Endpoint, Intent, Member
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.emitter import EnvoyEmitter
-from isthmus.emit.envoy.endpoint import emit_cluster_endpoints
+from isthmus.emit.envoy.endpoint import emit_assignments
 from isthmus.emit.envoy.setting import EnvoyPaths
-from isthmus.health.choice import Selection, SiteInfo, choose
+from isthmus.health.choice import Selection, SiteChoice, SiteInfo, choose_subsets
 from isthmus.health.route import EndpointRoute
 from isthmus.health.table import Entry
 from isthmus.model import Diagnostic, Object, ObjectKey, System, parse_envelope
+from isthmus.model.subset import subset_mark
 from isthmus.model.validation import validate
 from isthmus.slice import SliceIndex, site_subject
 
@@ -67,10 +68,7 @@ def emit_offline(intent: Intent) -> dict[str, list[dict[str, Any]]]:
     resources = EnvoyEmitter(EnvoyPaths()).emit(intent)
     endpoints = dict(resources[name.ENDPOINT_TYPE])
     for cluster in intent.clusters:
-        if cluster.shape is not Shape.LOCAL:
-            endpoints[str(name.sites_cluster(cluster.key, cluster.shape))] = emit_cluster_endpoints(
-                cluster, _all_healthy(intent, cluster)
-            )
+        endpoints.update(emit_assignments(cluster, _all_healthy(intent, cluster).__getitem__))
     whole = {**resources, name.ENDPOINT_TYPE: endpoints}
     return {
         section: [_message(kind, body) for _, body in sorted(whole.get(kind, {}).items())]
@@ -78,24 +76,32 @@ def emit_offline(intent: Intent) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _all_healthy(intent: Intent, cluster: Cluster) -> Any:
+def _all_healthy(intent: Intent, cluster: Cluster) -> dict[str, tuple[SiteChoice, ...]]:
     def info(site: str, number: int, place: Any, drained: bool) -> SiteInfo:
         return SiteInfo(site, number, (place.latitude, place.longitude) if place else None, drained)
 
     entries = [
-        Entry(EndpointRoute(member.number, count, cluster.number, endpoint.weight, 0), 0.0, None, ("offline",))
+        Entry(_route(member, count, cluster, endpoint), 0.0, None, ("offline",))
         for member in cluster.members
         if not member.own
         for count, endpoint in enumerate(member.endpoints, 1)
     ]
-    return choose(
+    own = [each for member in cluster.members if member.own for each in member.endpoints]
+    return choose_subsets(
         info(intent.site, intent.number, intent.place, intent.drained),
         Selection(cluster.selection),
         [info(member.site, member.number, member.place, member.drained) for member in cluster.members],
         entries,
         0.0,
-        local_weight=sum(each.weight for member in cluster.members if member.own for each in member.endpoints),
+        {subset: subset_mark(subset) for subset in cluster.subsets},
+        local_weight=lambda subset: sum(each.weight for each in own if not subset or subset in each.subsets),
+        fallback=cluster.fallback,
     )
+
+
+def _route(member: Member, number: int, cluster: Cluster, endpoint: Endpoint) -> EndpointRoute:
+    subsets = frozenset(map(subset_mark, endpoint.subsets))
+    return EndpointRoute(member.number, number, cluster.number, endpoint.weight, 0, subsets=subsets)
 
 
 def _message(type_url: str, body: bytes) -> dict[str, Any]:

@@ -64,10 +64,11 @@ def print_site_report(report: Mapping[str, Any], now: float | None = None) -> No
     )
     _section(
         "SITES IN USE",
-        ("CLUSTER", "SITE", "PRIORITY", "WEIGHT", "STATE", "ENDPOINTS", "DISTANCE", "STALE FOR"),
+        ("CLUSTER", "SUBSET", "SITE", "PRIORITY", "WEIGHT", "STATE", "ENDPOINTS", "DISTANCE", "STALE FOR"),
         [
             (
                 object_name(cluster["cluster"]),
+                cluster.get("subset") or "",
                 each["site"],
                 each["priority"],
                 each["weight"],

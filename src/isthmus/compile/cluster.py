@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isthmus.compile.endpoint import PlacedEndpoint, compile_endpoint
 from isthmus.compile.health_check import compile_health_check
@@ -12,7 +12,9 @@ from isthmus.compile.place import compile_site_fact, dns_name
 from isthmus.compile.source import find, foreign, scope
 from isthmus.model import Cluster as ClusterObject
 from isthmus.model import Diagnostic, ObjectKey
+from isthmus.model.cluster import ClusterSpec
 from isthmus.model.reference import resolve
+from isthmus.model.subset import subsets_of
 from isthmus.model.value import milliseconds
 
 HASHING = ("RING_HASH", "MAGLEV")
@@ -45,6 +47,7 @@ class Target:
 
     shape: Shape
     hashes: bool
+    subsets: tuple[str, ...]
 
 
 def compile_target(memo: Memo, key: ObjectKey) -> Target | None:
@@ -52,7 +55,8 @@ def compile_target(memo: Memo, key: ObjectKey) -> Target | None:
     compiled = memo.ask(compile_cluster, key)
     if compiled is None:
         return None
-    return Target(compiled.cluster.shape, compiled.cluster.load_balancing in HASHING)
+    cluster = compiled.cluster
+    return Target(cluster.shape, cluster.load_balancing in HASHING, cluster.subsets)
 
 
 def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
@@ -61,6 +65,7 @@ def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
     if obj is None:
         return None
     spec, here = obj.spec, scope(memo)
+    subsets = _subsets(spec)
     found: list[Diagnostic] = []
     by_site: dict[ObjectKey, list[Endpoint]] = defaultdict(list)
     for index, reference in enumerate(spec.endpoints):
@@ -73,7 +78,7 @@ def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
             found.append(_nowhere(placed.key, placed.missing))
         found.extend(placed.diagnostics)
         for site in placed.sites:
-            by_site[site].extend(placed.servers)
+            by_site[site].extend(_classified(server, subsets) for server in placed.servers)
     if spec.endpoint_selection == "LOCAL_ONLY":
         by_site = defaultdict(list, {site: each for site, each in by_site.items() if site == here.site})
     members = []
@@ -92,6 +97,8 @@ def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
         members=tuple(members),
         connect_timeout=milliseconds(spec.connect_timeout),
         stale_after=milliseconds(spec.stale_after) if spec.stale_after else None,
+        subsets=tuple(name for name, _ in subsets),
+        fallback=_fallback(spec),
     )
     return CompiledCluster(cluster, tuple(found))
 
@@ -151,7 +158,8 @@ def compile_hosted(memo: Memo, key: ObjectKey) -> CompiledHosted | None:
         return None
     found: list[Diagnostic] = []
     local = memo.ask(_local_endpoints, key)
-    servers = {server for placed in local for server in placed.servers}
+    subsets = _subsets(obj.spec)
+    servers = {_classified(server, subsets) for placed in local for server in placed.servers}
     endpoints = _distinct(servers)
     kept = {endpoint.socket: endpoint for endpoint in endpoints}
     written = sorted((each for each in servers if not each.discovered), key=_order)
@@ -172,6 +180,9 @@ def compile_hosted(memo: Memo, key: ObjectKey) -> CompiledHosted | None:
         connect_timeout=milliseconds(obj.spec.connect_timeout),
         health_checks=tuple(dict.fromkeys(checks)),
         endpoints=endpoints,
+        protocol=obj.spec.protocol,
+        subsets=subsets,
+        fallback=_fallback(obj.spec),
     )
     return CompiledHosted(hosted, bool(local), tuple(found))
 
@@ -185,6 +196,20 @@ def _local_endpoints(memo: Memo, key: ObjectKey) -> tuple[PlacedEndpoint, ...]:
         if placed is not None and here in placed.sites:
             found.append(placed)
     return tuple(found)
+
+
+def _subsets(spec: ClusterSpec) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple(sorted((subset.name, subset.selector) for subset in spec.subsets))
+
+
+def _fallback(spec: ClusterSpec) -> str | None:
+    return {"NONE": None, "ANY": "", "DEFAULT": spec.default_subset}[spec.subset_fallback] if spec.subsets else None
+
+
+def _classified(endpoint: Endpoint, subsets: tuple[tuple[str, tuple[str, ...]], ...]) -> Endpoint:
+    if not subsets:
+        return endpoint
+    return replace(endpoint, subsets=subsets_of(subsets, dict(endpoint.labels)))
 
 
 def _dangling(key: ObjectKey, field: str, target: ObjectKey, effect: str) -> Diagnostic:

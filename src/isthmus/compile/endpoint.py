@@ -37,7 +37,9 @@ def compile_endpoint(memo: Memo, key: ObjectKey) -> PlacedEndpoint | None:
     sites = memo.ask(compile_where, (spec.where, key.tenant))
     missing = memo.ask(compile_missing, (spec.where, key.tenant))
     if spec.address is not None and spec.port is not None:
-        return PlacedEndpoint(key, (Endpoint(key, Socket(spec.address, spec.port), spec.weight),), sites, missing)
+        labels = tuple(sorted(obj.metadata.labels.items()))
+        server = Endpoint(key, Socket(spec.address, spec.port), spec.weight, labels=labels)
+        return PlacedEndpoint(key, (server,), sites, missing)
     if scope(memo).site not in sites:
         return PlacedEndpoint(key, (), sites, missing)
     found = memo.ask(compile_found, key)

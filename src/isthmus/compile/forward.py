@@ -35,7 +35,19 @@ def compile_forward(memo: Memo, key: ObjectKey, spec: ForwardSpec, found: list[D
                 )
             )
             continue
-        shares.append(Share(name, target.shape, entry.weight, target.hashes))
+        subset = entry.subset or ""
+        if subset and subset not in target.subsets:
+            found.append(
+                Diagnostic(
+                    "unknown-subset",
+                    key,
+                    f"spec.forward.clusters[{index}].subset",
+                    f"{name.title} has no subset {subset}; its share is left out",
+                    "add the subset to the cluster, or correct the name",
+                )
+            )
+            continue
+        shares.append(Share(name, target.shape.of_subset(subset), entry.weight, target.hashes, subset))
     shares = _merge(shares)
     if not shares:
         return nowhere()
@@ -50,12 +62,14 @@ def compile_forward(memo: Memo, key: ObjectKey, spec: ForwardSpec, found: list[D
 
 
 def _merge(shares: list[Share]) -> list[Share]:
-    """Each cluster once, with the sum of its weights; clusters of weight 0 take no request and are left out."""
-    merged: dict[ObjectKey, Share] = {}
+    """Each subset of a cluster once, with the sum of its weights; those of weight 0 take no request and are left
+    out."""
+    merged: dict[tuple[ObjectKey, str], Share] = {}
     for share in shares:
         if share.weight:
-            before = merged[share.cluster].weight if share.cluster in merged else 0
-            merged[share.cluster] = replace(share, weight=before + share.weight)
+            target = (share.cluster, share.subset)
+            before = merged[target].weight if target in merged else 0
+            merged[target] = replace(share, weight=before + share.weight)
     return list(merged.values())
 
 

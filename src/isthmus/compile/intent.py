@@ -113,8 +113,9 @@ class Endpoint:
 
     Attributes:
         discovered: found by service discovery; one object then stands for several servers.
-        labels: what discovery knows of it, sorted by key.
+        labels: those of its object and, over them, what discovery knows of it, sorted by key.
         priority: lower is used first, others only while none of it is healthy.
+        subsets: names of the cluster's subsets that it belongs to, sorted.
     """
 
     key: ObjectKey
@@ -123,6 +124,7 @@ class Endpoint:
     discovered: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     priority: int = 0
+    subsets: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -170,6 +172,8 @@ class Cluster:
         members: the sites with endpoints that this site may use, ordered by name.
         connect_timeout: limit for a connection to one of its endpoints.
         stale_after: how long remote endpoints stay in use without news of them; None: for ever.
+        subsets: names of its subsets, sorted.
+        fallback: the subset for requests to one that nobody serves; "" for all endpoints, None for no other.
     """
 
     key: ObjectKey
@@ -180,6 +184,8 @@ class Cluster:
     members: tuple[Member, ...]
     connect_timeout: int
     stale_after: int | None
+    subsets: tuple[str, ...] = ()
+    fallback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +212,13 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """The endpoints of a cluster at this site, for this site's clients and, through the fabric, for others."""
+    """The endpoints of a cluster at this site, for this site's clients and, through the fabric, for others.
+
+    Attributes:
+        protocol: what the endpoints speak: HTTP1, HTTP2 or AUTO (by ALPN).
+        subsets: name and selector of each subset, by name.
+        fallback: as in `Cluster`.
+    """
 
     key: ObjectKey
     number: int
@@ -214,6 +226,9 @@ class Hosted:
     connect_timeout: int
     health_checks: tuple[HealthCheck, ...]
     endpoints: tuple[Endpoint, ...]
+    protocol: str = "HTTP1"
+    subsets: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    fallback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

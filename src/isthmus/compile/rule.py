@@ -21,6 +21,14 @@ class Shape(StrEnum):
     UNIFORM = "uniform"
     """The members are sites, this one among them, and every algorithm works across them alike."""
 
+    def of_subset(self, subset: str) -> "Shape":
+        """How one subset ("": all endpoints) of a cluster of this shape is reached.
+
+        An aggregate goes by the health of all endpoints of its members, so it cannot put a subset's endpoints of this
+        site first: the sites of a subset are one cluster.
+        """
+        return Shape.UNIFORM if subset and self is Shape.LOCAL_FIRST else self
+
 
 @dataclass(frozen=True, slots=True)
 class PathMatch:
@@ -52,12 +60,16 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A cluster and its weight among a rule's clusters. `hashes`: its algorithm looks at the rule's hash keys."""
+    """A cluster and its weight among a rule's clusters. `hashes`: its algorithm looks at the rule's hash keys.
+
+    `subset`: only these of its endpoints; empty for all. `shape` is how they are reached.
+    """
 
     cluster: ObjectKey
     shape: Shape
     weight: int
     hashes: bool = False
+    subset: str = ""
 
 
 @dataclass(frozen=True, slots=True)

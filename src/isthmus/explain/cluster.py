@@ -1,6 +1,6 @@
 """Which sites, and which endpoints there, a cluster's requests go to now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from isthmus.compile.intent import Cluster, Endpoint, Intent, Member, Shape
@@ -22,24 +22,28 @@ class Health:
     """What is known of health.
 
     Attributes:
-        choices: by cluster, the sites that can serve it.
+        choices: by cluster and subset ("": all endpoints), the sites that can serve it.
         local: by cluster and endpoint of this site. What is absent was not probed yet, or has no probe.
     """
 
-    choices: Mapping[ObjectKey, Sequence[SiteChoice]]
+    choices: Mapping[tuple[ObjectKey, str], Sequence[SiteChoice]]
     local: Mapping[tuple[ObjectKey, ObjectKey], EndpointHealth]
 
 
-def explain_cluster(intent: Intent, cluster: Cluster, percent: float, health: Health) -> ClusterView:
-    """A cluster's sites with their shares."""
-    choices = {choice.site: choice for choice in health.choices.get(cluster.key, ())}
-    shares = site_shares(intent, cluster, health)
-    sites = [_site(cluster, member, choices.get(member.site), shares, health) for member in cluster.members]
+def explain_cluster(intent: Intent, cluster: Cluster, percent: float, health: Health, subset: str = "") -> ClusterView:
+    """A cluster's sites with their shares: of the requests for all endpoints, or for a subset."""
+    choices = {choice.site: choice for choice in health.choices.get((cluster.key, subset), ())}
+    shares = site_shares(intent, cluster, health, subset)
+    served = _served(cluster, subset, choices.values(), health)
+    sites = [_site(cluster, member, choices.get(member.site), shares, health, served) for member in cluster.members]
     sites.sort(key=lambda view: (-view.percent, view.distance is None, view.distance or 0.0, view.site))
-    return ClusterView(cluster.key, percent, cluster.shape.value, _reason(cluster), tuple(sites))
+    reason = _reason(cluster, cluster.shape.of_subset(subset))
+    if served != subset:
+        reason += f"; nobody serves subset {subset}, {f'subset {served}' if served else 'any endpoint'} stands in"
+    return ClusterView(cluster.key, percent, cluster.shape.of_subset(subset).value, reason, tuple(sites), subset)
 
 
-def site_shares(intent: Intent, cluster: Cluster, health: Health) -> dict[str, float]:
+def site_shares(intent: Intent, cluster: Cluster, health: Health, subset: str = "") -> dict[str, float]:
     """Percent of a cluster's requests by site, in the way that Envoy chooses.
 
     1. LOCAL and LOCAL_FIRST: this site takes all while one of its endpoints is not known to be unhealthy.
@@ -47,12 +51,15 @@ def site_shares(intent: Intent, cluster: Cluster, health: Health) -> dict[str, f
     3. Of these the first priority that has any takes all, and shares by weight.
     """
     own = next((member for member in cluster.members if member.own), None)
-    if own is not None and cluster.shape in (Shape.LOCAL, Shape.LOCAL_FIRST) and _usable(cluster, own, health):
-        return {own.site: 100.0}
-    if cluster.shape is Shape.LOCAL:
+    shape = cluster.shape.of_subset(subset)
+    if own is not None and shape in (Shape.LOCAL, Shape.LOCAL_FIRST):
+        served = _served(cluster, subset, (), health)
+        if _usable(cluster, own, health, served):
+            return {own.site: 100.0}
+    if shape is Shape.LOCAL:
         return {}
-    hosts = {member.site for member in cluster.members if not member.own or cluster.shape is Shape.UNIFORM}
-    choices = [choice for choice in health.choices.get(cluster.key, ()) if choice.site in hosts]
+    hosts = {member.site for member in cluster.members if not member.own or shape is Shape.UNIFORM}
+    choices = [choice for choice in health.choices.get((cluster.key, subset), ()) if choice.site in hosts]
     for state in (SiteState.HEALTHY, SiteState.DEGRADED):
         able = [choice for choice in choices if choice.state is state]
         if able:
@@ -63,26 +70,45 @@ def site_shares(intent: Intent, cluster: Cluster, health: Health) -> dict[str, f
     return {}
 
 
-def _usable(cluster: Cluster, member: Member, health: Health) -> bool:
-    known = [health.local.get((cluster.key, endpoint.key)) for endpoint in member.endpoints]
+def _served(cluster: Cluster, subset: str, choices: Iterable[SiteChoice], health: Health) -> str:
+    """The subset whose endpoints take the requests for one ("": all endpoints): itself, or its fallback."""
+    if not subset or cluster.fallback is None:
+        return subset
+    if cluster.shape is Shape.LOCAL:
+        own = cluster.members[0] if cluster.members else None
+        return subset if own is not None and _usable(cluster, own, health, subset) else cluster.fallback
+    return cluster.fallback if any(choice.subset != subset for choice in choices) else subset
+
+
+def _usable(cluster: Cluster, member: Member, health: Health, subset: str) -> bool:
+    known = [health.local.get((cluster.key, endpoint.key)) for endpoint in _of(member, subset)]
     return any(each is None or each.healthy for each in known)
 
 
-def _reason(cluster: Cluster) -> str:
+def _of(member: Member, subset: str) -> list[Endpoint]:
+    return [endpoint for endpoint in member.endpoints if not subset or subset in endpoint.subsets]
+
+
+def _reason(cluster: Cluster, shape: Shape) -> str:
     algorithm = cluster.load_balancing
     return {
         Shape.LOCAL: f"{algorithm} over the endpoints of this site",
         Shape.FABRIC: f"{cluster.selection}, {algorithm}; all endpoints are at other sites",
         Shape.LOCAL_FIRST: f"{cluster.selection}, {algorithm}; other sites only without a healthy endpoint here",
         Shape.UNIFORM: f"{cluster.selection}, {algorithm} over the sites by weight, this one among them",
-    }[cluster.shape]
+    }[shape]
 
 
 def _site(
-    cluster: Cluster, member: Member, choice: SiteChoice | None, shares: Mapping[str, float], health: Health
+    cluster: Cluster,
+    member: Member,
+    choice: SiteChoice | None,
+    shares: Mapping[str, float],
+    health: Health,
+    subset: str,
 ) -> SiteView:
     if member.own:
-        endpoints = tuple(_local(cluster, endpoint, health) for endpoint in member.endpoints)
+        endpoints = tuple(_local(cluster, endpoint, health) for endpoint in _of(member, subset))
         healthy = sum(each.healthy is not False for each in endpoints)
         state, reason = (
             "HEALTHY" if healthy else "UNHEALTHY",
@@ -91,7 +117,7 @@ def _site(
         if choice is not None and choice.state is SiteState.DRAINING:
             state = choice.state.value
     else:
-        endpoints = tuple(_endpoint(endpoint, None, "") for endpoint in member.endpoints)
+        endpoints = tuple(_endpoint(endpoint, None, "") for endpoint in _of(member, subset))
         state = choice.state.value if choice else "UNAVAILABLE"
         reason = choice.reason if choice else "announces no healthy endpoint"
     distance = 0.0 if member.own else (choice.distance if choice else None)

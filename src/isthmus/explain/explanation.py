@@ -31,13 +31,19 @@ class SiteView:
 
 @dataclass(frozen=True, slots=True)
 class ClusterView:
-    """A cluster of the route. `percent`: its share of the route's requests."""
+    """A cluster of the route. `percent`: its share of the route's requests. `subset`: empty for all its endpoints."""
 
     cluster: ObjectKey
     percent: float
     shape: str
     reason: str
     sites: tuple[SiteView, ...]
+    subset: str = ""
+
+    @property
+    def title(self) -> str:
+        """The cluster, and the subset if it is about one."""
+        return f"{self.cluster.path} subset {self.subset}" if self.subset else self.cluster.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,7 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
 def _cluster_document(view: ClusterView) -> dict[str, Any]:
     return {
         "cluster": view.cluster.path,
+        "subset": view.subset or None,
         "percent": view.percent,
         "shape": view.shape,
         "reason": view.reason,
@@ -146,7 +153,7 @@ def explanation_lines(explanation: Explanation) -> list[str]:
         for trial in explanation.trials
     ]
     for cluster in explanation.clusters:
-        lines.append(f"    cluster {cluster.cluster.path} {_percent(cluster.percent)}: {cluster.reason}")
+        lines.append(f"    cluster {cluster.title} {_percent(cluster.percent)}: {cluster.reason}")
         for site in cluster.sites:
             lines.append(f"      site {site.site} {_percent(site.percent)}: {site.state}, {site.reason}")
             for endpoint in site.endpoints:

@@ -140,7 +140,7 @@ def _act(intent: Intent, rule: Rule | None, health: Health) -> tuple[tuple[Clust
     total = sum(share.weight for share in action.shares)
     known = {cluster.key: cluster for cluster in intent.clusters}
     views = tuple(
-        explain_cluster(intent, known[share.cluster], 100.0 * share.weight / total, health)
+        explain_cluster(intent, known[share.cluster], 100.0 * share.weight / total, health, share.subset)
         for share in sorted(action.shares, key=lambda share: -share.weight)
         if share.cluster in known
     )
@@ -150,7 +150,7 @@ def _act(intent: Intent, rule: Rule | None, health: Health) -> tuple[tuple[Clust
     parts = []
     for view in views:
         sites = [f"{site.site} ({site.percent:.4g} %)" for site in view.sites if site.percent]
-        parts.append(f"{view.percent:.4g} % to {view.cluster.path} at {' and '.join(sites) or 'no site: 503'}")
+        parts.append(f"{view.percent:.4g} % to {view.title} at {' and '.join(sites) or 'no site: 503'}")
     return views, None, True, "Goes " + ", ".join(parts) + "."
 
 

@@ -68,7 +68,7 @@ class HealthyEndpoint:
     cluster: int
     weight: int
     draining: bool = False
-    subset: int = 0
+    subsets: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Announcer:
                 weight=endpoint.weight,
                 changed_at=int(now * 1000),
                 draining=endpoint.draining,
-                subset=endpoint.subset,
+                subsets=endpoint.subsets,
             )
             said = self._said.get(key)
             if said is not None:

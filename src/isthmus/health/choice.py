@@ -1,7 +1,7 @@
 """Which sites take the requests for a cluster, in which order, with which weight."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -50,7 +50,7 @@ class SiteChoice:
     `priority`: 0 is first; priorities have no gaps. `weight`: the sum over its endpoints, at least 1. `endpoints`:
     how many they are; None for the own site, whose endpoints are not routes. `stale_since`: Unix seconds since which
     nobody confirms any of them, or None. `distance`: kilometres from the choosing site, None when a location is
-    unknown. `reason`: for people.
+    unknown. `reason`: for people. `subset`: the one whose endpoints these are, "" for all endpoints.
     """
 
     site: str
@@ -61,6 +61,7 @@ class SiteChoice:
     endpoints: int | None = None
     stale_since: float | None = None
     distance: float | None = None
+    subset: str = ""
 
 
 def distance(a: tuple[float, float], b: tuple[float, float]) -> float:
@@ -119,6 +120,43 @@ def choose(
         replace(choice, priority=min(index, MAX_PRIORITY) if selection is Selection.LOCAL_PREFERRED else 0)
         for index, (_, choice) in enumerate(candidates)
     )
+
+
+# The choice for subsets, in order:
+#
+# 1. Sites are chosen as above, from the entries that carry the subset's mark alone, and the own site by the weight of
+#    its healthy endpoints in the subset.
+# 2. If none of them takes new requests, the fallback's choice stands: that of all endpoints, or of the default subset.
+#    Without a fallback the subset's own choice stands, be it empty.
+def choose_subsets(
+    own: SiteInfo,
+    selection: Selection,
+    sites: Collection[SiteInfo],
+    entries: Collection[Entry],
+    now: float,
+    marks: Mapping[str, int],
+    *,
+    local_weight: Callable[[str], int],
+    fallback: str | None = None,
+    degraded_after: float = DEGRADED_AFTER,
+) -> dict[str, tuple[SiteChoice, ...]]:
+    """As `choose`, for every subset by name, and for all endpoints by "".
+
+    `marks`: the mark in routes of every subset. `local_weight`: as in `choose`, by subset. `fallback`: the subset to
+    take for one that has nobody, "" for all endpoints, None for no other.
+    """
+    found = {}
+    for name in ("", *marks):
+        usable = [e for e in entries if marks[name] in e.route.subsets] if name else entries
+        weight = local_weight(name)
+        chosen = choose(own, selection, sites, usable, now, local_weight=weight, degraded_after=degraded_after)
+        found[name] = tuple(replace(choice, subset=name) for choice in chosen) if name else chosen
+    if fallback is None:
+        return found
+    for name, choices in found.items():
+        if name and all(choice.state is SiteState.DRAINING for choice in choices):
+            found[name] = found[fallback]
+    return found
 
 
 def next_change(entries: Iterable[Entry], now: float, degraded_after: float = DEGRADED_AFTER) -> float | None:

@@ -4,14 +4,15 @@
   endpoint number.
 - The route distinguisher is `asn:site`, the one route target `asn:cluster`, both of type 0 (two-octet AS).
 - Large communities (RFC 8092) `asn:function:value` carry the rest. Functions that are not known are ignored, so that
-  a newer site may add some.
+  a newer site may add some. Each has one value: subsets have a function each, in `_SUBSETS`, for a function with
+  two values is refused by releases that know nothing of subsets.
 """
 
 import hashlib
 import ipaddress
 from dataclasses import dataclass
 
-from isthmus.health.route import MAX_ENDPOINT, MAX_NUMBER, EndpointKey, EndpointRoute
+from isthmus.health.route import MAX_ENDPOINT, MAX_NUMBER, MAX_SUBSETS, EndpointKey, EndpointRoute
 
 AUTONOMOUS_SYSTEM = 64512
 """The private AS number that every site and region of a deployment shares (iBGP)."""
@@ -21,6 +22,8 @@ _CHANGED_HIGH = 2
 _CHANGED_LOW = 3
 _FLAGS = 4
 _SUBSET = 5
+"""One subset, or 0: no longer announced, still read."""
+_SUBSETS = range(16, 16 + MAX_SUBSETS)
 
 _DRAINING = 1
 
@@ -79,7 +82,7 @@ def encode_route(space: RouteSpace, route: EndpointRoute) -> VpnRoute:
         (_CHANGED_HIGH, route.changed_at >> 32),
         (_CHANGED_LOW, route.changed_at & 0xFFFFFFFF),
         (_FLAGS, _DRAINING if route.draining else 0),
-        (_SUBSET, route.subset),
+        *enumerate(sorted(route.subsets), start=_SUBSETS.start),
     )
     return VpnRoute(
         prefix=str(space.address(route.key)),
@@ -135,7 +138,9 @@ def decode_route(space: RouteSpace, route: VpnRoute) -> EndpointRoute:
             weight=values[_WEIGHT],
             changed_at=values.get(_CHANGED_HIGH, 0) << 32 | values[_CHANGED_LOW],
             draining=bool(values.get(_FLAGS, 0) & _DRAINING),
-            subset=values.get(_SUBSET, 0),
+            subsets=frozenset(
+                value for function, value in values.items() if value and (function == _SUBSET or function in _SUBSETS)
+            ),
         )
     except ValueError as error:
         raise RouteError(str(error)) from error

@@ -13,6 +13,10 @@ MAX_TIME = 2**63 - 1
 """Largest change time, in milliseconds since the Unix epoch."""
 
 
+MAX_SUBSETS = 32
+"""Most subsets that one endpoint belongs to."""
+
+
 class EndpointKey(NamedTuple):
     """What a route is about: at most one route exists per key."""
 
@@ -26,8 +30,8 @@ class EndpointRoute:
 
     `site` and `cluster` are the numbers that the console allocated, `endpoint` the number that the site allocated to
     the pair of cluster and endpoint, `changed_at` the time of the last change in milliseconds since the Unix epoch.
-    `draining`: finish what is there, send nothing new. `subset`: 0, or the hash of the subset that the endpoint
-    belongs to.
+    `draining`: finish what is there, send nothing new. `subsets`: the marks, at most
+    MAX_SUBSETS, of the subsets that the endpoint belongs to.
     Raises ValueError when a value is out of range.
     """
 
@@ -37,7 +41,7 @@ class EndpointRoute:
     weight: int
     changed_at: int
     draining: bool = False
-    subset: int = 0
+    subsets: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         for name, value, low, high in (
@@ -46,7 +50,8 @@ class EndpointRoute:
             ("cluster", self.cluster, 1, MAX_NUMBER),
             ("weight", self.weight, 0, MAX_WEIGHT),
             ("changed_at", self.changed_at, 0, MAX_TIME),
-            ("subset", self.subset, 0, MAX_NUMBER),
+            ("number of subsets", len(self.subsets), 0, MAX_SUBSETS),
+            *(("subset", subset, 1, MAX_NUMBER) for subset in self.subsets),
         ):
             if not low <= value <= high:
                 raise ValueError(f"{name} {value} is not within {low}..{high}")

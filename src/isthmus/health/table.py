@@ -173,7 +173,7 @@ class Table:
                 "weight": source.route.weight,
                 "changedAt": source.route.changed_at,
                 "draining": source.route.draining,
-                "subset": source.route.subset,
+                **({"subsets": sorted(source.route.subsets)} if source.route.subsets else {}),
                 "heardAt": source.heard_at,
                 "staleSince": source.stale_since,
             }
@@ -287,7 +287,7 @@ def _parse_sources(entries: Iterable[dict[str, object]], saved_at: float) -> Ite
             weight=_integer(entry["weight"]),
             changed_at=_integer(entry["changedAt"]),
             draining=entry["draining"] is True,
-            subset=_integer(entry["subset"]),
+            subsets=_integers(entry.get("subsets", [])),
         )
         stale_since = entry["staleSince"]
         yield (
@@ -305,6 +305,12 @@ def _integer(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"{value!r} is not an integer")
     return value
+
+
+def _integers(value: object) -> frozenset[int]:
+    if not isinstance(value, list):
+        raise ValueError(f"{value!r} is not a list")
+    return frozenset(_integer(each) for each in value)
 
 
 def _number(value: object) -> float:

@@ -5,11 +5,13 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from isthmus.model.object import Object, Reference, Spec, Use
+from isthmus.model.object import Name, Object, Reference, Spec, Use
 from isthmus.model.reference import resolve
+from isthmus.model.subset import MAX_SUBSETS, Fallback, Subset, subset_mark
 from isthmus.model.value import PositiveDuration
 
 LoadBalancing = Literal["ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "RING_HASH", "MAGLEV"]
+Protocol = Literal["HTTP1", "HTTP2", "AUTO"]
 EndpointSelection = Literal["LOCAL_ONLY", "LOCAL_PREFERRED", "DISTRIBUTED"]
 
 
@@ -23,11 +25,27 @@ class ClusterSpec(Spec):
         description="`LOCAL_ONLY`: endpoints of the ingress site. `LOCAL_PREFERRED`: those while healthy, then the "
         "next site by distance. `DISTRIBUTED`: all healthy endpoints everywhere, by weight.",
     )
+    protocol: Protocol = Field(
+        "HTTP1",
+        description="What endpoints speak. `HTTP2`: HTTP/2 from the first byte, as gRPC servers without TLS expect. "
+        "`AUTO`: the better of both that an endpoint offers in the TLS handshake (ALPN).",
+    )
     health_checks: tuple[Reference, ...] = Field(
         (),
         max_length=4,
         description="HealthCheck objects, all of which must pass; endpoints count as healthy when empty.",
     )
+    subsets: tuple[Subset, ...] = Field(
+        (),
+        max_length=MAX_SUBSETS,
+        description="Groups of the endpoints that routes can ask for by name: versions, canaries, hardware.",
+    )
+    subset_fallback: Fallback = Field(
+        "NONE",
+        description="Where a request for a subset goes when no endpoint of it is healthy anywhere. `NONE`: it fails "
+        "with 503. `ANY`: to any endpoint. `DEFAULT`: to the subset that `defaultSubset` names.",
+    )
+    default_subset: Name | None = Field(None, description="The subset for `subsetFallback: DEFAULT`.")
     connect_timeout: PositiveDuration = Field("2s", description="Limit for a new TCP connection to an endpoint.")
     stale_after: PositiveDuration | None = Field(
         None,
@@ -38,6 +56,23 @@ class ClusterSpec(Spec):
     def _distinct(self) -> Self:
         if len(set(self.endpoints)) != len(self.endpoints):
             raise ValueError("the same endpoint stands twice in endpoints; use the endpoint's weight")
+        return self
+
+    @model_validator(mode="after")
+    def _negotiates(self) -> Self:
+        if self.protocol == "AUTO" and getattr(self, "tls", None) is None:
+            raise ValueError("protocol AUTO is agreed on in the TLS handshake; set tls, or protocol HTTP1 or HTTP2")
+        return self
+
+    @model_validator(mode="after")
+    def _subsets(self) -> Self:
+        names = [subset.name for subset in self.subsets]
+        if len({subset_mark(name) for name in names}) != len(names):
+            raise ValueError("two subsets have the same name, or names with the same hash; rename one")
+        if (self.subset_fallback == "DEFAULT") != (self.default_subset is not None):
+            raise ValueError("subsetFallback DEFAULT and defaultSubset go together; set both or none")
+        if self.default_subset is not None and self.default_subset not in names:
+            raise ValueError(f"defaultSubset {self.default_subset} is not among the subsets")
         return self
 
     def uses(self, tenant: str, namespace: str) -> Iterator[Use]:

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from isthmus.model.object import Frozen, Reference
+from isthmus.model.object import Frozen, Name, Reference
 from isthmus.model.value import Duration, HeaderName, Path, PositiveDuration, count_set
 
 RetryCondition = Literal[
@@ -22,6 +22,9 @@ class WeightedCluster(Frozen):
     """A cluster and its share of the requests."""
 
     cluster: Reference = Field(description="The Cluster.")
+    subset: Name | None = Field(
+        None, description="Only endpoints of this subset of the cluster; all endpoints when left out."
+    )
     weight: int = Field(1, ge=0, le=1_000_000, description="Share of requests, relative to the sum of the weights.")
 
 

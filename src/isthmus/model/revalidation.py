@@ -3,7 +3,7 @@
 What an edit can affect:
 1. the changed objects themselves;
 2. those that refer to objects which appear or leave; clusters whose endpoints change, since where these are is limited;
-   endpoints whose registries change or move;
+   endpoints whose registries change or move; routes whose clusters change, since they may name a subset;
 3. when a site changes in label, reach or interface: what is at it or at a group that it was or is in; when a group
    changes: what is at it; and the clusters of those endpoints;
 4. when a namespace comes or goes, everything in it;
@@ -117,7 +117,7 @@ class Validation:
         moved = {place for key in changes for place in self._moved(key, objects)}
         for key in (*changes, *moved):
             appeared_or_left = (key in self._objects) != (key in objects)
-            if appeared_or_left or key in moved or key.kind in ("Endpoint", "ServiceDiscovery"):
+            if appeared_or_left or key in moved or key.kind in ("Cluster", "Endpoint", "ServiceDiscovery"):
                 found.update(self._users.get(key, ()))
         found.update([user for key in found if key.kind == "ServiceDiscovery" for user in self._users.get(key, ())])
         found.update([user for key in found if key.kind == "Endpoint" for user in self._users.get(key, ())])

@@ -14,6 +14,7 @@ from isthmus.model.endpoint import Endpoint
 from isthmus.model.key import BUILT_IN_NAMESPACES, SHARED_NAMESPACE, ObjectKey
 from isthmus.model.object import Object
 from isthmus.model.reference import resolve
+from isthmus.model.route import Route
 from isthmus.model.selection import SiteSelection
 from isthmus.model.service_discovery import ServiceDiscovery
 from isthmus.model.virtual_host import VirtualHost
@@ -47,6 +48,8 @@ def check_object(obj: Object, objects: Objects, selection: SiteSelection) -> Ite
         yield from _address(obj, selection)
     elif isinstance(obj, Cluster):
         yield from _breadth(obj, objects, selection)
+    elif isinstance(obj, Route):
+        yield from _subsets(obj, objects)
 
 
 def referrers(objects: Objects, key: ObjectKey) -> list[ObjectKey]:
@@ -157,6 +160,23 @@ def _breadth(cluster: Cluster, objects: Objects, selection: SiteSelection) -> It
             f"the endpoints are at {len(sites)} sites, more than {MAX_CLUSTER_SITES}",
             "split the cluster, or narrow the virtual sites of its endpoints",
         )
+
+
+def _subsets(route: Route, objects: Objects) -> Iterator[Diagnostic]:
+    own = route.metadata
+    for index, entry in enumerate(route.spec.forward.clusters if route.spec.forward else ()):
+        cluster = objects.get(resolve(entry.cluster, "Cluster", own.tenant, own.namespace))
+        if entry.subset is None or not isinstance(cluster, Cluster):
+            continue
+        names = [subset.name for subset in cluster.spec.subsets]
+        if entry.subset not in names:
+            yield Diagnostic(
+                "unknown-subset",
+                route.key,
+                f"spec.forward.clusters[{index}].subset",
+                f"{cluster.key.title} has no subset {entry.subset}",
+                f"name one of {', '.join(names)}" if names else "add the subset to the cluster",
+            )
 
 
 def check_overlaps(objects: Objects, selection: SiteSelection) -> Iterator[Diagnostic]:

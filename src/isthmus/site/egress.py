@@ -18,6 +18,7 @@ from isthmus.engine.envoy import HealthEvent, HostHealth
 from isthmus.health.announcer import AnnouncementPlan, Announcer, EndpointNumbers, HealthyEndpoint
 from isthmus.health.route import EndpointRoute
 from isthmus.model.key import ObjectKey
+from isthmus.model.subset import subset_mark
 
 DRAIN = 10.0
 """Seconds from announcing endpoints as draining to their withdrawal."""
@@ -171,8 +172,8 @@ class Egress:
         times = [time for time in (plan.next_at, ends) if time is not None and time > now]
         return min(times, default=None)
 
-    def weight(self, cluster: ObjectKey) -> int:
-        """Sum of the weights of the cluster's healthy endpoints here."""
+    def weight(self, cluster: ObjectKey, subset: str = "") -> int:
+        """Sum of the weights of the cluster's healthy endpoints here: of a subset, or of all."""
         if self._intent is None:
             return 0
         return sum(
@@ -180,7 +181,7 @@ class Egress:
             for hosted in self._intent.hosted
             if hosted.key == cluster
             for endpoint in hosted.endpoints
-            if self._healthy(hosted, endpoint)
+            if (not subset or subset in endpoint.subsets) and self._healthy(hosted, endpoint)
         )
 
     def unhealthy(self, hosted: Hosted) -> frozenset[Socket]:
@@ -224,7 +225,12 @@ class Egress:
         if intent is None or (self._drained_at is not None and now >= self._drained_at + DRAIN):
             return {}
         return {
-            self._name(hosted, endpoint): HealthyEndpoint(hosted.number, endpoint.weight, draining=intent.drained)
+            self._name(hosted, endpoint): HealthyEndpoint(
+                hosted.number,
+                endpoint.weight,
+                draining=intent.drained,
+                subsets=frozenset(map(subset_mark, endpoint.subsets)),
+            )
             for hosted, endpoint in _pairs(intent)
             if hosted.number and self._healthy(hosted, endpoint)
         }

@@ -12,14 +12,18 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from isthmus.compile.intent import Cluster, Intent, Member
-from isthmus.health.choice import Selection, SiteChoice, SiteInfo, choose, next_change
+from isthmus.health.choice import Selection, SiteChoice, SiteInfo, choose_subsets, next_change
 from isthmus.health.event import EndOfRib, Event
 from isthmus.health.table import Entry, SessionState, Table
 from isthmus.model.key import ObjectKey
+from isthmus.model.subset import subset_mark
 
 Assignments = Mapping[str, bytes]
+Choices = Mapping[str, tuple[SiteChoice, ...]]
+"""The sites in use for a cluster, best first: for each of its subsets by name, and for all endpoints by ""."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +36,18 @@ class RemoteEndpoint:
 
 
 class Ingress:
-    """`emit` turns a cluster and its choice into named assignments; `push` gives changed ones to Envoy.
+    """`emit` turns a cluster and its choices into named assignments; `push` gives changed ones to Envoy.
 
-    `local_weight` is the weight of a cluster's healthy endpoints at this site.
+    `local_weight` is the weight of the healthy endpoints of a cluster's subset ("": of all) at this site.
     """
 
     def __init__(
         self,
         table: Table,
         *,
-        emit: Callable[[Cluster, tuple[SiteChoice, ...]], Assignments],
+        emit: Callable[[Cluster, Choices], Assignments],
         push: Callable[[Assignments], None],
-        local_weight: Callable[[ObjectKey], int],
+        local_weight: Callable[[ObjectKey, str], int],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.table = table
@@ -56,7 +60,7 @@ class Ingress:
         self._all: Assignments | None = None
         self._by_number: dict[int, list[Cluster]] = {}
         self._by_key: dict[ObjectKey, Cluster] = {}
-        self._choices: dict[ObjectKey, tuple[SiteChoice, ...]] = {}
+        self._choices: dict[ObjectKey, Choices] = {}
         self._assigned: dict[ObjectKey, Assignments] = {}
         self._touched: set[ObjectKey] = set()
         self._limits: dict[int, float] = {}
@@ -135,13 +139,13 @@ class Ingress:
         self._touched.update(key for key in keys if key in self._by_key)
         self._schedule()
 
-    def choice(self, key: ObjectKey) -> tuple[SiteChoice, ...]:
-        """The sites in use for a cluster, best first; empty when it is unknown here."""
-        return self._choices.get(key, ())
+    def choice(self, key: ObjectKey, subset: str = "") -> tuple[SiteChoice, ...]:
+        """The sites in use for a cluster or a subset of it, best first; empty when it is unknown here."""
+        return self._choices.get(key, {}).get(subset, ())
 
-    def choices(self) -> Mapping[ObjectKey, tuple[SiteChoice, ...]]:
-        """The sites in use, by cluster."""
-        return self._choices
+    def choices(self) -> dict[tuple[ObjectKey, str], tuple[SiteChoice, ...]]:
+        """The sites in use, by cluster and subset ("": all endpoints)."""
+        return {(key, subset): choice for key, found in self._choices.items() for subset, choice in found.items()}
 
     def remote_endpoints(self) -> list[RemoteEndpoint]:
         """Every remote endpoint of this site's clusters."""
@@ -179,28 +183,30 @@ class Ingress:
             cluster = self._by_key.get(key)
             if cluster is None:
                 continue
-            choice = self._choose(cluster)
-            if choice != self._choices.get(key):
-                assignments.update(self._assign(cluster, choice))
+            choices = self._choose(cluster)
+            if choices != self._choices.get(key):
+                assignments.update(self._assign(cluster, choices))
         if assignments:
             self._all = None
             self._push(assignments)
         self._set_timer({self._by_key[key].number for key in touched if key in self._by_key})
 
-    def _choose(self, cluster: Cluster) -> tuple[SiteChoice, ...]:
+    def _choose(self, cluster: Cluster) -> Choices:
         assert self._own is not None
-        return choose(
+        return choose_subsets(
             self._own,
             Selection(cluster.selection),
             [_info(member) for member in cluster.members if not member.own],
             self.table.entries(cluster.number),
             self._clock(),
-            local_weight=self._local_weight(cluster.key),
+            {subset: subset_mark(subset) for subset in cluster.subsets},
+            local_weight=partial(self._local_weight, cluster.key),
+            fallback=cluster.fallback,
         )
 
-    def _assign(self, cluster: Cluster, choice: tuple[SiteChoice, ...]) -> Assignments:
-        self._choices[cluster.key] = choice
-        self._assigned[cluster.key] = self._emit(cluster, choice)
+    def _assign(self, cluster: Cluster, choices: Choices) -> Assignments:
+        self._choices[cluster.key] = choices
+        self._assigned[cluster.key] = self._emit(cluster, choices)
         return self._assigned[cluster.key]
 
     def _set_timer(self, numbers: Iterable[int]) -> None:

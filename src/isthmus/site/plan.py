@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from isthmus.compile import Compiler
 from isthmus.compile.intent import Cluster, Intent
 from isthmus.emit.envoy.emitter import EnvoyEmitter
-from isthmus.emit.envoy.endpoint import emit_cluster_endpoints
-from isthmus.emit.envoy.name import sites_cluster
+from isthmus.emit.envoy.endpoint import emit_assignments
 from isthmus.emit.envoy.setting import EnvoyPaths
 from isthmus.health.choice import SiteChoice
 from isthmus.model.diagnostic import Diagnostic
@@ -42,10 +41,10 @@ class Planner:
         """
         return await asyncio.to_thread(self._plan, changed)
 
-    def assign(self, cluster: Cluster, choice: tuple[SiteChoice, ...]) -> dict[str, bytes]:
-        """The assignment of the cluster's sites, by its name; none for a cluster that is local alone."""
-        name = sites_cluster(cluster.key, cluster.shape)
-        return {} if name is None else {name: emit_cluster_endpoints(cluster, choice)}
+    def assign(self, cluster: Cluster, choices: Mapping[str, tuple[SiteChoice, ...]]) -> dict[str, bytes]:
+        """The assignments of the cluster's sites, and of its subsets', by name; none for a cluster that is local alone.
+        `choices`: by subset, "" for all endpoints."""
+        return emit_assignments(cluster, choices.__getitem__)
 
     def _plan(self, changed: Mapping[ObjectKey, Object | None]) -> Plan:
         compilation = self._compiler.update(changed)

@@ -64,7 +64,7 @@ def emit_report(
     *,
     endpoints: Iterable[LocalEndpoint],
     remote: Iterable[RemoteEndpoint],
-    choices: Mapping[ObjectKey, tuple[SiteChoice, ...]],
+    choices: Mapping[tuple[ObjectKey, str], tuple[SiteChoice, ...]],
     streams: Mapping[str, ConnectionState],
     sessions: Mapping[str, str],
     exceptions_only: bool = False,
@@ -95,7 +95,8 @@ def emit_report(
         "remote": {"total": total, "stale": stale},
         "remoteEndpoints": [_remote(each) for each in remote],
         "clusters": [
-            {"cluster": str(key), "sites": [_choice(each) for each in choices[key]]} for key in sorted(choices)
+            {"cluster": str(key), "subset": subset, "sites": [_choice(each) for each in choices[key, subset]]}
+            for key, subset in sorted(choices)
         ],
         "envoy": {**_engine(state.envoy), "connected": state.envoy_connected},
         "bgp": {

@@ -9,13 +9,14 @@ import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
 
 from isthmus.compile import Compiler
-from isthmus.compile.intent import Cluster, Intent, Shape
-from isthmus.emit.envoy import EnvoyEmitter, EnvoyPaths, emit_cluster_endpoints, emit_secrets, name
+from isthmus.compile.intent import Cluster, Intent
+from isthmus.emit.envoy import EnvoyEmitter, EnvoyPaths, emit_assignments, emit_secrets, name
 from isthmus.emit.envoy.bootstrap import Bootstrap, emit_bootstrap
 from isthmus.engine.envoy import Admin, AdsServer, EnvoyProcess, EnvoySettings
 from isthmus.health.choice import SiteChoice, SiteState
@@ -53,13 +54,14 @@ def access(cluster: str, *callers: str) -> Object:
     )
 
 
-def everybody(cluster: Cluster) -> list[SiteChoice]:
-    """Every member healthy, the own site first, then by name."""
-    ordered = sorted(cluster.members, key=lambda member: (not member.own, member.site))
-    return [
-        choice(member.site, index, sum(e.weight for e in member.endpoints), cluster)
-        for index, member in enumerate(ordered)
-    ]
+def everybody(cluster: Cluster, subset: str = "") -> list[SiteChoice]:
+    """Every member with endpoints of a subset (any when empty) healthy, the own site first, then by name."""
+    weights = {
+        member: sum(each.weight for each in member.endpoints if not subset or subset in each.subsets)
+        for member in sorted(cluster.members, key=lambda member: (not member.own, member.site))
+    }
+    able = ((member.site, weight) for member, weight in weights.items() if weight)
+    return [choice(site, index, weight, cluster) for index, (site, weight) in enumerate(able)]
 
 
 def choice(site: str, order: int, weight: int, cluster: Cluster, state: SiteState = SiteState.HEALTHY) -> SiteChoice:
@@ -171,22 +173,25 @@ class SiteNode:
             await self.process.start()
         assert await asyncio.wait_for(push.acked(), 30) == ()
 
-    async def choose(self, cluster: str, choices: Iterable[SiteChoice]) -> None:
-        """Change what health says of one cluster."""
-        push = self._server.update({name.ENDPOINT_TYPE: self._assignments({cluster: choices}, only=cluster)})
+    async def choose(self, cluster: str, choices: Iterable[SiteChoice], subset: str = "") -> None:
+        """Change what health says of one cluster, or of one subset of it."""
+        target = f"{cluster}/{subset}" if subset else cluster
+        push = self._server.update({name.ENDPOINT_TYPE: self._assignments({target: choices}, only=cluster)})
         assert await asyncio.wait_for(push.acked(), 30) == ()
 
     def cluster(self, cluster: str) -> Cluster:
         return next(each for each in self.intent.clusters if each.key.name == cluster)
 
     def _assignments(self, choices: Mapping[str, Iterable[SiteChoice]], only: str = "") -> dict[str, bytes]:
-        return {
-            str(name.sites_cluster(each.key, each.shape)): emit_cluster_endpoints(
-                each, choices.get(each.key.name, everybody(each))
-            )
-            for each in self.intent.clusters
-            if each.shape is not Shape.LOCAL and only in ("", each.key.name)
-        }
+        def chosen(cluster: Cluster, subset: str) -> Iterable[SiteChoice]:
+            target = f"{cluster.key.name}/{subset}" if subset else cluster.key.name
+            return choices.get(target, everybody(cluster, subset))
+
+        found: dict[str, bytes] = {}
+        for each in self.intent.clusters:
+            if only in ("", each.key.name):
+                found |= emit_assignments(each, partial(chosen, each))
+        return found
 
     async def kill(self) -> None:
         """Take the whole data path away."""

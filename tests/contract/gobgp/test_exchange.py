@@ -25,7 +25,7 @@ async def test_a_route_arrives_as_it_was_sent(deployment: Deployment) -> None:
     await region.reflector.apply(ReflectorConfig(sites={1: [2**32 - 1], 4_194_303: []}))
     await ingress.speaker.set_clusters({2**32 - 1})
     route = EndpointRoute(
-        4_194_303, 2**48 - 1, 2**32 - 1, 1_000_000, 1_795_176_666_209, draining=True, subset=2**32 - 1
+        4_194_303, 2**48 - 1, 2**32 - 1, 1_000_000, 1_795_176_666_209, draining=True, subsets=frozenset({1, 2**32 - 1})
     )
     await egress.announce(route)
     await eventually(lambda: [e.route for e in ingress.table.entries(2**32 - 1)] == [route], "the same route")

@@ -16,7 +16,11 @@ from isthmus.model import ObjectKey
 
 def health_of(intent: Intent, *, bad: tuple[str, ...] = ()) -> Health:
     return Health(
-        choices={each.key: nominal_choices(intent, each) for each in intent.clusters},
+        choices={
+            (each.key, subset): nominal_choices(intent, each, subset)
+            for each in intent.clusters
+            for subset in ("", *each.subsets)
+        },
         local={
             (hosted.key, endpoint.key): EndpointHealth(endpoint.key.name not in bad, "probe")
             for hosted in intent.hosted
@@ -80,7 +84,9 @@ def test_drained_and_stale_sites_come_last() -> None:
         SiteChoice("fra", 0, 1, SiteState.DEGRADED, "not confirmed for 60 s", distance=364.0),
         SiteChoice("nyc", 1, 2, SiteState.HEALTHY, "2 healthy endpoints", distance=5863.0),
     ]
-    result = explanation_document(explain("http://shop.example:8080/", "GET", {}, intent, Health({key: choices}, {})))
+    result = explanation_document(
+        explain("http://shop.example:8080/", "GET", {}, intent, Health({(key, ""): choices}, {}))
+    )
     web = result["clusters"][0]["sites"]
     assert [(each["site"], each["percent"], each["state"]) for each in web] == [
         ("nyc", 100.0, "HEALTHY"),

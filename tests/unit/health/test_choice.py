@@ -1,6 +1,17 @@
 """Which site a request goes to."""
 
-from isthmus.health.choice import MAX_PRIORITY, Selection, SiteInfo, SiteState, choose, distance, next_change
+from typing import Any
+
+from isthmus.health.choice import (
+    MAX_PRIORITY,
+    Selection,
+    SiteInfo,
+    SiteState,
+    choose,
+    choose_subsets,
+    distance,
+    next_change,
+)
 from isthmus.health.route import EndpointRoute
 from isthmus.health.table import Entry
 
@@ -11,7 +22,7 @@ LAB = SiteInfo("lab", 4)
 SITES = (AMS, FRA, NYC, LAB)
 
 
-def entry(site: SiteInfo, weight: int = 1, stale_since: float | None = None, endpoint: int = 1, **more: bool) -> Entry:
+def entry(site: SiteInfo, weight: int = 1, stale_since: float | None = None, endpoint: int = 1, **more: Any) -> Entry:
     route = EndpointRoute(site.number, endpoint, 10, weight, 0, **more)
     return Entry(route, 0, stale_since, ("eu",))
 
@@ -107,3 +118,31 @@ def test_priorities_stay_within_what_envoy_knows() -> None:
     chosen = choose(AMS, Selection.LOCAL_PREFERRED, sites, [entry(site) for site in sites], 0)
     assert [c.priority for c in chosen[:3]] == [0, 1, 2]
     assert max(c.priority for c in chosen) == MAX_PRIORITY
+
+
+def test_subsets_are_chosen_by_their_own_endpoints() -> None:
+    entries = [
+        entry(FRA, 2, subsets=frozenset({1})),
+        entry(FRA, 3, endpoint=2, subsets=frozenset({1, 2})),
+        entry(NYC, 4),
+        entry(LAB, 5, draining=True, subsets=frozenset({3})),
+    ]
+    weights = {"": 9, "one": 7, "two": 0, "three": 0, "none": 0}
+
+    def chosen(fallback: str | None) -> dict[str, list[tuple[object, ...]]]:
+        marks = {"one": 1, "two": 2, "three": 3, "none": 4}
+        found = choose_subsets(
+            AMS, Selection.DISTRIBUTED, SITES, entries, 0, marks, local_weight=weights.__getitem__, fallback=fallback
+        )
+        assert {c.subset for c in found["one"]} == {"one"}
+        return {name: brief(choices) for name, choices in found.items()}
+
+    own = chosen(None)
+    assert own["one"] == [("ams", 0, 7, H), ("fra", 0, 5, H)]
+    assert own["two"] == [("fra", 0, 3, H)]
+    assert own["three"] == [("lab", 0, 5, X)]
+    assert own["none"] == []
+    assert own[""][0] == ("ams", 0, 9, H)
+    assert chosen("") == {**own, "three": own[""], "none": own[""]}
+    assert chosen("two") == {**own, "three": own["two"], "none": own["two"]}
+    assert chosen("none")["three"] == []

@@ -121,6 +121,10 @@ def test_valid_objects_have_no_diagnostics() -> None:
             ("foreign-namespace", "Route default/a", "spec.forward.clusters[0].cluster.namespace"),
         ),
         (
+            document("Route", "shop/a", "{forward: {clusters: [{cluster: {name: web}, subset: v2}]}}"),
+            ("unknown-subset", "Route shop/a", "spec.forward.clusters[0].subset"),
+        ),
+        (
             document("VirtualHost", "shop/a", "{domains: [a.example], routes: [{name: none}]}"),
             ("dangling-reference", "VirtualHost shop/a", "spec.routes[0]"),
         ),

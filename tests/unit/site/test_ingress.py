@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from isthmus.compile.intent import Cluster, Intent, Member, Place, Shape, Socket
 from isthmus.health.choice import SiteChoice
@@ -40,13 +41,13 @@ class Desk:
             Table(),
             emit=self.emit,
             push=lambda assignments: self.pushed.append(dict(assignments)),
-            local_weight=lambda _: 0,
+            local_weight=lambda _, __: 0,
             clock=lambda: self.now,
         )
 
-    def emit(self, cluster: Cluster, choice: tuple[SiteChoice, ...]) -> dict[str, bytes]:
+    def emit(self, cluster: Cluster, choices: Mapping[str, tuple[SiteChoice, ...]]) -> dict[str, bytes]:
         self.emitted.append(cluster.key.name)
-        text = ",".join(f"{each.site}:{each.state}:{each.weight}" for each in choice)
+        text = ",".join(f"{each.site}:{each.state}:{each.weight}" for each in choices[""])
         return {cluster.key.name: text.encode()}
 
     def hear(self, *routes: EndpointRoute) -> None:

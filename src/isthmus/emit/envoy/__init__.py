@@ -2,7 +2,7 @@
 
 from isthmus.emit.envoy.document import parse_resources, resources_document
 from isthmus.emit.envoy.emitter import Changes, EnvoyEmitter, Resources, emit_resources
-from isthmus.emit.envoy.endpoint import emit_cluster_endpoints, emit_hosted_endpoints
+from isthmus.emit.envoy.endpoint import emit_assignments, emit_cluster_endpoints, emit_hosted_endpoints
 from isthmus.emit.envoy.nominal import nominal_choices
 from isthmus.emit.envoy.setting import EnvoyPaths
 from isthmus.emit.envoy.tls import emit_secrets
@@ -12,6 +12,7 @@ __all__ = [
     "EnvoyEmitter",
     "EnvoyPaths",
     "Resources",
+    "emit_assignments",
     "emit_cluster_endpoints",
     "emit_hosted_endpoints",
     "emit_resources",

@@ -53,11 +53,15 @@ def emit_hosted_cluster(hosted: Hosted, paths: EnvoyPaths) -> bytes:
     cluster.ignore_health_on_host_removal = True
     if hosted.health_checks:
         # Envoy runs one health check per cluster; the others have clusters of their own.
-        cluster.health_checks.append(emit_health_check(hosted.health_checks[0], paths))
+        cluster.health_checks.append(emit_health_check(hosted.health_checks[0], hosted.protocol, paths))
         cluster.common_lb_config.ignore_new_hosts_until_first_hc = True
     cluster.outlier_detection.CopyFrom(_outliers(failures=5, ejection=5_000, longest=30_000))
-    if hosted.load_balancing in _HASHING:
-        cluster.typed_extension_protocol_options[_OPTIONS].CopyFrom(pack(_http1(_FORGET_HASH)))
+    if hosted.subsets:
+        cluster.lb_subset_config.CopyFrom(_subsets(hosted.fallback))
+    hashing = hosted.load_balancing in _HASHING
+    if hashing or hosted.protocol != "HTTP1":
+        options = _application(hosted.protocol, _FORGET_HASH if hashing else None)
+        cluster.typed_extension_protocol_options[_OPTIONS].CopyFrom(pack(options))
     return serialize(cluster)
 
 
@@ -66,16 +70,16 @@ def emit_probe_cluster(hosted: Hosted, index: int, paths: EnvoyPaths) -> bytes:
     cluster = _cluster(name.probe_cluster(hosted.key, index), EnvoyCluster.ROUND_ROBIN)
     cluster.connect_timeout.CopyFrom(duration(hosted.connect_timeout))
     cluster.ignore_health_on_host_removal = True
-    cluster.health_checks.append(emit_health_check(hosted.health_checks[index], paths))
+    cluster.health_checks.append(emit_health_check(hosted.health_checks[index], hosted.protocol, paths))
     return serialize(cluster)
 
 
-def emit_sites_cluster(cluster: Cluster) -> bytes:
-    """The cluster whose members are sites, for every shape but LOCAL."""
-    uniform = cluster.shape is Shape.UNIFORM
+def emit_sites_cluster(cluster: Cluster, subset: str = "") -> bytes:
+    """The cluster whose members are the sites of a subset (all endpoints when empty), for every shape but LOCAL."""
+    uniform = cluster.shape.of_subset(subset) is Shape.UNIFORM
     # RANDOM would ignore the sites' weights; among the endpoints of the chosen site it is what was asked for.
     policy = "ROUND_ROBIN" if cluster.load_balancing == "RANDOM" else cluster.load_balancing
-    message = _cluster(str(name.sites_cluster(cluster.key, cluster.shape)), _POLICY[policy])
+    message = _cluster(str(name.sites_cluster(cluster.key, cluster.shape, subset)), _POLICY[policy])
     message.connect_timeout.CopyFrom(duration(1_000))
     message.transport_socket.CopyFrom(_DIALLING)
     if uniform:
@@ -101,8 +105,22 @@ def emit_aggregate_cluster(cluster: Cluster) -> bytes:
         circuit_breakers=_BREAKERS,
         connect_timeout=duration(cluster.connect_timeout),
     )
-    message.typed_extension_protocol_options[_OPTIONS].CopyFrom(pack(_http1(_NAME_CLUSTER)))
+    message.typed_extension_protocol_options[_OPTIONS].CopyFrom(pack(_application("HTTP1", _NAME_CLUSTER)))
     return serialize(message)
+
+
+def _subsets(fallback: str | None) -> EnvoyCluster.LbSubsetConfig:
+    """Requests that name no subset go to any endpoint; those that name one without endpoints by the fallback."""
+    selector = EnvoyCluster.LbSubsetConfig.LbSubsetSelector
+    policy = selector.NO_FALLBACK
+    if fallback is not None:
+        policy = selector.DEFAULT_SUBSET if fallback else selector.ANY_ENDPOINT
+    return EnvoyCluster.LbSubsetConfig(
+        fallback_policy=EnvoyCluster.LbSubsetConfig.ANY_ENDPOINT,
+        default_subset=struct({name.SUBSET_KEY: fallback}) if fallback else None,
+        subset_selectors=[selector(keys=[name.SUBSET_KEY], fallback_policy=policy)],
+        list_as_any=True,
+    )
 
 
 def _cluster(cluster_name: str, policy: Any) -> EnvoyCluster:
@@ -145,15 +163,27 @@ def _http2() -> HttpProtocolOptions:
     )
 
 
-def _http1(mutation: Mutation) -> HttpProtocolOptions:
-    """HTTP/1.1 with one change to the headers once the host is chosen."""
-    config = HeaderMutation(mutations=Mutations(request_mutations=[mutation]))
-    return HttpProtocolOptions(
-        explicit_http_config=HttpProtocolOptions.ExplicitHttpConfig(http_protocol_options={}),
-        http_filters=[HttpFilter(name="envoy.filters.http.header_mutation", typed_config=pack(config)), _CODEC],
-    )
+def _application(protocol: str, mutation: Mutation | None) -> HttpProtocolOptions:
+    """What an application speaks, with at most one change to the headers once the host is chosen."""
+    options = HttpProtocolOptions()
+    if protocol == "AUTO":
+        options.auto_config.CopyFrom(
+            HttpProtocolOptions.AutoHttpConfig(http_protocol_options={}, http2_protocol_options=_STREAMS)
+        )
+    elif protocol == "HTTP2":
+        options.explicit_http_config.http2_protocol_options.CopyFrom(_STREAMS)
+    else:
+        options.explicit_http_config.http_protocol_options.SetInParent()
+    if mutation is not None:
+        config = HeaderMutation(mutations=Mutations(request_mutations=[mutation]))
+        options.http_filters.extend(
+            (HttpFilter(name="envoy.filters.http.header_mutation", typed_config=pack(config)), _CODEC)
+        )
+    return options
 
 
+_STREAMS = Http2ProtocolOptions(allow_connect=True)
+"""WebSocket to an HTTP/2 application is a CONNECT stream (RFC 8441)."""
 _NAME_CLUSTER = Mutation(
     append=HeaderValueOption(
         header=HeaderValue(key=name.CLUSTER_HEADER, value=f"%UPSTREAM_METADATA({name.METADATA}:cluster)%"),

@@ -163,9 +163,10 @@ def _emit_endpoints(hosted: Hosted) -> list[tuple[str, bytes]]:
 
 def _emit_cluster(cluster: Cluster) -> list[tuple[str, bytes]]:
     found = []
-    sites = name.sites_cluster(cluster.key, cluster.shape)
-    if sites is not None:
-        found.append((sites, emit_sites_cluster(cluster)))
+    for subset in ("", *cluster.subsets):
+        sites = name.sites_cluster(cluster.key, cluster.shape, subset)
+        if sites is not None:
+            found.append((sites, emit_sites_cluster(cluster, subset)))
     if cluster.shape is Shape.LOCAL_FIRST:
         found.append((name.path(cluster.key), emit_aggregate_cluster(cluster)))
     return found

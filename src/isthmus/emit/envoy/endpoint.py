@@ -1,7 +1,7 @@
 """Endpoint assignments: of local clusters from the intent, of clusters of sites from the choice that health makes."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from envoy.config.core.v3.address_pb2 import Address, EnvoyInternalAddress
 from envoy.config.core.v3.base_pb2 import Metadata
@@ -53,35 +53,55 @@ def _endpoint(endpoint: Endpoint, *, bad: bool) -> LbEndpoint:
         endpoint=EnvoyEndpoint(address=emit_address(endpoint.socket)),
         load_balancing_weight={"value": endpoint.weight},
         health_status=UNHEALTHY if bad else 0,
+        metadata=Metadata(filter_metadata={name.LB_METADATA: struct({name.SUBSET_KEY: list(endpoint.subsets)})})
+        if endpoint.subsets
+        else None,
     )
 
 
-def emit_cluster_endpoints(cluster: Cluster, choices: Iterable[SiteChoice]) -> bytes:
-    """The assignment of the cluster of sites (`name.sites_cluster`) of any cluster that is not LOCAL.
+def emit_cluster_endpoints(cluster: Cluster, choices: Iterable[SiteChoice], subset: str = "") -> bytes:
+    """The assignment of the cluster of sites (`name.sites_cluster`) of any cluster that is not LOCAL, or of one of its
+    subsets.
 
     Sites that are no members, and the own site where it is no host of this cluster, are passed over; the priorities
     that remain close up, as Envoy wants them.
     """
     members = {member.site: member for member in cluster.members}
+    shape = cluster.shape.of_subset(subset)
     by_priority: dict[int, list[LbEndpoint]] = defaultdict(list)
     for choice in choices:
         member = members.get(choice.site)
-        if member is not None and (not member.own or cluster.shape is Shape.UNIFORM):
-            by_priority[choice.priority].append(_site(cluster, member, choice))
+        if member is not None and (not member.own or shape is Shape.UNIFORM):
+            by_priority[choice.priority].append(_site(cluster, shape, member, choice))
     localities = [
         LocalityLbEndpoints(lb_endpoints=hosts, priority=index)
         for index, (_, hosts) in enumerate(sorted(by_priority.items()))
     ]
     return serialize(
         ClusterLoadAssignment(
-            cluster_name=str(name.sites_cluster(cluster.key, cluster.shape)), endpoints=localities, policy=_POLICY
+            cluster_name=str(name.sites_cluster(cluster.key, cluster.shape, subset)),
+            endpoints=localities,
+            policy=_POLICY,
         )
     )
 
 
-def _site(cluster: Cluster, member: Member, choice: SiteChoice) -> LbEndpoint:
+def emit_assignments(cluster: Cluster, choices: Callable[[str], Iterable[SiteChoice]]) -> dict[str, bytes]:
+    """The assignments of a cluster's sites and of each subset's, by name. `choices`: by subset, "" for
+    all endpoints."""
+    if cluster.shape is Shape.LOCAL:
+        return {}
+    return {
+        str(name.sites_cluster(cluster.key, cluster.shape, subset)): emit_cluster_endpoints(
+            cluster, choices(subset), subset
+        )
+        for subset in ("", *cluster.subsets)
+    }
+
+
+def _site(cluster: Cluster, shape: Shape, member: Member, choice: SiteChoice) -> LbEndpoint:
     """A site is one host, whatever the number of its addresses: a connection tries them in turn."""
-    metadata = {"envoy.lb": struct({"hash_key": member.site})}
+    metadata = {name.LB_METADATA: struct({"hash_key": member.site})}
     if member.own:
         metadata["envoy.transport_socket_match"] = struct({OWN_SITE: True})
         address = Address(
@@ -98,7 +118,7 @@ def _site(cluster: Cluster, member: Member, choice: SiteChoice) -> LbEndpoint:
                 EnvoyEndpoint.AdditionalAddress(address=emit_address(socket)) for socket in member.fabric[1:]
             ],
         )
-    if cluster.shape is Shape.LOCAL_FIRST:
+    if shape is Shape.LOCAL_FIRST:
         metadata[name.METADATA] = struct({"cluster": name.local_cluster(cluster.key)})
     return LbEndpoint(
         endpoint=endpoint,

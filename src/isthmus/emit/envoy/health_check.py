@@ -3,6 +3,7 @@
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.core.v3.health_check_pb2 import HealthCheck as EnvoyHealthCheck
 from envoy.extensions.health_check.event_sinks.file.v3.file_pb2 import HealthCheckEventFileSink
+from envoy.type.v3.http_pb2 import HTTP1, HTTP2
 from envoy.type.v3.range_pb2 import Int64Range
 
 from isthmus.compile.intent import HealthCheck, HttpProbe
@@ -10,7 +11,7 @@ from isthmus.emit.envoy.setting import EnvoyPaths
 from isthmus.emit.envoy.wire import duration, pack
 
 
-def emit_health_check(check: HealthCheck, paths: EnvoyPaths) -> EnvoyHealthCheck:
+def emit_health_check(check: HealthCheck, protocol: str, paths: EnvoyPaths) -> EnvoyHealthCheck:
     """One probe. Its interval also holds before the first request: Envoy's own default there is a minute."""
     message = EnvoyHealthCheck(
         interval=duration(check.interval),
@@ -21,7 +22,7 @@ def emit_health_check(check: HealthCheck, paths: EnvoyPaths) -> EnvoyHealthCheck
         interval_jitter_percent=check.jitter_percent,
     )
     if check.http is not None:
-        message.http_health_check.CopyFrom(_http(check.http))
+        message.http_health_check.CopyFrom(_http(check.http, protocol))
     else:
         message.tcp_health_check.SetInParent()
     if paths.health_events:
@@ -32,11 +33,12 @@ def emit_health_check(check: HealthCheck, paths: EnvoyPaths) -> EnvoyHealthCheck
     return message
 
 
-def _http(probe: HttpProbe) -> EnvoyHealthCheck.HttpHealthCheck:
+def _http(probe: HttpProbe, protocol: str) -> EnvoyHealthCheck.HttpHealthCheck:
     """Every other status counts towards the threshold as a failed connection does; Envoy itself acts on the first."""
     return EnvoyHealthCheck.HttpHealthCheck(
         host=probe.host,
         path=probe.path,
         expected_statuses=[Int64Range(start=first, end=last + 1) for first, last in probe.statuses],
         retriable_statuses=[Int64Range(start=100, end=600)],
+        codec_client_type=HTTP2 if protocol == "HTTP2" else HTTP1,
     )

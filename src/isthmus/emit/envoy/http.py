@@ -82,7 +82,7 @@ def emit_ingress_manager(routes: str, paths: EnvoyPaths) -> HttpConnectionManage
 def emit_fabric_manager(paths: EnvoyPaths) -> HttpConnectionManager:
     """The connection manager for other sites' requests: who may call what, then on to the application."""
     manager = _transparent_manager("fabric")
-    manager.http_filters.extend((_access(), _router()))
+    manager.http_filters.extend((_access(), _subset_filter(), _router()))
     manager.http2_protocol_options.connection_keepalive.CopyFrom(
         KeepaliveSettings(interval=duration(30_000), timeout=duration(10_000))
     )
@@ -94,7 +94,7 @@ def emit_own_manager() -> HttpConnectionManager:
     """The connection manager for this site's own requests, by the door that only this Envoy can open. Ingress has
     logged them, and has set the header that names the cluster."""
     manager = _transparent_manager("own")
-    manager.http_filters.append(_router())
+    manager.http_filters.extend((_subset_filter(), _router()))
     return manager
 
 
@@ -122,6 +122,10 @@ def _router() -> HttpFilter:
 
 def _hash_filter() -> HttpFilter:
     return HttpFilter(name=name.HASH_FILTER, typed_config=pack(MetadataFilter()), disabled=True)
+
+
+def _subset_filter() -> HttpFilter:
+    return HttpFilter(name=name.SUBSET_FILTER, typed_config=pack(MetadataFilter()), disabled=True)
 
 
 def _access() -> HttpFilter:

@@ -3,6 +3,7 @@
 | what | name |
 |---|---|
 | cluster as routes name it | `default/shop/web@local`, `default/shop/web@fabric`, or for both `default/shop/web` |
+| the sites of one subset of a cluster | `default/shop/web@subset-v2` |
 | second and further health checks of a cluster's local endpoints | `default/shop/web@probe-1` |
 | ingress listener, its routes | `ingress/192.0.2.1:80` |
 | TLS chain of an ingress listener, its routes | `ingress/192.0.2.1:443\\|default/shop/site` |
@@ -28,6 +29,11 @@ CLUSTER_HEADER = "x-isthmus-cluster"
 """Names, between sites, the hosted cluster that a request is for."""
 HASH_HEADER = "x-isthmus-hash"
 """Carries, between sites, what consistent hashing looks at."""
+SUBSET_HEADER = "x-isthmus-subset"
+"""Names, between sites, the subset of the hosted cluster that a request is for."""
+SUBSET_KEY = "subset"
+"""Key, in `LB_METADATA`, of the subsets that an endpoint belongs to and of the one that a request is for."""
+LB_METADATA = "envoy.lb"
 LOCAL_REPLY_HEADER = "x-isthmus-local-reply"
 """Marks an egress site's own answer to a request that reached no application."""
 HEADER_PREFIX = "x-isthmus-"
@@ -37,6 +43,8 @@ METADATA = "isthmus"
 """Namespace of metadata."""
 HASH_FILTER = "hash-values"
 """The filter that reads cookies for consistent hashing between sites; off except on routes that need it."""
+SUBSET_FILTER = "subset"
+"""The filter that reads the subset of other sites' requests; off except on requests that name one."""
 IDENTITY_SECRET = "identity"  # noqa: S105 - the name of a secret, not one
 TRUST_SECRET = "trust"  # noqa: S105 - the name of a secret, not one
 FABRIC_ROUTES = "fabric"
@@ -72,17 +80,26 @@ def fabric_cluster(key: ObjectKey) -> str:
     return path(key) + "@fabric"
 
 
-def target_cluster(key: ObjectKey, shape: Shape) -> str:
-    """What a route names."""
+def subset_cluster(key: ObjectKey, subset: str) -> str:
+    """The sites of one subset of a cluster."""
+    return f"{path(key)}@subset-{subset}"
+
+
+def target_cluster(key: ObjectKey, shape: Shape, subset: str = "") -> str:
+    """What a route names. `shape`: of the subset."""
     if shape is Shape.LOCAL:
         return local_cluster(key)
+    if subset:
+        return subset_cluster(key, subset)
     return fabric_cluster(key) if shape is Shape.FABRIC else path(key)
 
 
-def sites_cluster(key: ObjectKey, shape: Shape) -> str | None:
+def sites_cluster(key: ObjectKey, shape: Shape, subset: str = "") -> str | None:
     """The cluster whose members are sites, and whose assignment health therefore decides; None when there is none."""
     if shape is Shape.LOCAL:
         return None
+    if subset:
+        return subset_cluster(key, subset)
     return path(key) if shape is Shape.UNIFORM else fabric_cluster(key)
 
 

@@ -4,24 +4,28 @@ from isthmus.compile.intent import Cluster, Intent, Member, Place
 from isthmus.health.choice import SiteChoice, SiteState, distance
 
 
-def nominal_choices(intent: Intent, cluster: Cluster) -> list[SiteChoice]:
-    """Every member of a cluster by nearness, then name; those that are drained take no new requests."""
+def nominal_choices(intent: Intent, cluster: Cluster, subset: str = "") -> list[SiteChoice]:
+    """Every member of a cluster with endpoints of a subset (any when empty) by nearness, then name; those that are
+    drained take no new requests."""
 
     def away(member: Member) -> float | None:
         return 0.0 if member.own else _distance(intent.place, member.place)
 
+    def weights(member: Member) -> list[int]:
+        return [each.weight for each in member.endpoints if not subset or subset in each.subsets]
+
     ordered = sorted(
-        ((member, away(member)) for member in cluster.members),
+        ((member, away(member)) for member in cluster.members if weights(member) or not subset),
         key=lambda pair: (not pair[0].own, pair[1] is None, pair[1] or 0.0, pair[0].site),
     )
     return [
         SiteChoice(
             site=member.site,
             priority=index if cluster.selection == "LOCAL_PREFERRED" else 0,
-            weight=sum(endpoint.weight for endpoint in member.endpoints),
+            weight=sum(weights(member)),
             state=SiteState.DRAINING if member.drained else SiteState.HEALTHY,
             reason="drained" if member.drained else "as declared",
-            endpoints=len(member.endpoints),
+            endpoints=len(weights(member)),
             distance=kilometres,
         )
         for index, (member, kilometres) in enumerate(ordered)

@@ -39,6 +39,6 @@ def emit_retry(retry: Retry, shares: tuple[Share, ...]) -> EnvoyRetryPolicy:
     if any(share.shape is not Shape.LOCAL for share in shares):
         policy.retry_on = ",".join((*retry.on, "retriable-headers"))
         policy.retriable_headers.append(_LOCAL_REPLY)
-    if any(share.shape in (Shape.LOCAL_FIRST, Shape.FABRIC) for share in shares):
+    if any(share.shape in (Shape.LOCAL_FIRST, Shape.FABRIC) or share.subset for share in shares):
         policy.retry_priority.CopyFrom(_PREVIOUS_PRIORITIES)
     return policy

@@ -5,17 +5,19 @@ from collections.abc import Iterable
 
 from envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
+    HeaderMatcher,
     Route,
     RouteAction,
     RouteMatch,
 )
 from envoy.config.route.v3.route_components_pb2 import VirtualHost as EnvoyVirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as MetadataFilter
 
 from isthmus.compile.intent import VirtualHost
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.route import emit_routes
-from isthmus.emit.envoy.wire import field, serialize
+from isthmus.emit.envoy.wire import field, pack, serialize
 
 _VIRTUAL_HOSTS = RouteConfiguration.VIRTUAL_HOSTS_FIELD_NUMBER
 
@@ -92,31 +94,40 @@ def emit_misdirected() -> bytes:
 
 
 def emit_fabric_routes() -> bytes:
-    """The one route of the fabric: to the cluster that the request names.
+    """The routes of the fabric: to the cluster that the request names, and in it to the subset, if it names one.
 
     Ingress has routed, so nothing is matched, rewritten, timed or tried again here.
     """
-    route = Route(
-        name="fabric",
-        match=RouteMatch(prefix="/"),
-        route=RouteAction(
-            cluster_header=name.CLUSTER_HEADER,
-            timeout={},
-            idle_timeout={},
-            hash_policy=[
-                RouteAction.HashPolicy(
-                    header=RouteAction.HashPolicy.Header(header_name=name.HASH_HEADER), terminal=True
-                ),
-                RouteAction.HashPolicy(header=RouteAction.HashPolicy.Header(header_name="x-forwarded-for")),
-            ],
-        ),
-    )
+    named = HeaderMatcher(name=name.SUBSET_HEADER, present_match=True)
+    subset = Route(name="subset", match=RouteMatch(prefix="/", headers=[named]), route=_FABRIC_ACTION)
+    subset.typed_per_filter_config[name.SUBSET_FILTER].CopyFrom(pack(_READ_SUBSET))
+    whole = Route(name="fabric", match=RouteMatch(prefix="/"), route=_FABRIC_ACTION)
     return serialize(
         RouteConfiguration(
             name=name.FABRIC_ROUTES,
-            virtual_hosts=[EnvoyVirtualHost(name="fabric", domains=["*"], routes=[route])],
+            virtual_hosts=[EnvoyVirtualHost(name="fabric", domains=["*"], routes=[subset, whole])],
             # Not the hash header: it would be gone before a host is chosen. Clusters that hash remove it themselves.
             request_headers_to_remove=[name.CLUSTER_HEADER],
             response_headers_to_remove=[name.LOCAL_REPLY_HEADER],
         )
     )
+
+
+_FABRIC_ACTION = RouteAction(
+    cluster_header=name.CLUSTER_HEADER,
+    timeout={},
+    idle_timeout={},
+    hash_policy=[
+        RouteAction.HashPolicy(header=RouteAction.HashPolicy.Header(header_name=name.HASH_HEADER), terminal=True),
+        RouteAction.HashPolicy(header=RouteAction.HashPolicy.Header(header_name="x-forwarded-for")),
+    ],
+)
+_READ_SUBSET = MetadataFilter(
+    request_rules=[
+        MetadataFilter.Rule(
+            header=name.SUBSET_HEADER,
+            on_header_present=MetadataFilter.KeyValuePair(metadata_namespace=name.LB_METADATA, key=name.SUBSET_KEY),
+            remove=True,
+        )
+    ]
+)
