@@ -204,7 +204,8 @@ class Maker:
         lookup = self.one(
             *({"dns": {"name": "a.test", "port": 80, "record": each}} for each in ("A", "ADDRESS")),
             {"dns": {"name": "b.test", "record": "SRV"}},
-            {"kubernetes": {"service": "web"}},
+            {"kubernetes": {"service": "web", **self.one({}, {"port": "http"}, {"addresses": "node-ports"})}},
+            {"kubernetes": {"selector": "tier in (front, edge)", "port": 80}},
             {"consul": {"service": "web", "tags": self.some(("v1", "v2"))}},
         )
         named = {"serviceDiscovery": self.references("ServiceDiscovery", 1, 1)[0]} if self.maybe(0.3) else {}
@@ -224,7 +225,9 @@ class Maker:
             {"dns": publish},
             {"dns": {"servers": [server], **publish}},
             {"kubernetes": {"kubeconfig": {"name": "k8s"}, **self.one({}, {"publish": {"namespace": "edge"}})}},
+            {"kubernetes": {"kubeconfig": {"name": "k8s"}, "podLabels": True}},
             {"consul": {"url": "http://192.0.2.8:8500", **self.one({}, {"publish": network})}},
+            {"consul": {"url": "https://192.0.2.8:8501", "token": {"name": "acl"}, "partition": "p"}},
         )
         return {"where": self.where(), **method}
 

@@ -50,14 +50,21 @@ def compile_settings(memo: Memo, key: ObjectKey) -> CompiledSettings | None:
     if spec.dns is not None:
         return _dns(memo, key, spec.dns, owner)
     if spec.kubernetes is not None:
-        return _kubernetes(key, spec.kubernetes, owner)
-    return _consul(key, spec.consul, owner) if spec.consul is not None else None
+        return _kubernetes(key, spec.kubernetes, _owner(memo, key))
+    return _consul(key, spec.consul, _owner(memo, key)) if spec.consul is not None else None
+
+
+def _owner(memo: Memo, key: ObjectKey) -> str:
+    """Whose entries in a registry are: of this deployment, of this site, through this ServiceDiscovery."""
+    here, trust_domain = scope(memo)
+    return f"{trust_domain}/{here.tenant}/{here.name}/{key.namespace}/{key.name}"
 
 
 def _kubernetes(key: ObjectKey, spec: KubernetesMethod, owner: str) -> CompiledSettings:
     settings = KubernetesSettings(
         kubeconfig=resolve(spec.kubeconfig, "Secret", key.tenant, key.namespace),
         context=spec.context,
+        pod_labels=spec.pod_labels,
         publish_namespace=spec.publish.namespace if spec.publish else "",
         owner=owner,
     )
@@ -69,8 +76,11 @@ def _consul(key: ObjectKey, spec: ConsulMethod, owner: str) -> CompiledSettings:
         url=spec.url,
         token=resolve(spec.token, "Secret", key.tenant, key.namespace) if spec.token else None,
         trusted_ca=spec.trusted_ca,
+        client_certificate=spec.client_certificate,
+        client_key=resolve(spec.client_key, "Secret", key.tenant, key.namespace) if spec.client_key else None,
         datacenter=spec.datacenter,
         namespace=spec.namespace,
+        partition=spec.partition,
         publish=spec.publish is not None,
         owner=owner,
     )

@@ -110,7 +110,10 @@ class ConsulSettings:
         url: of its HTTP API, `http://` or `https://`.
         token: the secret that holds the ACL token, if one is needed.
         trusted_ca: certificates in PEM that its own is checked against; the system's when empty.
+        client_certificate: PEM, with which the site shows who it is; empty for none.
+        client_key: the secret that holds its key.
         datacenter, namespace: for queries that name none, and for what is published.
+        partition: Consul Enterprise's; empty for the default.
         publish: whether virtual hosts are registered.
         owner: tells this site's registrations from those of others; part of their IDs.
     """
@@ -118,8 +121,11 @@ class ConsulSettings:
     url: str
     token: ObjectKey | None = None
     trusted_ca: str = ""
+    client_certificate: str = ""
+    client_key: ObjectKey | None = None
     datacenter: str = ""
     namespace: str = ""
+    partition: str = ""
     publish: bool = False
     owner: str = ""
 

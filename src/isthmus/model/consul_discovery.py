@@ -1,7 +1,9 @@
 """Consul as a service registry: how its agent is reached, and what is looked up and registered."""
 
+import ipaddress
 from collections.abc import Iterator
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -31,8 +33,13 @@ class ConsulMethod(Frozen):
         "",
         description="CA certificates in PEM that the agent's certificate is checked against; the system's when empty.",
     )
+    client_certificate: str = Field(
+        "", description="Certificate in PEM by which the agent knows the site; none when empty."
+    )
+    client_key: Reference | None = Field(None, description="Secret that holds the key of `clientCertificate`, in PEM.")
     datacenter: str = Field("", max_length=128, description="Datacenter; the agent's own when empty.")
     namespace: str = Field("", max_length=128, description="Namespace of Consul Enterprise; none when empty.")
+    partition: str = Field("", max_length=128, description="Admin partition of Consul Enterprise; none when empty.")
     publish: ConsulPublish | None = Field(
         None, description="Register virtual hosts as services; nothing is registered when left out."
     )
@@ -41,12 +48,25 @@ class ConsulMethod(Frozen):
     def _url(self) -> Self:
         if not self.url.startswith(("http://", "https://")):
             raise ValueError("url must start with http:// or https://")
+        host = urlsplit(self.url).hostname or ""
+        if self.token is not None and self.url.startswith("http://") and not _is_local(host):
+            raise ValueError("the token could be read on its way over http://; use https://, or an agent on the site")
+        if bool(self.client_certificate) != (self.client_key is not None):
+            raise ValueError("set both clientCertificate and clientKey, or neither")
         return self
 
     def uses(self, tenant: str, namespace: str, field: str) -> Iterator[Use]:
-        """The secret with the token."""
-        if self.token is not None:
-            yield Use(f"{field}.token", resolve(self.token, "Secret", tenant, namespace))
+        """The secrets with the token and the key."""
+        for name, secret in (("token", self.token), ("clientKey", self.client_key)):
+            if secret is not None:
+                yield Use(f"{field}.{name}", resolve(secret, "Secret", tenant, namespace))
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class ConsulLookup(Frozen):

@@ -1,13 +1,17 @@
 """Kubernetes as a service registry: how a cluster is reached, and what is looked up and published in it."""
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from isthmus.model.label import Expression
 from isthmus.model.object import Frozen, Name, Reference, Use
 from isthmus.model.reference import resolve
 from isthmus.model.site import Network
+from isthmus.model.value import Port
+
+PortName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 
 
 class KubernetesPublish(Frozen):
@@ -24,6 +28,11 @@ class KubernetesMethod(Frozen):
 
     kubeconfig: Reference = Field(description="Secret that holds a kubeconfig with its certificates and keys inside.")
     context: str = Field("", max_length=253, description="Context of the kubeconfig; its current one when empty.")
+    pod_labels: bool = Field(
+        False,
+        description="Add the labels of pods to those of their Services. The site then watches pods, too; large "
+        "namespaces have many.",
+    )
     publish: KubernetesPublish | None = Field(
         None, description="Publish virtual hosts in the cluster; nothing is published when left out."
     )
@@ -38,13 +47,13 @@ class KubernetesLookup(Frozen):
 
     namespace: Name = Field("default", description="The Kubernetes namespace of the Services.")
     service: Name | None = Field(None, description="Name of a Service.")
-    selector: str | None = Field(
+    selector: Expression | None = Field(
         None,
         min_length=1,
         max_length=1024,
         description="Kubernetes label selector of Services, for example `app=shop`.",
     )
-    port: int | str | None = Field(
+    port: Port | PortName | None = Field(
         None, description="Name or number of the Service's port; may be left out when it has only one."
     )
     addresses: Literal["pods", "node-ports"] = Field(

@@ -6,16 +6,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from isthmus.discovery.consul.source import ConsulSource
 from isthmus.discovery.kubernetes.source import KubernetesSource
-from isthmus.discovery.setting import KubernetesSettings
+from isthmus.discovery.setting import ConsulSettings, KubernetesSettings
 from isthmus.model.key import ObjectKey
 
+from .consul_server import ConsulServer
 from .kubernetes_request import ALL
 from .kubernetes_server import KubernetesServer
 from .material import Certificates, Ear, Hasty, kubeconfig, namespace
 
 SECRET = ObjectKey("default", "Secret", "default", "registry")
 StartSource = Callable[..., Awaitable[KubernetesSource]]
+StartConsul = Callable[..., Awaitable[ConsulSource]]
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +54,33 @@ async def discover(cluster: KubernetesServer, certificates: Certificates, ear: E
             ear,
             random=Hasty(),
         )
+        sources.append(source)
+        await source.start()
+        source.watch(frozenset(queries))  # type: ignore[arg-type]
+        return source
+
+    yield start
+    for source in sources:
+        await source.stop()
+
+
+@pytest.fixture
+async def consul() -> AsyncIterator[ConsulServer]:
+    """An agent on plain HTTP that anybody may use."""
+    server = ConsulServer()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def look(consul: ConsulServer, ear: Ear) -> AsyncIterator[StartConsul]:
+    """Starts sources at `consul` that answer queries to `ear`."""
+    sources: list[ConsulSource] = []
+
+    async def start(*queries: object, token: str = "", client_key: str = "", **settings: object) -> ConsulSource:
+        values = {"url": consul.url, **settings}
+        source = ConsulSource(ConsulSettings(**values), ear, token=token, client_key=client_key, random=Hasty())  # type: ignore[arg-type]
         sources.append(source)
         await source.start()
         source.watch(frozenset(queries))  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Consul as a service registry: instances of its services are discovered, virtual hosts registered at its agent."""
