@@ -161,6 +161,8 @@ class Maker:
         ]
         shares[0]["weight"] = 1
         found: Spec = {"clusters": shares}
+        if self.maybe(0.2):
+            found["priority"] = "HIGH"
         if self.maybe(0.3):
             found["timeout"] = self.one("0s", "1s", "1.5s")
         if self.maybe(0.3):
@@ -174,11 +176,33 @@ class Maker:
             "endpoints": self.references("Endpoint", 1, 4),
             "healthChecks": self.references("HealthCheck", most=2),
             "endpointSelection": self.one("LOCAL_ONLY", "LOCAL_PREFERRED", "LOCAL_PREFERRED", "DISTRIBUTED"),
-            "loadBalancing": self.one("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "RING_HASH", "MAGLEV"),
+            **self.algorithm(),
             "protocol": self.one("HTTP1", "HTTP1", "HTTP2"),
             **self.one({}, {"staleAfter": "1m"}),
             **self.subsets(),
+            **self.upstream(),
         }
+
+    def algorithm(self) -> Spec:
+        return self.one(
+            {"loadBalancing": "ROUND_ROBIN"},
+            {"loadBalancing": "LEAST_REQUEST"},
+            {"loadBalancing": "LEAST_REQUEST", "leastRequest": {"choiceCount": 3}, "slowStart": {"window": "10s"}},
+            {"loadBalancing": "RANDOM"},
+            {"loadBalancing": "RING_HASH"},
+            {"loadBalancing": "RING_HASH", "ringHash": {"minimumRingSize": 10}},
+            {"loadBalancing": "MAGLEV"},
+            {"loadBalancing": "MAGLEV", "maglev": {"tableSize": 65537}},
+        )
+
+    def upstream(self) -> Spec:
+        return self.one(
+            {},
+            {"circuitBreakers": {"high": {"maxRequests": 1}}},
+            {"outlierDetection": {"consecutive5xx": 3, "successRate": {}, "consecutiveLocalFailures": None}},
+            {"connectionPool": {"maxRequestsPerConnection": 1, "tcpKeepalive": {}}, "panicThreshold": 50},
+            {"proxyProtocol": "V2", "endpointSelection": "LOCAL_ONLY"},
+        )
 
     def subsets(self) -> Spec:
         if self.maybe(0.4):

@@ -10,6 +10,7 @@ from isthmus.compile.intent import Cluster, Endpoint, Hosted, Member, Shape, Soc
 from isthmus.compile.memo import Memo
 from isthmus.compile.place import compile_site_fact, dns_name
 from isthmus.compile.source import find, foreign, scope
+from isthmus.compile.upstream import compile_upstream
 from isthmus.model import Cluster as ClusterObject
 from isthmus.model import Diagnostic, ObjectKey
 from isthmus.model.cluster import ClusterSpec
@@ -183,6 +184,7 @@ def compile_hosted(memo: Memo, key: ObjectKey) -> CompiledHosted | None:
         protocol=obj.spec.protocol,
         subsets=subsets,
         fallback=_fallback(obj.spec),
+        upstream=compile_upstream(obj.spec),
     )
     return CompiledHosted(hosted, bool(local), tuple(found))
 

@@ -58,6 +58,7 @@ def compile_forward(memo: Memo, key: ObjectKey, spec: ForwardSpec, found: list[D
         timeout=milliseconds(spec.timeout),
         retry=_retry(spec.retry),
         hash_keys=tuple(_hash_key(policy) for policy in spec.hash_policy) or (HashKey("source"),) if hashes else (),
+        high=spec.priority == "HIGH",
     )
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from isthmus.compile.rule import Rule, Share
 from isthmus.compile.rule import Shape as Shape
+from isthmus.compile.upstream import USUAL, Upstream
 from isthmus.discovery.query import Query
 from isthmus.discovery.record import VipRecord
 from isthmus.discovery.setting import Settings
@@ -218,6 +219,7 @@ class Hosted:
         protocol: what the endpoints speak: HTTP1, HTTP2 or AUTO (by ALPN).
         subsets: name and selector of each subset, by name.
         fallback: as in `Cluster`.
+        upstream: limits, connections, and what takes an endpoint out.
     """
 
     key: ObjectKey
@@ -229,6 +231,7 @@ class Hosted:
     protocol: str = "HTTP1"
     subsets: tuple[tuple[str, tuple[str, ...]], ...] = ()
     fallback: str | None = None
+    upstream: Upstream = USUAL
 
 
 @dataclass(frozen=True, slots=True)

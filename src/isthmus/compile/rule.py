@@ -99,6 +99,8 @@ class Forward:
     timeout: int
     retry: Retry | None
     hash_keys: tuple[HashKey, ...] = ()
+    high: bool = False
+    """The circuit breakers of the priority HIGH count its requests."""
 
 
 @dataclass(frozen=True, slots=True)

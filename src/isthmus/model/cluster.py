@@ -8,6 +8,16 @@ from pydantic import Field, model_validator
 from isthmus.model.object import Name, Object, Reference, Spec, Use
 from isthmus.model.reference import resolve
 from isthmus.model.subset import MAX_SUBSETS, Fallback, Subset, subset_mark
+from isthmus.model.upstream import (
+    CircuitBreakers,
+    ConnectionPool,
+    LeastRequest,
+    Maglev,
+    OutlierDetection,
+    ProxyProtocol,
+    RingHash,
+    SlowStart,
+)
 from isthmus.model.value import PositiveDuration
 
 LoadBalancing = Literal["ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "RING_HASH", "MAGLEV"]
@@ -20,6 +30,12 @@ class ClusterSpec(Spec):
 
     endpoints: tuple[Reference, ...] = Field(min_length=1, max_length=1000, description="Endpoint objects.")
     load_balancing: LoadBalancing = Field("ROUND_ROBIN", description="Algorithm that chooses among equals.")
+    least_request: LeastRequest | None = Field(None, description="For LEAST_REQUEST.")
+    ring_hash: RingHash | None = Field(
+        None, description="For RING_HASH among the endpoints of a site. Among sites MAGLEV's table does its work."
+    )
+    maglev: Maglev | None = Field(None, description="For MAGLEV among the endpoints of a site.")
+    slow_start: SlowStart | None = Field(None, description="For ROUND_ROBIN and LEAST_REQUEST; off when left out.")
     endpoint_selection: EndpointSelection = Field(
         "DISTRIBUTED",
         description="`LOCAL_ONLY`: endpoints of the ingress site. `LOCAL_PREFERRED`: those while healthy, then the "
@@ -47,6 +63,24 @@ class ClusterSpec(Spec):
     )
     default_subset: Name | None = Field(None, description="The subset for `subsetFallback: DEFAULT`.")
     connect_timeout: PositiveDuration = Field("2s", description="Limit for a new TCP connection to an endpoint.")
+    circuit_breakers: CircuitBreakers = Field(
+        CircuitBreakers(), description="Limits on what the endpoints of one site take, held by that site."
+    )
+    outlier_detection: OutlierDetection = Field(
+        OutlierDetection(), description="Takes endpoints that fail requests out for a while, beside health checks."
+    )
+    connection_pool: ConnectionPool = Field(ConnectionPool(), description="Connections from a site to its endpoints.")
+    panic_threshold: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="When fewer than this percentage of a site's endpoints are healthy, it uses all of them; 0: never.",
+    )
+    proxy_protocol: ProxyProtocol = Field(
+        "NONE",
+        description="Tell endpoints the client's address in front of each connection (PROXY protocol). Needs "
+        "`endpointSelection: LOCAL_ONLY`.",
+    )
     stale_after: PositiveDuration | None = Field(
         None,
         description="How long remote endpoints stay in use after the control plane is lost; for ever when left out.",
@@ -56,6 +90,31 @@ class ClusterSpec(Spec):
     def _distinct(self) -> Self:
         if len(set(self.endpoints)) != len(self.endpoints):
             raise ValueError("the same endpoint stands twice in endpoints; use the endpoint's weight")
+        return self
+
+    @model_validator(mode="after")
+    def _algorithm(self) -> Self:
+        for field, value, algorithms in (
+            ("leastRequest", self.least_request, ("LEAST_REQUEST",)),
+            ("ringHash", self.ring_hash, ("RING_HASH",)),
+            ("maglev", self.maglev, ("MAGLEV",)),
+        ):
+            if value is not None and self.load_balancing not in algorithms:
+                raise ValueError(f"{field} is for loadBalancing {algorithms[0]}, not {self.load_balancing}; remove it")
+        if self.slow_start is not None and self.load_balancing not in ("ROUND_ROBIN", "LEAST_REQUEST"):
+            raise ValueError(
+                f"{self.load_balancing} ignores slowStart: it does not choose by weights that may rise; "
+                "use ROUND_ROBIN or LEAST_REQUEST, or remove slowStart"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _addressed(self) -> Self:
+        if self.proxy_protocol != "NONE" and self.endpoint_selection != "LOCAL_ONLY":
+            raise ValueError(
+                "proxyProtocol needs endpointSelection LOCAL_ONLY: connections between sites are shared by "
+                "clients, so the endpoint's site does not see one client's; it is in x-forwarded-for there"
+            )
         return self
 
     @model_validator(mode="after")

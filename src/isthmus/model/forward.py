@@ -17,6 +17,8 @@ RetryCondition = Literal[
     "retriable-4xx",
 ]
 
+Priority = Literal["DEFAULT", "HIGH"]
+
 
 class WeightedCluster(Frozen):
     """A cluster and its share of the requests."""
@@ -61,6 +63,9 @@ class Forward(Frozen):
 
     clusters: tuple[WeightedCluster, ...] = Field(
         min_length=1, max_length=32, description="Where to; by weight when several."
+    )
+    priority: Priority = Field(
+        "DEFAULT", description="Which of the clusters' circuit breakers count these requests; HIGH has its own."
     )
     prefix_rewrite: Path | None = Field(None, description="Replaces the matched prefix, or the matched exact path.")
     timeout: Duration = Field("30s", description="Limit until the response is complete; 0s: none.")

@@ -49,7 +49,7 @@ def check_object(obj: Object, objects: Objects, selection: SiteSelection) -> Ite
     elif isinstance(obj, Cluster):
         yield from _breadth(obj, objects, selection)
     elif isinstance(obj, Route):
-        yield from _subsets(obj, objects)
+        yield from _targets(obj, objects)
 
 
 def referrers(objects: Objects, key: ObjectKey) -> list[ObjectKey]:
@@ -162,20 +162,31 @@ def _breadth(cluster: Cluster, objects: Objects, selection: SiteSelection) -> It
         )
 
 
-def _subsets(route: Route, objects: Objects) -> Iterator[Diagnostic]:
-    own = route.metadata
-    for index, entry in enumerate(route.spec.forward.clusters if route.spec.forward else ()):
+def _targets(route: Route, objects: Objects) -> Iterator[Diagnostic]:
+    own, forward = route.metadata, route.spec.forward
+    for index, entry in enumerate(forward.clusters if forward else ()):
         cluster = objects.get(resolve(entry.cluster, "Cluster", own.tenant, own.namespace))
-        if entry.subset is None or not isinstance(cluster, Cluster):
+        if not isinstance(cluster, Cluster):
             continue
-        names = [subset.name for subset in cluster.spec.subsets]
-        if entry.subset not in names:
+        spec = cluster.spec
+        names = [subset.name for subset in spec.subsets]
+        if entry.subset is not None and entry.subset not in names:
             yield Diagnostic(
                 "unknown-subset",
                 route.key,
                 f"spec.forward.clusters[{index}].subset",
                 f"{cluster.key.title} has no subset {entry.subset}",
                 f"name one of {', '.join(names)}" if names else "add the subset to the cluster",
+            )
+        first_here = spec.endpoint_selection == "LOCAL_PREFERRED" and spec.load_balancing not in ("RING_HASH", "MAGLEV")
+        if forward is not None and forward.priority == "HIGH" and first_here and entry.subset is None:
+            yield Diagnostic(
+                "priority-stays-here",
+                route.key,
+                "spec.forward.priority",
+                f"{cluster.key.title} is LOCAL_PREFERRED: a request that spills to another site would lose its "
+                "priority, for only then is it known that it leaves",
+                "name a subset, make the cluster DISTRIBUTED or LOCAL_ONLY, or use the priority DEFAULT",
             )
 
 

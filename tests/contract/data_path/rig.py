@@ -77,6 +77,7 @@ class App:
     headers: dict[str, str] = field(default_factory=dict)
     port: int = 0
     requests: int = 0
+    connections: int = 0
     healthy: bool = True
     delay: float = 0
     _server: asyncio.Server | None = None
@@ -95,6 +96,7 @@ class App:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        self.connections += 1
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")

@@ -125,6 +125,12 @@ def test_valid_objects_have_no_diagnostics() -> None:
             ("unknown-subset", "Route shop/a", "spec.forward.clusters[0].subset"),
         ),
         (
+            document("Route", "shop/a", "{forward: {priority: HIGH, clusters: [{cluster: {name: near}}]}}")
+            + "---\n"
+            + document("Cluster", "shop/near", "{endpoints: [{name: web}], endpointSelection: LOCAL_PREFERRED}"),
+            ("priority-stays-here", "Route shop/a", "spec.forward.priority"),
+        ),
+        (
             document("VirtualHost", "shop/a", "{domains: [a.example], routes: [{name: none}]}"),
             ("dangling-reference", "VirtualHost shop/a", "spec.routes[0]"),
         ),

@@ -7,12 +7,8 @@ sites, because plaintext HTTP/1 and ALPN do not go together.
 
 from typing import Any
 
-from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from envoy.config.cluster.v3.cluster_pb2 import Cluster as EnvoyCluster
-from envoy.config.cluster.v3.cluster_pb2 import UpstreamConnectionOptions
-from envoy.config.cluster.v3.outlier_detection_pb2 import OutlierDetection
 from envoy.config.common.mutation_rules.v3.mutation_rules_pb2 import HeaderMutation as Mutation
-from envoy.config.core.v3.address_pb2 import TcpKeepalive
 from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption, TransportSocket
 from envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions, KeepaliveSettings
 from envoy.extensions.clusters.aggregate.v3.cluster_pb2 import ClusterConfig
@@ -24,43 +20,51 @@ from envoy.extensions.transport_sockets.raw_buffer.v3.raw_buffer_pb2 import RawB
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
 from isthmus.compile.intent import Cluster, Hosted, Shape
+from isthmus.compile.upstream import Limits, Outliers
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.health_check import emit_health_check
 from isthmus.emit.envoy.http import FABRIC_WINDOW
 from isthmus.emit.envoy.setting import EnvoyPaths
 from isthmus.emit.envoy.source import ADS
 from isthmus.emit.envoy.tls import emit_dialling_socket
+from isthmus.emit.envoy.upstream import (
+    HASHING,
+    POLICY,
+    emit_breakers,
+    emit_connections,
+    emit_keepalive,
+    emit_outliers,
+    emit_proxy_protocol,
+    set_upstream,
+)
 from isthmus.emit.envoy.wire import duration, pack, serialize, struct
 
 OWN_SITE = "own"
 """Key of the endpoint metadata that marks the own site."""
 _OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_HASHING = ("RING_HASH", "MAGLEV")
-_LARGE = 65_536
-_POLICY = {
-    "ROUND_ROBIN": EnvoyCluster.ROUND_ROBIN,
-    "LEAST_REQUEST": EnvoyCluster.LEAST_REQUEST,
-    "RANDOM": EnvoyCluster.RANDOM,
-    "RING_HASH": EnvoyCluster.RING_HASH,
-    "MAGLEV": EnvoyCluster.MAGLEV,
-}
 
 
 def emit_hosted_cluster(hosted: Hosted, paths: EnvoyPaths) -> bytes:
     """The endpoints of a cluster at this site."""
-    cluster = _cluster(name.local_cluster(hosted.key), _POLICY[hosted.load_balancing])
+    cluster = _cluster(name.local_cluster(hosted.key), POLICY[hosted.load_balancing])
     cluster.connect_timeout.CopyFrom(duration(hosted.connect_timeout))
     cluster.ignore_health_on_host_removal = True
     if hosted.health_checks:
         # Envoy runs one health check per cluster; the others have clusters of their own.
         cluster.health_checks.append(emit_health_check(hosted.health_checks[0], hosted.protocol, paths))
         cluster.common_lb_config.ignore_new_hosts_until_first_hc = True
-    cluster.outlier_detection.CopyFrom(_outliers(failures=5, ejection=5_000, longest=30_000))
+    upstream = hosted.upstream
+    set_upstream(cluster, upstream, hosted.load_balancing)
+    if upstream.proxy_protocol != "NONE":
+        cluster.transport_socket.CopyFrom(emit_proxy_protocol(upstream.proxy_protocol))
     if hosted.subsets:
         cluster.lb_subset_config.CopyFrom(_subsets(hosted.fallback))
-    hashing = hosted.load_balancing in _HASHING
-    if hashing or hosted.protocol != "HTTP1":
+    hashing = hosted.load_balancing in HASHING
+    connections = emit_connections(upstream.pool)
+    if hashing or connections is not None or hosted.protocol != "HTTP1":
         options = _application(hosted.protocol, _FORGET_HASH if hashing else None)
+        if connections is not None:
+            options.common_http_protocol_options.CopyFrom(connections)
         cluster.typed_extension_protocol_options[_OPTIONS].CopyFrom(pack(options))
     return serialize(cluster)
 
@@ -77,9 +81,8 @@ def emit_probe_cluster(hosted: Hosted, index: int, paths: EnvoyPaths) -> bytes:
 def emit_sites_cluster(cluster: Cluster, subset: str = "") -> bytes:
     """The cluster whose members are the sites of a subset (all endpoints when empty), for every shape but LOCAL."""
     uniform = cluster.shape.of_subset(subset) is Shape.UNIFORM
-    # RANDOM would ignore the sites' weights; among the endpoints of the chosen site it is what was asked for.
-    policy = "ROUND_ROBIN" if cluster.load_balancing == "RANDOM" else cluster.load_balancing
-    message = _cluster(str(name.sites_cluster(cluster.key, cluster.shape, subset)), _POLICY[policy])
+    policy = _AMONG_SITES.get(cluster.load_balancing, cluster.load_balancing)
+    message = _cluster(str(name.sites_cluster(cluster.key, cluster.shape, subset)), POLICY[policy])
     message.connect_timeout.CopyFrom(duration(1_000))
     message.transport_socket.CopyFrom(_DIALLING)
     if uniform:
@@ -87,7 +90,7 @@ def emit_sites_cluster(cluster: Cluster, subset: str = "") -> bytes:
     # Health checks of endpoints are the business of their own site. What is left to find out here, and quickly, is
     # whether a site can be reached: pings over idle and busy connections, and failures that no application caused.
     message.typed_extension_protocol_options[_OPTIONS].CopyFrom(pack(_http2()))
-    message.outlier_detection.CopyFrom(_outliers(failures=2, ejection=1_000, longest=5_000))
+    message.outlier_detection.CopyFrom(_SITE_OUTLIERS)
     message.upstream_connection_options.CopyFrom(_KEEPALIVE)
     return serialize(message)
 
@@ -135,23 +138,6 @@ def _cluster(cluster_name: str, policy: Any) -> EnvoyCluster:
     )
 
 
-def _outliers(failures: int, ejection: int, longest: int) -> OutlierDetection:
-    """Only failures to reach a host count: an application's 5xx is its answer, not the host's failure."""
-    return OutlierDetection(
-        split_external_local_origin_errors=True,
-        consecutive_local_origin_failure={"value": failures},
-        enforcing_consecutive_local_origin_failure={"value": 100},
-        enforcing_local_origin_success_rate={"value": 0},
-        enforcing_consecutive_5xx={"value": 0},
-        enforcing_consecutive_gateway_failure={"value": 0},
-        enforcing_success_rate={"value": 0},
-        interval=duration(1_000),
-        base_ejection_time=duration(ejection),
-        max_ejection_time=duration(longest),
-        max_ejection_percent={"value": 100},
-    )
-
-
 def _http2() -> HttpProtocolOptions:
     options = Http2ProtocolOptions(
         connection_keepalive=KeepaliveSettings(interval=duration(500), timeout=duration(1_000)),
@@ -191,21 +177,14 @@ _NAME_CLUSTER = Mutation(
     )
 )
 _FORGET_HASH = Mutation(remove=name.HASH_HEADER)
-_BREAKERS = CircuitBreakers(
-    thresholds=[
-        CircuitBreakers.Thresholds(
-            max_connections={"value": _LARGE},
-            max_pending_requests={"value": _LARGE},
-            max_requests={"value": _LARGE},
-            max_retries={"value": _LARGE},
-        )
-    ]
-)
-_KEEPALIVE = UpstreamConnectionOptions(
-    tcp_keepalive=TcpKeepalive(
-        keepalive_probes={"value": 3}, keepalive_time={"value": 10}, keepalive_interval={"value": 5}
-    )
-)
+_BREAKERS = emit_breakers(Limits(), Limits())
+"""Wide enough that ingress never refuses what egress would take: the limits are egress's."""
+_SITE_OUTLIERS = emit_outliers(Outliers(local_failures=2, ejection=1_000, longest=5_000))
+_AMONG_SITES = {"RANDOM": "ROUND_ROBIN", "RING_HASH": "MAGLEV"}
+"""Algorithms that do not do among sites what is asked for, and those that do, while endpoints of the chosen site are
+chosen as asked. RANDOM would ignore the sites' weights. With a ring, sites exchange keys when another one is lost: its
+size goes by weight, so the others' parts are laid out anew."""
+_KEEPALIVE = emit_keepalive(10, 5, 3)
 _DIALLING = emit_dialling_socket()
 _OWN_SOCKET = EnvoyCluster.TransportSocketMatch(
     name=OWN_SITE,

@@ -14,6 +14,7 @@ from isthmus.compile.intent import Cluster, Endpoint, Hosted, Member, Shape, Soc
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.cluster import OWN_SITE
 from isthmus.emit.envoy.listener import emit_address
+from isthmus.emit.envoy.upstream import HASHING
 from isthmus.emit.envoy.wire import serialize, struct
 from isthmus.health.choice import SiteChoice, SiteState
 
@@ -73,6 +74,9 @@ def emit_cluster_endpoints(cluster: Cluster, choices: Iterable[SiteChoice], subs
         member = members.get(choice.site)
         if member is not None and (not member.own or shape is Shape.UNIFORM):
             by_priority[choice.priority].append(_site(cluster, shape, member, choice))
+    if cluster.load_balancing in HASHING:  # a table depends on the order, and must be the same at every ingress site
+        for hosts in by_priority.values():
+            hosts.sort(key=lambda host: str(host.endpoint.hostname))
     localities = [
         LocalityLbEndpoints(lb_endpoints=hosts, priority=index)
         for index, (_, hosts) in enumerate(sorted(by_priority.items()))

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from envoy.config.core.v3.base_pb2 import HIGH
 from envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
     HeaderMatcher,
@@ -94,23 +95,36 @@ def emit_misdirected() -> bytes:
 
 
 def emit_fabric_routes() -> bytes:
-    """The routes of the fabric: to the cluster that the request names, and in it to the subset, if it names one.
+    """The routes of the fabric: to the cluster that the request names, in it to the subset, if it names one, with the
+    priority that it has.
 
     Ingress has routed, so nothing is matched, rewritten, timed or tried again here.
     """
-    named = HeaderMatcher(name=name.SUBSET_HEADER, present_match=True)
-    subset = Route(name="subset", match=RouteMatch(prefix="/", headers=[named]), route=_FABRIC_ACTION)
-    subset.typed_per_filter_config[name.SUBSET_FILTER].CopyFrom(pack(_READ_SUBSET))
-    whole = Route(name="fabric", match=RouteMatch(prefix="/"), route=_FABRIC_ACTION)
+    routes = [_fabric_route(subset=subset, high=high) for high in (True, False) for subset in (True, False)]
     return serialize(
         RouteConfiguration(
             name=name.FABRIC_ROUTES,
-            virtual_hosts=[EnvoyVirtualHost(name="fabric", domains=["*"], routes=[subset, whole])],
+            virtual_hosts=[EnvoyVirtualHost(name="fabric", domains=["*"], routes=routes)],
             # Not the hash header: it would be gone before a host is chosen. Clusters that hash remove it themselves.
-            request_headers_to_remove=[name.CLUSTER_HEADER],
+            request_headers_to_remove=[name.CLUSTER_HEADER, name.PRIORITY_HEADER],
             response_headers_to_remove=[name.LOCAL_REPLY_HEADER],
         )
     )
+
+
+def _fabric_route(*, subset: bool, high: bool) -> Route:
+    marks = {name.SUBSET_HEADER: subset, name.PRIORITY_HEADER: high}
+    present = [HeaderMatcher(name=header, present_match=True) for header, marked in marks.items() if marked]
+    route = Route(
+        name="-".join(("fabric", *(["subset"] if subset else []), *(["high"] if high else []))),
+        match=RouteMatch(prefix="/", headers=present),
+        route=_FABRIC_ACTION,
+    )
+    if subset:
+        route.typed_per_filter_config[name.SUBSET_FILTER].CopyFrom(pack(_READ_SUBSET))
+    if high:
+        route.route.priority = HIGH
+    return route
 
 
 _FABRIC_ACTION = RouteAction(
