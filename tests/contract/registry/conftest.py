@@ -14,7 +14,7 @@ from isthmus.model.key import ObjectKey
 from .consul_server import ConsulServer
 from .kubernetes_request import ALL
 from .kubernetes_server import KubernetesServer
-from .material import Certificates, Ear, Hasty, kubeconfig, namespace
+from .material import Certificates, Ear, Hasty, Told, kubeconfig, namespace
 
 SECRET = ObjectKey("default", "Secret", "default", "registry")
 StartSource = Callable[..., Awaitable[KubernetesSource]]
@@ -29,6 +29,11 @@ def certificates() -> Certificates:
 @pytest.fixture
 def ear() -> Ear:
     return Ear()
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
 
 
 @pytest.fixture

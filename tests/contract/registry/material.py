@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from isthmus.discovery.found import Answer, Found
 from isthmus.discovery.query import Query
+from isthmus.discovery.record import VipRecord
 
 Object = dict[str, Any]
 
@@ -63,6 +64,27 @@ class Ear:
     async def error(self, query: Query, text: str) -> Answer:
         """Wait for an error that leaves the last good answer in use."""
         return await self.until(query, lambda answer: answer.found is None and text in answer.error)
+
+
+class Told:
+    """Hears what became of records."""
+
+    def __init__(self) -> None:
+        self.results: dict[VipRecord, str] = {}
+
+    def __call__(self, record: VipRecord, error: str) -> None:
+        self.results[record] = error
+
+    async def until(self, record: VipRecord, text: str) -> None:
+        """Wait for an error with that text, or with "" for success."""
+        try:
+            await until(lambda: record in self.results and self._is(self.results[record], text))
+        except TimeoutError:
+            raise AssertionError(f"{text!r} not heard of {record}; but {self.results}") from None
+
+    @staticmethod
+    def _is(said: str, text: str) -> bool:
+        return text in said if text else not said
 
 
 def healthy(answer: Answer) -> set[str]:

@@ -48,6 +48,7 @@ class Informer(Generic[T]):
         *,
         clock: Callable[[], float],
         random: Random,
+        selector: str = "",
     ) -> None:
         """`changed` hears the name, the object before and after; `told` hears of the attributes."""
         self.objects: dict[str, T] = {}
@@ -61,6 +62,7 @@ class Informer(Generic[T]):
         self._told = told
         self._clock = clock
         self._random = random
+        self._selection = {"labelSelector": selector} if selector else {}
         self._backoff = Backoff(random)
         self._version = ""
 
@@ -121,7 +123,7 @@ class Informer(Generic[T]):
 
     async def _pages(self, limit: int) -> tuple[dict[str, T], str]:
         found: dict[str, T] = {}
-        parameters = {"limit": str(limit)} if limit else {}
+        parameters = {**self._selection, **({"limit": str(limit)} if limit else {})}
         while True:
             page = await self._api.request("GET", self._path, parameters)
             for item in page.get("items") or ():
@@ -135,6 +137,7 @@ class Informer(Generic[T]):
         """Returns whether the watch has lived, so that the next may begin at once."""
         seconds = self._random.randint(_SHORTEST, _LONGEST)
         parameters = {
+            **self._selection,
             "watch": "true",
             "resourceVersion": self._version,
             "allowWatchBookmarks": "true",
