@@ -93,6 +93,6 @@ def _general(name: str) -> x509.GeneralName:
 
 
 @pytest.fixture(scope="session")
-def authority() -> Issued:
+def pki() -> Issued:
     """A certificate authority of somebody's; `.issue(name, …)` gives certificates."""
     return make_certificate(authority=True)

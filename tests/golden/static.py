@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,12 +14,14 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext, UpstreamTlsContext
 
 from isthmus.emit.envoy import Resources, emit_secrets, name, parse_resources
+from isthmus.emit.envoy.tls import emit_certificate, emit_trusted_authority
 from isthmus.identity import Authority, Identity, Role, emit_key, generate_key, make_csr
+from isthmus.model import ObjectKey
 
 
-def static_bootstrap(resources: Resources) -> Bootstrap:
+def static_bootstrap(resources: Resources, objects: Iterable[ObjectKey] = ()) -> Bootstrap:
     """Every reference to the stream is replaced with what it refers to, so each must resolve (else KeyError)."""
-    messages = parse_resources(resources | {name.SECRET_TYPE: _secrets()})
+    messages = parse_resources(resources | {name.SECRET_TYPE: _secrets(objects)})
     routes = {each.name: each for each in messages["routes"]}
     extensions = {each.name: each for each in messages["extensions"]}
     assignments = {each.cluster_name: each for each in messages["endpoints"]}
@@ -60,16 +63,23 @@ def _inline_secrets(holder: Any, context_type: Any) -> None:
     if not holder.transport_socket.typed_config.Unpack(context):
         return
     common = context.common_tls_context
-    for secret in (*common.tls_certificate_sds_secret_configs, common.validation_context_sds_secret_config):
-        assert secret.name in (name.IDENTITY_SECRET, name.TRUST_SECRET)
+    trusted = common.validation_context_sds_secret_config
+    for secret in (*common.tls_certificate_sds_secret_configs, *([trusted] if trusted.name else [])):
         secret.ClearField("sds_config")
     holder.transport_socket.typed_config.Pack(context)
 
 
-def _secrets() -> dict[str, bytes]:
+def _secrets(objects: Iterable[ObjectKey]) -> dict[str, bytes]:
+    """The site's own, and in the place of every certificate and authority of the objects one that Envoy takes."""
     now = datetime.now(UTC)
     authority = Authority.create("isthmus.example", now)
     key = generate_key()
     identity = Identity(trust_domain="isthmus.example", role=Role.SITE, tenant="default", name="golden")
     chain = authority.issue(make_csr(key), identity, now)
-    return emit_secrets(chain, emit_key(key), authority.bundle_pem)
+    found = emit_secrets(chain, emit_key(key), authority.bundle_pem)
+    for each in objects:
+        if each.kind == "Certificate":
+            found |= emit_certificate(each, chain.decode(), emit_key(key).decode())
+        elif each.kind == "TrustedAuthority":
+            found |= emit_trusted_authority(each, authority.bundle_pem.decode())
+    return found

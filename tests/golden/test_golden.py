@@ -10,7 +10,7 @@ from google.protobuf.json_format import MessageToJson
 
 from isthmus.engine.envoy.process import find_envoy
 
-from .corpus import CASES, CORPUS, compile_case, emit_case, expected_files
+from .corpus import CASES, CORPUS, compile_case, emit_case, expected_files, read_objects
 from .static import static_bootstrap
 
 
@@ -37,7 +37,7 @@ def test_no_folder_without_input() -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_envoy_accepts(case: str, tmp_path: Path) -> None:
     bootstrap = tmp_path / "bootstrap.json"
-    bootstrap.write_text(MessageToJson(static_bootstrap(emit_case(compile_case(case).intent))))
+    bootstrap.write_text(MessageToJson(static_bootstrap(emit_case(compile_case(case).intent), read_objects(case))))
     result = subprocess.run(
         [find_envoy(), "--mode", "validate", "-c", bootstrap, "-l", "warning"],
         capture_output=True,

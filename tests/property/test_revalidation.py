@@ -9,6 +9,8 @@ from isthmus.model.object import System
 from isthmus.model.revalidation import Validation
 from isthmus.model.validation import validate
 
+from ..conftest import make_certificate
+
 NAMES = {
     "Namespace": ("shop",),
     "Site": ("s0", "s1"),
@@ -18,8 +20,10 @@ NAMES = {
     "Endpoint": ("e0", "e1"),
     "Cluster": ("c0",),
     "Route": ("r0",),
+    "Certificate": ("t0", "t1"),
 }
 where = st.sampled_from(({"site": "s0"}, {"site": "s1"}, {"virtualSite": "v0"}))
+TLS = st.sampled_from(({}, {}, *({"tls": {"certificates": [{"name": name}]}} for name in ("t0", "t1"))))
 SPECS = {
     "Namespace": st.just({}),
     "Site": st.builds(
@@ -31,10 +35,23 @@ SPECS = {
         st.sampled_from(([], ["192.0.2.1"])),
     ),
     "VirtualSite": st.sampled_from(([], ["env=a"], None)).map(lambda selector: {"selector": selector}),
-    "AdvertisePolicy": st.builds(lambda at: {"where": at, "port": 80}, where),
+    "AdvertisePolicy": st.builds(lambda at, tls: {"where": at, "port": 80, **tls}, where, TLS),
     "VirtualHost": st.builds(
-        lambda policy: {"domains": ["a.example"], "advertisePolicies": [{"name": policy}]},
+        lambda policy, tls: {
+            "domains": ["a.example"],
+            "advertisePolicies": [{"name": policy}],
+            **tls,
+            "proxy": "HTTPS" if tls or policy == "p1" else "HTTP",
+        },
         st.sampled_from(("p0", "p1")),
+        TLS,
+    ),
+    "Certificate": st.sampled_from(
+        (
+            {"chainFile": "/a", "privateKeyFile": "/b"},
+            {"chain": make_certificate("a.example").pem, "privateKey": "kept:"},
+            {"chain": make_certificate("b.example").pem, "privateKey": "kept:"},
+        )
     ),
     "Endpoint": st.builds(lambda at: {"where": at, "address": "127.0.0.1", "port": 80}, where),
     "Cluster": st.builds(
@@ -52,7 +69,7 @@ def change(draw: st.DrawFn) -> tuple[ObjectKey, Object | None]:
     metadata: dict[str, object] = {"name": draw(st.sampled_from(NAMES[kind]))}
     if kind == "Site":
         metadata["labels"] = {"env": draw(st.sampled_from(("a", "b")))}
-    if kind in ("AdvertisePolicy", "VirtualHost", "Endpoint", "Cluster", "Route"):
+    if kind in ("AdvertisePolicy", "VirtualHost", "Endpoint", "Cluster", "Route", "Certificate"):
         metadata["namespace"] = draw(st.sampled_from(("default", "shop")))
     parsed = parse_documents(
         [{"apiVersion": "isthmus/v1", "kind": kind, "metadata": metadata, "spec": draw(SPECS[kind])}]

@@ -3,6 +3,7 @@
 The expectation is written down here a second time, as simply as possible, from what a site is said to need.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from unittest.mock import patch
@@ -12,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.compile import compile_site
-from isthmus.model import Object, ObjectKey, content_hash, emit_envelope, parse_envelope
+from isthmus.model import (
+    KINDS,
+    SEALED_KINDS,
+    Object,
+    ObjectKey,
+    content_hash,
+    emit_envelope,
+    parse_envelope,
+    sealed_key,
+)
 from isthmus.model.cluster import Cluster
 from isthmus.model.document import parse_documents
 from isthmus.model.label import matches
@@ -21,11 +31,15 @@ from isthmus.slice import SliceIndex, nearest_regions
 from isthmus.slice.index import SliceHeader
 from isthmus.slice.subject import region_subject, site_subject
 
+from ..conftest import make_certificate
+
 Edit = dict[ObjectKey, Object | None]
 
 SITES, GROUPS, POLICIES, HOSTS = ("s0", "s1", "s2", "s3"), ("v0", "v1"), ("p0", "p1", "p2"), ("h0", "h1")
 ROUTES, CLUSTERS, ENDPOINTS, CHECKS = ("r0", "r1", "r2"), ("c0", "c1", "c2"), ("e0", "e1", "e2"), ("k0", "k1")
 REGIONS = ("g0", "g1", "g2")
+CERTIFICATES, AUTHORITIES = ("t0", "t1", "t2"), ("a0",)
+CHAIN = make_certificate("a.example").pem
 SELECTORS = (None, [], ["env=a"], ["env=b", "tier"], ["!env"], ["env notin (a)"])
 LABELS = ({}, {"env": "a"}, {"env": "b"}, {"env": "b", "tier": "x"}, {"env": "a", "tier": "x"})
 
@@ -49,6 +63,33 @@ def without_none(**values: object) -> dict[str, object]:
     return {key: value for key, value in values.items() if value is not None}
 
 
+tls = st.builds(
+    lambda certificates, trusted: without_none(
+        certificates=certificates, clientCertificates={"trustedAuthority": trusted[0]} if trusted else None
+    ),
+    refs(CERTIFICATES, 1),
+    refs(AUTHORITIES, most=1),
+)
+
+
+class FakeSealer:
+    """Seals to all sites but one; a copy says what it is of."""
+
+    def seals(self, site: ObjectKey) -> bool:
+        return site.name != "s3"
+
+    def seal(self, site: ObjectKey, obj: Object) -> bytes:
+        key = sealed_key(obj.key)
+        assert key is not None
+        values = {name: f"{site} {value}" for name, value in obj.private.items()}
+        metadata = {"tenant": key.tenant, "namespace": key.namespace, "name": key.name}
+        document = {"kind": key.kind, "metadata": metadata, "spec": {"values": values}}
+        return emit_envelope(KINDS[key.kind].model_validate_json(json.dumps(document)))
+
+
+SEALER = FakeSealer()
+
+
 SPECS: dict[tuple[str, tuple[str, ...]], st.SearchStrategy[dict[str, object]]] = {
     ("Site", SITES): st.builds(
         lambda place, regions: without_none(location=place, regions=regions, fabric=FABRIC),
@@ -58,13 +99,27 @@ SPECS: dict[tuple[str, tuple[str, ...]], st.SearchStrategy[dict[str, object]]] =
     ("Region", REGIONS): st.builds(lambda place: without_none(location=place, address="192.0.2.1"), location),
     ("VirtualSite", GROUPS): st.sampled_from(SELECTORS).map(lambda selector: {"selector": selector}),
     ("AdvertisePolicy", POLICIES): st.builds(
-        lambda at, port: {"where": at, "port": port, "address": "192.0.2.1"}, where, st.sampled_from((80, 81))
+        lambda at, port, tls: without_none(where=at, port=port, address="192.0.2.1", tls=tls),
+        where,
+        st.sampled_from((80, 81)),
+        st.one_of(st.none(), tls),
     ),
     ("VirtualHost", HOSTS): st.builds(
-        lambda routes, policies: {"domains": ["a.example"], "routes": routes, "advertisePolicies": policies},
+        lambda routes, policies, tls: without_none(
+            domains=["a.example"], routes=routes, advertisePolicies=policies, tls=tls, proxy="HTTPS" if tls else "HTTP"
+        ),
         refs(ROUTES),
         refs(POLICIES),
+        st.one_of(st.none(), tls),
     ),
+    ("Certificate", CERTIFICATES): st.sampled_from(
+        (
+            {"chainFile": "/a", "privateKeyFile": "/b"},
+            {"chain": CHAIN, "privateKey": "kept:" + "0" * 32},
+            {"chain": CHAIN, "privateKey": "kept:" + "1" * 32},
+        )
+    ),
+    ("TrustedAuthority", AUTHORITIES): st.just({"certificates": CHAIN}),
     ("Route", ROUTES): refs(CLUSTERS, 1).map(
         lambda clusters: {"forward": {"clusters": [{"cluster": cluster} for cluster in clusters]}}
     ),
@@ -171,6 +226,8 @@ class Expectation:
         found |= self.all_targets(endpoints | here | policies, "VirtualSite")
         found |= {cluster._replace(kind="ClusterAccess") for cluster in hosted}
         found |= {ObjectKey(site.tenant, "Region", "", name) for name in self.regions(site)}
+        for kind in ("Certificate", "TrustedAuthority", "Secret"):
+            found |= self.all_targets(hosts | policies | hosted | here, kind)
         return found
 
     def regions(self, site: ObjectKey) -> tuple[str, ...]:
@@ -204,7 +261,11 @@ class Expectation:
                 assert content_hash(body) == digest
                 found[key] = digest
             else:
-                found[key] = content_hash(emit_envelope(self.objects[key]))
+                obj = self.objects[key]
+                found[key] = content_hash(emit_envelope(obj))
+                sealed = sealed_key(key)
+                if sealed is not None and obj.private and SEALER.seals(site):
+                    found[sealed] = content_hash(SEALER.seal(site, obj))
         return found
 
 
@@ -225,7 +286,7 @@ def test_incremental_slices_equal_a_rebuild(limits: dict[str, int], start: Edit,
         for name, value in limits.items():
             stack.enter_context(patch(name, value))
         objects = {key: obj for key, obj in start.items() if obj is not None}
-        index = SliceIndex(objects.values())
+        index = SliceIndex(objects.values(), SEALER)
         held = {subject: index.slice_of(subject) for subject in index.subjects()}
         for edit in sequence:
             old = {subject: dict(entries) for subject, entries in held.items()}
@@ -248,7 +309,7 @@ def test_incremental_slices_equal_a_rebuild(limits: dict[str, int], start: Edit,
 
 def check(index: SliceIndex, objects: dict[ObjectKey, Object], held: dict[str, dict[ObjectKey, str]]) -> None:
     expectation = Expectation(objects)
-    rebuilt = SliceIndex(objects.values())
+    rebuilt = SliceIndex(objects.values(), SEALER)
     sites = [site.key for site in expectation.of("Site")]
     regions = [region.key for region in expectation.of("Region")]
     assert set(held) == {site_subject(key) for key in sites} | {region_subject(key) for key in regions}
@@ -256,6 +317,9 @@ def check(index: SliceIndex, objects: dict[ObjectKey, Object], held: dict[str, d
         subject = site_subject(site)
         assert held[subject] == expectation.slice(index, site)
         assert index.slice_of(subject) == rebuilt.slice_of(subject) == held[subject]
+        for key, digest in held[subject].items():
+            assert content_hash(index.body(digest) or b"") == digest
+            assert key.kind not in SEALED_KINDS or parse_envelope(index.body(digest)).key == key
         header = SliceHeader(NUMBERS[site.name], expectation.imports(site), expectation.regions(site))
         assert index.header(subject) == rebuilt.header(subject) == header
         assert {key.tenant for key in held[subject]} == {site.tenant}

@@ -13,7 +13,7 @@ from isthmus.compile.cluster import CompiledCluster, CompiledHosted, compile_clu
 from isthmus.compile.discovery import found_input
 from isthmus.compile.fabric import compile_fabric
 from isthmus.compile.intent import Cluster, Hosted, Intent, Shape
-from isthmus.compile.listener import compile_claims, compile_listeners, compile_present
+from isthmus.compile.listener import compile_claims, compile_listeners, compile_present, compile_tls_diagnostics
 from isthmus.compile.memo import Memo
 from isthmus.compile.place import compile_site_fact
 from isthmus.compile.publication import compile_registries, compile_registry_diagnostics
@@ -161,7 +161,7 @@ def _hosted(memo: Memo, _: None) -> _HostedClusters:
 
 
 def _diagnostics(memo: Memo, _: None) -> tuple[Diagnostic, ...]:
-    found = {*memo.ask(compile_claims, None).diagnostics}
+    found = {*memo.ask(compile_claims, None).diagnostics, *memo.ask(compile_tls_diagnostics, None)}
     found.update(memo.ask(_clusters, None).diagnostics, memo.ask(_hosted, None).diagnostics)
     found.update(memo.ask(compile_registry_diagnostics, None))
     for key in memo.ask(compile_present, None):

@@ -61,16 +61,30 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsParameters:
+    """Oldest and newest version, and the suites before TLS 1.3: best first, Envoy's own when empty."""
+
+    min_version: str = "TLSv1.2"
+    max_version: str = "TLSv1.3"
+    cipher_suites: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DownstreamTls:
     """How TLS of clients is terminated.
 
     Attributes:
-        certificates: names of secrets, each a certificate with its key.
+        certificates: those that may be shown.
         alpn: protocols that may be spoken inside, best first.
+        trusted: whose certificates of clients are believed; None: clients are not asked for any.
+        required: clients without a certificate are refused.
     """
 
-    certificates: tuple[str, ...]
+    certificates: tuple[ObjectKey, ...]
     alpn: tuple[str, ...] = ("h2", "http/1.1")
+    parameters: TlsParameters = TlsParameters()
+    trusted: ObjectKey | None = None
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

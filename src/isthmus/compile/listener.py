@@ -8,6 +8,7 @@ from isthmus.compile.intent import Listener, Socket, TlsChain
 from isthmus.compile.memo import Memo
 from isthmus.compile.source import keys
 from isthmus.compile.stream import compile_stream
+from isthmus.compile.tls import compile_downstream_tls
 from isthmus.compile.virtual_host import Advertisement, compile_advertisement, compile_virtual_host
 from isthmus.model import Diagnostic, ObjectKey, VirtualHost
 
@@ -141,7 +142,8 @@ def _clash(key: ObjectKey, policy: ObjectKey, socket: Socket, place: _Place) -> 
 
 def compile_listeners(memo: Memo, _: None) -> tuple[Listener, ...]:
     """Every ingress listener, ordered by socket."""
-    return tuple(memo.ask(_listener, claim) for claim in memo.ask(compile_claims, None).sockets)
+    listeners = (memo.ask(_listener, claim) for claim in memo.ask(compile_claims, None).sockets)
+    return tuple(each for each in listeners if each.virtual_hosts or each.chains or each.stream is not None)
 
 
 def _listener(memo: Memo, claim: Claim) -> Listener:
@@ -150,14 +152,29 @@ def _listener(memo: Memo, claim: Claim) -> Listener:
             hosts = (memo.ask(compile_virtual_host, (each.key, each.domains)) for each in claim.kept)
             return Listener(claim.socket, virtual_hosts=tuple(hosts))
         case Family.TLS:
-            return Listener(claim.socket, chains=tuple(memo.ask(_chain, each) for each in claim.kept))
+            chains = (memo.ask(_chain, each) for each in claim.kept)
+            return Listener(claim.socket, chains=tuple(chain for chain in chains if chain is not None))
         case Family.STREAM:
             return Listener(claim.socket, stream=memo.ask(compile_stream, claim.kept[0].key))
 
 
-def _chain(memo: Memo, kept: Kept) -> TlsChain:
+def _chain(memo: Memo, kept: Kept) -> TlsChain | None:
     names = tuple(dict.fromkeys(map(server_name, kept.domains)))
-    return TlsChain(names, memo.ask(compile_stream, kept.key))
+    if kept.proxy != "HTTPS":
+        return TlsChain(names, memo.ask(compile_stream, kept.key))
+    tls = memo.ask(compile_downstream_tls, (kept.key, kept.policy)).tls
+    return TlsChain(names, memo.ask(compile_virtual_host, (kept.key, kept.domains)), tls) if tls is not None else None
+
+
+def compile_tls_diagnostics(memo: Memo, _: None) -> tuple[Diagnostic, ...]:
+    """Why TLS of some virtual hosts is not terminated."""
+    pairs = {
+        (each.key, each.policy)
+        for claim in memo.ask(compile_claims, None).sockets
+        for each in claim.kept
+        if each.proxy == "HTTPS"
+    }
+    return tuple(each for pair in sorted(pairs) for each in memo.ask(compile_downstream_tls, pair).diagnostics)
 
 
 def compile_present(memo: Memo, _: None) -> tuple[ObjectKey, ...]:

@@ -18,6 +18,7 @@ class Request:
         path: normalised, without the query.
         query: without the question mark.
         headers: names in lower case; of a repeated header the values, joined with commas.
+        secure: the client speaks TLS, and asks for the host's name there too.
     """
 
     method: str
@@ -26,6 +27,7 @@ class Request:
     path: str
     query: str
     headers: Mapping[str, str]
+    secure: bool = False
 
     @property
     def target(self) -> str:
@@ -51,7 +53,7 @@ def parse_request(url: str, method: str = "GET", headers: Mapping[str, str] | No
     4. Repeated slashes become one. Headers that start with `x-isthmus-` are dropped, and so is the host's last dot.
 
     Raises:
-        ValueError: the URL is not `http://host[:port]/path`.
+        ValueError: the URL is not `http://host[:port]/path` or `https://…`.
     """
     parts = urlsplit(url if "://" in url else f"http://{url}")
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -74,7 +76,8 @@ def parse_request(url: str, method: str = "GET", headers: Mapping[str, str] | No
         query = f"?{parts.query}" if parts.query else ""
         return Refusal(307, "the path has an escaped slash", normal + query)
     kept = {name: value for name, value in sent.items() if not name.startswith("x-isthmus-")}
-    return Request(method.upper(), trim_host(authority), port, normal, parts.query, kept)
+    secure = parts.scheme == "https"
+    return Request(method.upper(), trim_host(authority), port, normal, parts.query, kept, secure)
 
 
 def trim_host(host: str) -> str:

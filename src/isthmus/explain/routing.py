@@ -14,13 +14,13 @@ def explain(url: str, method: str, headers: Mapping[str, str], intent: Intent, h
     """Say where a request that enters at the intent's site goes.
 
     1. The request is normalised; Envoy may refuse it here.
-    2. The listener: one on the URL's port; for a URL without a port, one on port 80, or else any. Of several, the first
-       that has the domain.
+    2. The listener: one on the URL's port; for a URL without a port, one on port 80 (443 with https), or else any. Of
+       several, the first that has the domain. One that terminates TLS takes https alone, and one that does not, http.
     3. The virtual host, by domain. 4. Its first route that matches. 5. Its clusters, their sites and endpoints, by what
        is known of health.
 
     Raises:
-        ValueError: the URL is not `http://host[:port]/path`.
+        ValueError: the URL is not `http://host[:port]/path` or `https://…`.
     """
     request = parse_request(url, method, headers)
     if isinstance(request, Refusal):
@@ -32,13 +32,22 @@ def explain(url: str, method: str, headers: Mapping[str, str], intent: Intent, h
     listener, listener_reason = _listener(intent, request)
     if listener is None:
         return _refused(intent, title, None, f"Nothing listens: {listener_reason}.", listener_reason=listener_reason)
-    found = find_virtual_host(listener.virtual_hosts, request.host, listener.socket.port)
+    if bool(listener.chains) != request.secure:
+        reason = f"{listener.socket} expects {'TLS: ask with https' if listener.chains else 'no TLS: ask with http'}"
+        outcome = f"The connection fails: {reason}."
+        return _refused(intent, title, None, outcome, str(listener.socket), listener_reason, reason)
+    found = find_virtual_host(_hosts(listener), request.host, listener.socket.port)
+    if found is None and request.secure:
+        reason = f"no virtual host on {listener.socket} has the server name {request.host}"
+        outcome = f"The connection is closed: {reason}."
+        return _refused(intent, title, None, outcome, str(listener.socket), listener_reason, reason)
     if found is None:
         reason = f"no virtual host on {listener.socket} has the domain {request.host}"
         return _refused(
             intent, title, 404, f"Envoy answers 404: {reason}.", str(listener.socket), listener_reason, reason
         )
     virtual_host, domain = found
+    listener_reason += _termination(listener, virtual_host)
     trials, rule = _try(virtual_host, request)
     clusters, status, reached, outcome = _act(intent, rule, health)
     return Explanation(
@@ -85,20 +94,35 @@ def _refused(
 
 
 def _listener(intent: Intent, request: Request) -> tuple[Listener | None, str]:
-    wanted = request.port or 80
+    wanted = request.port or (443 if request.secure else 80)
     able = [each for each in intent.listeners if each.socket.port == wanted]
     reason = f"listens on port {wanted}"
     if not able and request.port is None:
-        able, reason = list(intent.listeners), "the URL names no port, and nothing listens on port 80"
+        able, reason = list(intent.listeners), f"the URL names no port, and nothing listens on port {wanted}"
     address = request.host.rpartition(":")[0] if request.port else request.host
     able = [each for each in able if each.socket.address == address.strip("[]")] or able
     if not able:
         ports = ", ".join(str(port) for port in sorted({each.socket.port for each in intent.listeners})) or "no port"
         return None, f"{intent.site} listens on {ports}, not on {wanted}"
     for listener in able:
-        if find_virtual_host(listener.virtual_hosts, request.host, listener.socket.port) is not None:
+        if find_virtual_host(_hosts(listener), request.host, listener.socket.port) is not None:
             return listener, reason
     return able[0], reason
+
+
+def _hosts(listener: Listener) -> tuple[VirtualHost, ...]:
+    """Those in which requests are routed."""
+    terminated = (chain.to for chain in listener.chains if isinstance(chain.to, VirtualHost))
+    return (*listener.virtual_hosts, *terminated)
+
+
+def _termination(listener: Listener, virtual_host: VirtualHost) -> str:
+    tls = next((chain.terminate for chain in listener.chains if chain.to is virtual_host), None)
+    if tls is None:
+        return ""
+    names = ", ".join(key.path for key in tls.certificates)
+    asked = "" if tls.trusted is None else "; clients " + ("must" if tls.required else "may") + " show a certificate"
+    return f", and terminates TLS with {names}{asked}"
 
 
 def _domain_reason(domain: str, host: str) -> str:

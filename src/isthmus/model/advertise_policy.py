@@ -7,6 +7,7 @@ from pydantic import Field
 
 from isthmus.model.object import Object, Spec, Use
 from isthmus.model.site import Network
+from isthmus.model.tls import DownstreamTls
 from isthmus.model.value import Address, Port
 from isthmus.model.where import Where
 
@@ -24,9 +25,17 @@ class AdvertisePolicySpec(Spec):
     port: Port = Field(80, description="TCP port.")
     address: Address | None = Field(None, description="Explicit address; the site's interface addresses when left out.")
 
+    tls: DownstreamTls | None = Field(
+        None,
+        description="How TLS is terminated here, in place of what HTTPS virtual hosts say: all of it, not field by "
+        "field. For example another certificate in one region.",
+    )
+
     def uses(self, tenant: str, namespace: str) -> Iterator[Use]:
-        """The site or virtual site."""
-        return self.where.uses(tenant, "spec.where")
+        """The site or virtual site, then what TLS needs."""
+        yield from self.where.uses(tenant, "spec.where")
+        if self.tls is not None:
+            yield from self.tls.uses(tenant, namespace, "spec.tls")
 
 
 class AdvertisePolicy(Object):

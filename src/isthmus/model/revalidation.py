@@ -3,6 +3,7 @@
 What an edit can affect:
 1. the changed objects themselves;
 2. those that refer to objects which appear or leave; clusters whose endpoints change, since where these are is limited;
+   virtual hosts whose certificates, or policies that name others, change;
    endpoints whose registries change or move; routes whose clusters change, since they may name a subset;
 3. when a site changes in label, reach or interface: what is at it or at a group that it was or is in; when a group
    changes: what is at it; and the clusters of those endpoints;
@@ -24,6 +25,9 @@ from isthmus.model.validation import check_object, check_overlaps, sort_diagnost
 from isthmus.model.virtual_site import VirtualSite
 
 _OVERLAPPING = frozenset(("VirtualHost", "AdvertisePolicy"))
+
+_LOOKED_INTO = frozenset(("AdvertisePolicy", "Certificate", "Cluster", "Endpoint", "ServiceDiscovery"))
+"""Kinds whose content decides on errors of what refers to them."""
 
 _Found = Mapping[ObjectKey, tuple[Diagnostic, ...]]
 
@@ -117,8 +121,9 @@ class Validation:
         moved = {place for key in changes for place in self._moved(key, objects)}
         for key in (*changes, *moved):
             appeared_or_left = (key in self._objects) != (key in objects)
-            if appeared_or_left or key in moved or key.kind in ("Cluster", "Endpoint", "ServiceDiscovery"):
+            if appeared_or_left or key in moved or key.kind in _LOOKED_INTO:
                 found.update(self._users.get(key, ()))
+        found.update([user for key in found if key.kind == "AdvertisePolicy" for user in self._users.get(key, ())])
         found.update([user for key in found if key.kind == "ServiceDiscovery" for user in self._users.get(key, ())])
         found.update([user for key in found if key.kind == "Endpoint" for user in self._users.get(key, ())])
         namespaces = {(key.tenant, key.name) for key in changes if key.kind == "Namespace"}

@@ -17,6 +17,7 @@ from isthmus.model.reference import resolve
 from isthmus.model.route import Route
 from isthmus.model.selection import SiteSelection
 from isthmus.model.service_discovery import ServiceDiscovery
+from isthmus.model.termination import check_tls
 from isthmus.model.virtual_host import VirtualHost
 
 Objects = Mapping[ObjectKey, Object]
@@ -48,6 +49,8 @@ def check_object(obj: Object, objects: Objects, selection: SiteSelection) -> Ite
         yield from _address(obj, selection)
     elif isinstance(obj, Cluster):
         yield from _breadth(obj, objects, selection)
+    elif isinstance(obj, VirtualHost):
+        yield from check_tls(obj, objects)
     elif isinstance(obj, Route):
         yield from _targets(obj, objects)
 

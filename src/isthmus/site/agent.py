@@ -31,12 +31,13 @@ from isthmus.model.object import Object
 from isthmus.protocol import ConnectionState, Rejection, State, Uplink, UplinkHandler
 from isthmus.site.access import linger_access
 from isthmus.site.bgp import HealthRoutes
+from isthmus.site.certificate import LOOK, CertificateStore
 from isthmus.site.directory import SiteDirectory
 from isthmus.site.disk import Disk
 from isthmus.site.egress import Egress
 from isthmus.site.envoy import LocalEnvoy
 from isthmus.site.ingress import Assignments, Ingress
-from isthmus.site.inventory import Inventory
+from isthmus.site.inventory import Inventory, Refusal
 from isthmus.site.plan import Join, Plan, Planner
 from isthmus.site.report import SiteState, emit_report
 from isthmus.site.rollout import Outcome, Rollout, Superseded
@@ -88,12 +89,14 @@ class SiteAgent(UplinkHandler):
         )
         self.changed = asyncio.Event()
         self.plan: Plan | None = None
+        self._refused: Mapping[ObjectKey, Refusal] = {}
 
         self._identity = identity
         self._disk = Disk(directory)
         self._inventory = Inventory(self._disk.load_good())
         self.vault = Vault(self._credentials, identity.subject)
-        self.vault.take({key: version.object for key, version in self._inventory.good.items()})
+        self._certificates = CertificateStore(self.vault)
+        self._take_secrets({key: version.object for key, version in self._inventory.good.items()})
         self._manifest = asyncio.Event()
         self._planner = Planner(self.key, identity.trust_domain, directory.envoy_paths)
         self._endpoints = Join()
@@ -141,6 +144,7 @@ class SiteAgent(UplinkHandler):
         self.uplink.start()
         self._spawn(self._configure())
         self._spawn(self._keep_table())
+        self._spawn(self._keep_certificates())
         self._spawn(self._disk.keep_logs_small(self.envoy.admin))
 
     async def stop(self, *, engines: bool) -> None:
@@ -252,7 +256,8 @@ class SiteAgent(UplinkHandler):
         self.state.applied = (state.version.epoch, state.version.revision)
         self.state.applied_at = time.time()
         self.state.drained = outcome.plan.intent.drained
-        self.state.refusals = {**self._inventory.unreadable, **self.vault.refusals, **outcome.refusals}
+        self._refused = outcome.refusals
+        self.state.refusals = self._all_refusals()
         self.state.diagnostics = outcome.plan.diagnostics
         rejections = [Rejection(each.key, each.code, each.field, each.message) for each in self.state.rejections]
         self.uplink.acknowledge(state.version, rejections)
@@ -265,7 +270,7 @@ class SiteAgent(UplinkHandler):
             self._manifest.set()
 
     async def _build(self, changed: Mapping[ObjectKey, Object | None]) -> Plan:
-        self.vault.tell(self.vault.take(changed))
+        self._take_secrets(changed)
         plan = await self._planner.plan(changed)
         if self._routes is not None:
             used = frozenset(self.plan.intent.imports if self.plan is not None else ())
@@ -309,7 +314,28 @@ class SiteAgent(UplinkHandler):
 
     def _secrets(self) -> dict[str, bytes]:
         credential = self.uplink.credential
-        return emit_secrets(credential.chain_pem, credential.key_pem, credential.bundle_pem)
+        own = emit_secrets(credential.chain_pem, credential.key_pem, credential.bundle_pem)
+        return {**own, **self._certificates.secrets}
+
+    def _take_secrets(self, changed: Mapping[ObjectKey, Object | None]) -> None:
+        unsealed = self.vault.take(changed)
+        self._certificates.take(changed, unsealed)
+        self.vault.tell(unsealed)
+
+    async def _keep_certificates(self) -> None:
+        """Serve what changes in files of certificates."""
+        while True:
+            await asyncio.sleep(LOOK)
+            before = dict(self._certificates.refusals)
+            if self._certificates.look():
+                self.envoy.ads.update({SECRET: self._secrets()})
+            if self._certificates.refusals != before:
+                self.state.refusals = self._all_refusals()
+                self.changed.set()
+
+    def _all_refusals(self) -> dict[ObjectKey, Refusal]:
+        secrets = {**self._certificates.refusals, **self.vault.refusals}
+        return {**self._inventory.unreadable, **secrets, **self._refused}
 
     def _serve_from_disk(self) -> None:
         """Give a new Envoy what it had last, before anything is compiled. The plan that follows replaces it."""

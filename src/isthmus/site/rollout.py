@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from isthmus.engine.envoy import CLUSTER, ENDPOINT, LISTENER, ROUTE, Nack, Push
+from isthmus.engine.envoy import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Nack, Push
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
 from isthmus.site.inventory import Inventory, Refusal
@@ -30,6 +30,7 @@ _LIKELY = {
     ROUTE: ("AdvertisePolicy", "VirtualHost", "Route"),
     CLUSTER: ("Endpoint", "HealthCheck", "Cluster"),
     ENDPOINT: ("Cluster", "Endpoint"),
+    SECRET: ("TrustedAuthority", "Certificate"),
 }
 """Kinds by how likely they are at fault for a refused resource, the most likely last. Where the reversion of either
 of two objects would do, the last one is blamed."""

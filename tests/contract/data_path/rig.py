@@ -18,10 +18,11 @@ from isthmus.compile import Compiler
 from isthmus.compile.intent import Cluster, Intent
 from isthmus.emit.envoy import EnvoyEmitter, EnvoyPaths, emit_assignments, emit_secrets, name
 from isthmus.emit.envoy.bootstrap import Bootstrap, emit_bootstrap
+from isthmus.emit.envoy.tls import emit_certificate, emit_trusted_authority
 from isthmus.engine.envoy import Admin, AdsServer, EnvoyProcess, EnvoySettings
 from isthmus.health.choice import SiteChoice, SiteState
 from isthmus.identity import Authority, Identity, Role, emit_key, generate_key, make_csr
-from isthmus.model import ClusterAccess, Object, ObjectKey, System
+from isthmus.model import Certificate, ClusterAccess, Object, ObjectKey, System, TrustedAuthority
 from isthmus.model.cluster_access import ClusterAccessSpec
 from isthmus.model.document import parse_yaml
 from isthmus.model.object import Metadata
@@ -168,7 +169,7 @@ class SiteNode:
         self._objects = set(objects)
         self.intent = compilation.intent
         resources = {kind: dict(each) for kind, each in self.emitter.emit(self.intent).items()}
-        resources[name.SECRET_TYPE] = self._secrets
+        resources[name.SECRET_TYPE] = {**self._secrets, **_secrets_of(objects.values())}
         resources[name.ENDPOINT_TYPE].update(self._assignments(choices or {}))
         push = self._server.set(resources)
         if not self.process.pid:
@@ -203,6 +204,17 @@ class SiteNode:
         await self.admin.close()
         await self._server.stop()
         await self.process.stop(1)
+
+
+def _secrets_of(objects: Iterable[Object]) -> dict[str, bytes]:
+    """What a site's agent serves of certificates and authorities."""
+    found: dict[str, bytes] = {}
+    for obj in objects:
+        if isinstance(obj, Certificate):
+            found |= emit_certificate(obj.key, obj.spec.chain or "", obj.private["privateKey"].text or "")
+        elif isinstance(obj, TrustedAuthority):
+            found |= emit_trusted_authority(obj.key, obj.spec.certificates)
+    return found
 
 
 async def until_served(client: httpx.AsyncClient, url: str, host: str, status: int = 200) -> httpx.Response:

@@ -80,16 +80,16 @@ async def test_deleted_and_replaced_values_are_gone(console: Any, documents: Any
         assert [key for (key,) in database.execute("SELECT key FROM private_value")] == [str(TOKEN)]
 
 
-async def test_a_kept_key_must_fit_a_new_chain(console: Any, documents: Any, authority: Any) -> None:
-    old, new = authority.issue("a.example"), authority.issue("a.example")
+async def test_a_kept_key_must_fit_a_new_chain(console: Any, documents: Any, pki: Any) -> None:
+    old, new = pki.issue("a.example"), pki.issue("a.example")
     spec = {"chain": old.chain, "privateKey": old.private_key}
     await console.apply(documents("Certificate", "web", spec))
     held = await console.ask("GET", "/namespaces/default/certificates/web")
     answer = await console.apply(documents("Certificate", "web", held["spec"] | {"chain": new.chain}), status=422)
     assert [d["code"] for d in answer["diagnostics"]] == ["wrong-private-key"]
-    renewed = authority.issue("a.example", "b.example", key=old.key)
+    renewed = pki.issue("a.example", "b.example", key=old.key)
     await console.apply(documents("Certificate", "web", held["spec"] | {"chain": renewed.chain}))
-    expired = authority.issue("a.example", days=-1)
+    expired = pki.issue("a.example", days=-1)
     spec = {"chain": expired.chain, "privateKey": expired.private_key}
     answer = await console.apply(documents("Certificate", "web", spec), status=422)
     assert [d["code"] for d in answer["diagnostics"]] == ["expired-certificate"]

@@ -21,7 +21,7 @@ from isthmus.emit.envoy import EnvoyEmitter, EnvoyPaths, Resources, name, parse_
 from isthmus.model import ObjectKey
 
 SOCKET = Socket("192.0.2.1", 443)
-TLS = DownstreamTls(certificates=("shop",))
+TLS = DownstreamTls(certificates=(ObjectKey("default", "Certificate", "default", "shop"),))
 
 
 def host(host_name: str, *domains: str) -> TlsChain:

@@ -165,3 +165,27 @@ def test_lines_name_every_step() -> None:
         "        endpoint default/nyc-1 10.0.0.1:8080 weight 2: declared",
         "Goes 100 % to default/web at fra (100 %).",
     ]
+
+
+def test_tls_is_terminated_by_server_name() -> None:
+    shop = document("https", "https://a.shop.example/")
+    assert (shop["listener"], shop["virtualHost"], shop["reached"]) == ("192.0.2.1:443", "shop/shop", True)
+    assert shop["listenerReason"] == "listens on port 443, and terminates TLS with shop/rsa, shop/ecdsa"
+    region = document("https", "https://shop.example:8443/")
+    assert region["listenerReason"] == "listens on port 8443, and terminates TLS with shop/region"
+    staff = document("https", "https://staff.example/")
+    assert staff["listenerReason"].endswith("with shop/staff; clients must show a certificate")
+
+
+@pytest.mark.parametrize(
+    ("case", "url", "outcome"),
+    [
+        ("https", "http://shop.example:443/", "The connection fails: 192.0.2.1:443 expects TLS: ask with https."),
+        ("https", "https://bare.example/", "The connection is closed: no virtual host on 192.0.2.1:443 has the server"),
+        ("one-site", "https://shop.example:80/", "The connection fails: 192.0.2.1:80 expects no TLS: ask with http."),
+    ],
+)
+def test_a_connection_that_cannot_be_made(case: str, url: str, outcome: str) -> None:
+    result = document(case, url)
+    assert result["outcome"].startswith(outcome)
+    assert not result["reached"]

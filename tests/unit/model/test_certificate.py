@@ -21,8 +21,8 @@ def errors(kind: str, **spec: Any) -> list[str]:
     return [f"{each.field}: {each.message}" for each in parse(kind, **spec).diagnostics]
 
 
-def test_a_chain_with_its_key_is_taken_and_the_key_is_shown_nowhere(authority: Any) -> None:
-    middle = authority.issue("middle", authority=True)
+def test_a_chain_with_its_key_is_taken_and_the_key_is_shown_nowhere(pki: Any) -> None:
+    middle = pki.issue("middle", authority=True)
     leaf = middle.issue("shop.example", "*.shop.example", "192.0.2.1")
     (obj,) = parse("Certificate", chain=leaf.chain, privateKey=leaf.private_key).objects
     assert obj.private["privateKey"].text == leaf.private_key
@@ -34,12 +34,12 @@ def test_a_chain_with_its_key_is_taken_and_the_key_is_shown_nowhere(authority: A
     assert again.private["privateKey"].text is None, "an envelope never holds the value"
 
 
-def test_what_no_client_would_take_is_refused_with_the_reason(authority: Any) -> None:
-    middle = authority.issue("middle", authority=True)
+def test_what_no_client_would_take_is_refused_with_the_reason(pki: Any) -> None:
+    middle = pki.issue("middle", authority=True)
     leaf, other = middle.issue("a.example"), middle.issue("a.example")
-    weak = authority.issue("a.example", key=rsa.generate_private_key(65537, 1024))
-    edwards = authority.issue("a.example", key=ed25519.Ed25519PrivateKey.generate())
-    koblitz = authority.issue("a.example", key=ec.generate_private_key(ec.SECP256K1()))
+    weak = pki.issue("a.example", key=rsa.generate_private_key(65537, 1024))
+    edwards = pki.issue("a.example", key=ed25519.Ed25519PrivateKey.generate())
+    koblitz = pki.issue("a.example", key=ec.generate_private_key(ec.SECP256K1()))
     for spec, message in (
         ((leaf.chain, other.private_key), "spec: privateKey is not the key of the certificate"),
         ((leaf.chain, middle.private_key), "spec: privateKey is the key of another certificate of the chain"),
@@ -57,8 +57,8 @@ def test_what_no_client_would_take_is_refused_with_the_reason(authority: Any) ->
         assert leaf.private_key.splitlines()[1] not in found[0]
 
 
-def test_text_or_files_but_not_halves_of_both(authority: Any) -> None:
-    leaf = authority.issue("a.example")
+def test_text_or_files_but_not_halves_of_both(pki: Any) -> None:
+    leaf = pki.issue("a.example")
     files = {"chainFile": "/etc/tls/a.pem", "privateKeyFile": "/etc/tls/a.key"}
     assert not errors("Certificate", **files)
     for spec in ({}, {"chain": leaf.chain}, {"chainFile": "/a"}, {**files, "chain": leaf.chain}):
@@ -85,8 +85,8 @@ def test_a_private_value_in_the_wrong_place_is_not_repeated_either() -> None:
     assert "hunter2" not in str(parsed.diagnostics[0])
 
 
-def test_trusted_authorities_are_certificates(authority: Any) -> None:
-    assert not errors("TrustedAuthority", certificates=authority.pem * 2)
+def test_trusted_authorities_are_certificates(pki: Any) -> None:
+    assert not errors("TrustedAuthority", certificates=pki.pem * 2)
     assert errors("TrustedAuthority", certificates="")[0].startswith("spec.certificates: is not PEM")
 
 

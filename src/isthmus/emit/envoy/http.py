@@ -46,6 +46,7 @@ _DENIED = StatusCodeFilter(
     )
 )
 """Of Envoy's own answers, that of the access filter: this site may not have heard yet that the caller is allowed."""
+_CLIENT_DETAILS = HttpConnectionManager.SetCurrentClientCertDetails(subject={"value": True}, dns=True, uri=True)
 _KIB = 1024
 _WINDOW = {"initial_stream_window_size": {"value": 64 * _KIB}, "initial_connection_window_size": {"value": 1024 * _KIB}}
 FABRIC_WINDOW = {
@@ -55,9 +56,13 @@ FABRIC_WINDOW = {
 """Enough for 80 Mbit/s per request over 100 ms, and 1.3 Gbit/s per connection."""
 
 
-def emit_ingress_manager(routes: str, paths: EnvoyPaths) -> HttpConnectionManager:
-    """The connection manager of an ingress listener, or of one TLS chain of it. `routes`: its route configuration."""
-    return HttpConnectionManager(
+def emit_ingress_manager(routes: str, paths: EnvoyPaths, *, clients_known: bool = False) -> HttpConnectionManager:
+    """The connection manager of an ingress listener, or of one TLS chain of it. `routes`: its route configuration.
+
+    `clients_known`: clients may show certificates, of which the application is told. A client's own copy of that header
+    is always removed.
+    """
+    manager = HttpConnectionManager(
         stat_prefix=name.statistics(routes),
         rds=Rds(config_source=ADS, route_config_name=routes),
         http_filters=[_hash_filter(), _router()],
@@ -77,6 +82,10 @@ def emit_ingress_manager(routes: str, paths: EnvoyPaths) -> HttpConnectionManage
         upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
         access_log=emit_access_log(paths.access_log, INGRESS_FIELDS),
     )
+    if clients_known:
+        manager.forward_client_cert_details = HttpConnectionManager.SANITIZE_SET
+        manager.set_current_client_cert_details.CopyFrom(_CLIENT_DETAILS)
+    return manager
 
 
 def emit_fabric_manager(paths: EnvoyPaths) -> HttpConnectionManager:
@@ -110,6 +119,7 @@ def _transparent_manager(prefix: str) -> HttpConnectionManager:
         server_header_transformation=HttpConnectionManager.PASS_THROUGH,
         http2_protocol_options=Http2ProtocolOptions(allow_connect=True, **FABRIC_WINDOW),
         stream_idle_timeout={},
+        forward_client_cert_details=HttpConnectionManager.ALWAYS_FORWARD_ONLY,  # ingress has said who the client is
         max_request_headers_kb={"value": 96},
         upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
         local_reply_config=LocalReplyConfig(mappers=[_mark_local_replies()]),

@@ -81,7 +81,7 @@ def _chains(socket: Socket, of: ChainFrame, paths: EnvoyPaths) -> list[FilterCha
     if of.terminate is None:
         chain = FilterChain(filters=[_stream(chain_name)])
     else:
-        manager = emit_ingress_manager(chain_name, paths)
+        manager = emit_ingress_manager(chain_name, paths, clients_known=of.terminate.trusted is not None)
         chain = FilterChain(filters=[_manager(manager)], transport_socket=emit_client_socket(of.terminate))
     found = []
     named = [each for each in of.server_names if each != _ANY]

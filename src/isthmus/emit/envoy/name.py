@@ -8,6 +8,7 @@
 | ingress listener, its routes | `ingress/192.0.2.1:80` |
 | TLS chain of an ingress listener, its routes | `ingress/192.0.2.1:443\\|default/shop/site` |
 | fabric listeners, the own site's door, their routes | `fabric/192.0.2.1:7400`, `fabric/own`, `fabric` |
+| secrets: certificate with key, authorities | `certificate/default/shop/site`, `authority/default/shop/ca` |
 | route | `default/shop/site\\|shop/home`: virtual host, then route |
 | prefix of HTTP statistics | `ingress_192_0_2_1_80`, `fabric`, `own` (no dots: they end a tag) |
 """
@@ -114,6 +115,16 @@ def parse_cluster(name: str) -> ObjectKey | None:
 def ingress_listener(socket: Socket) -> str:
     """An ingress listener, and its route configuration, or where its stream goes."""
     return f"ingress/{socket}"
+
+
+def certificate(key: ObjectKey) -> str:
+    """The secret with a certificate and its private key."""
+    return f"certificate/{path(key)}"
+
+
+def trusted_authority(key: ObjectKey) -> str:
+    """The secret with the certificates of trusted authorities."""
+    return f"authority/{path(key)}"
 
 
 def chain(socket: Socket, virtual_host: ObjectKey) -> str:

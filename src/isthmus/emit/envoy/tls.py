@@ -14,9 +14,18 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
 )
 
 from isthmus.compile.intent import DownstreamTls
+from isthmus.compile.intent import TlsParameters as Parameters
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.source import ADS
 from isthmus.emit.envoy.wire import pack, serialize
+from isthmus.model.key import ObjectKey
+
+_VERSIONS = {
+    "TLSv1.0": TlsParameters.TLSv1_0,
+    "TLSv1.1": TlsParameters.TLSv1_1,
+    "TLSv1.2": TlsParameters.TLSv1_2,
+    "TLSv1.3": TlsParameters.TLSv1_3,
+}
 
 
 def _common() -> CommonTlsContext:
@@ -45,11 +54,42 @@ def emit_dialling_socket() -> TransportSocket:
 def emit_client_socket(tls: DownstreamTls) -> TransportSocket:
     """The end towards clients."""
     common = CommonTlsContext(
-        tls_certificate_sds_secret_configs=[SdsSecretConfig(name=each, sds_config=ADS) for each in tls.certificates],
+        tls_params=_parameters(tls.parameters),
+        tls_certificate_sds_secret_configs=[_secret(name.certificate(each)) for each in tls.certificates],
         alpn_protocols=list(tls.alpn),
     )
     context = DownstreamTlsContext(common_tls_context=common)
+    if tls.trusted is not None:
+        common = context.common_tls_context
+        common.validation_context_sds_secret_config.CopyFrom(_secret(name.trusted_authority(tls.trusted)))
+        context.require_client_certificate.value = tls.required
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+
+
+def _parameters(parameters: Parameters) -> TlsParameters:
+    return TlsParameters(
+        tls_minimum_protocol_version=_VERSIONS[parameters.min_version],
+        tls_maximum_protocol_version=_VERSIONS[parameters.max_version],
+        cipher_suites=parameters.cipher_suites,
+    )
+
+
+def _secret(secret: str) -> SdsSecretConfig:
+    return SdsSecretConfig(name=secret, sds_config=ADS)
+
+
+def emit_certificate(key: ObjectKey, chain_pem: str, key_pem: str) -> dict[str, bytes]:
+    """The secret, by its name, of a Certificate: the chain with its private key (PEM)."""
+    certificate = TlsCertificate(certificate_chain=_inline(chain_pem), private_key=_inline(key_pem))
+    secret = name.certificate(key)
+    return {secret: serialize(Secret(name=secret, tls_certificate=certificate))}
+
+
+def emit_trusted_authority(key: ObjectKey, certificates_pem: str) -> dict[str, bytes]:
+    """The secret, by its name, of a TrustedAuthority: who is believed (PEM)."""
+    trusted = CertificateValidationContext(trusted_ca=_inline(certificates_pem))
+    secret = name.trusted_authority(key)
+    return {secret: serialize(Secret(name=secret, validation_context=trusted))}
 
 
 def emit_secrets(chain_pem: str | bytes, key_pem: str | bytes, bundle_pem: str | bytes) -> dict[str, bytes]:

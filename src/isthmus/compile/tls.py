@@ -1,0 +1,64 @@
+"""TLS of clients: of two sets of parameters, which holds, and what it names."""
+
+from dataclasses import dataclass
+
+from isthmus.compile.intent import DownstreamTls, TlsParameters
+from isthmus.compile.memo import Memo
+from isthmus.compile.source import find, foreign
+from isthmus.model import AdvertisePolicy, Certificate, Diagnostic, Object, ObjectKey, TrustedAuthority, VirtualHost
+from isthmus.model.tls import DownstreamTls as DownstreamTlsSpec
+from isthmus.model.tls import Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledTls:
+    """How a virtual host terminates TLS; None when it cannot, and why."""
+
+    tls: DownstreamTls | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def compile_downstream_tls(memo: Memo, question: tuple[ObjectKey, ObjectKey]) -> CompiledTls:
+    """How TLS is terminated for a virtual host on the sockets of an advertise policy: as the policy says, else as the
+    virtual host says. Without any of the objects that this names, TLS is not terminated at all: clients are to be
+    refused rather than served less securely than was asked for."""
+    host_key, policy_key = question
+    policy, host = find(memo, AdvertisePolicy, policy_key), find(memo, VirtualHost, host_key)
+    found = [(obj, obj.spec.tls) for obj in (policy, host) if obj is not None and obj.spec.tls is not None]
+    if not found:
+        message = "neither the virtual host nor its advertise policy says how TLS is terminated"
+        diagnostic = Diagnostic("missing-tls", host_key, "spec.tls", message, "set spec.tls, with a certificate")
+        return CompiledTls(None, (diagnostic,))
+    owner, spec = found[0]
+    missing = _missing(memo, owner, spec)
+    return CompiledTls(None if missing else _tls(owner, spec), missing)
+
+
+def _missing(memo: Memo, owner: Object, spec: DownstreamTlsSpec) -> tuple[Diagnostic, ...]:
+    return tuple(
+        Diagnostic(
+            "dangling-reference",
+            owner.key,
+            use.field,
+            f"{use.target.title} does not exist; TLS is not served",
+            "create it, or correct the name",
+        )
+        for use in spec.uses(owner.key.tenant, owner.key.namespace, "spec.tls")
+        if foreign(use.target, owner.key) or not isinstance(memo.read(use.target), Certificate | TrustedAuthority)
+    )
+
+
+def _tls(owner: Object, spec: DownstreamTlsSpec) -> DownstreamTls:
+    uses = list(spec.uses(owner.key.tenant, owner.key.namespace, "spec.tls"))
+    clients = spec.client_certificates
+    return DownstreamTls(
+        certificates=tuple(use.target for use in uses if use.target.kind == "Certificate"),
+        parameters=parameters(spec),
+        trusted=next((use.target for use in uses if use.target.kind == "TrustedAuthority"), None),
+        required=clients is not None and clients.mode == "required",
+    )
+
+
+def parameters(spec: Parameters) -> TlsParameters:
+    """Versions and suites."""
+    return TlsParameters(spec.min_version, spec.max_version, spec.cipher_suites)

@@ -1,0 +1,87 @@
+"""TLS parameters: of the connections of clients, and of those to endpoints."""
+
+from collections.abc import Iterator
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from isthmus.model.object import Frozen, Reference, Use
+from isthmus.model.reference import resolve
+
+TlsVersion = Literal["TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
+CipherSuite = Literal[
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+    "ECDHE-ECDSA-AES128-SHA",
+    "ECDHE-RSA-AES128-SHA",
+    "ECDHE-ECDSA-AES256-SHA",
+    "ECDHE-RSA-AES256-SHA",
+    "AES128-GCM-SHA256",
+    "AES256-GCM-SHA384",
+    "AES128-SHA",
+    "AES256-SHA",
+]
+"""The suites below TLS 1.3 that Envoy has. Those of TLS 1.3 are all good and cannot be chosen."""
+
+
+class Parameters(Frozen):
+    """Versions and suites."""
+
+    min_version: TlsVersion = Field("TLSv1.2", description="Oldest version that is spoken.")
+    max_version: TlsVersion = Field("TLSv1.3", description="Newest version that is spoken.")
+    cipher_suites: tuple[CipherSuite, ...] = Field(
+        (),
+        description="Suites of TLS 1.2 and older, best first; Envoy's own choice (forward secrecy and AEAD) when "
+        "empty. Those of TLS 1.3 are fixed.",
+    )
+
+    @model_validator(mode="after")
+    def _versions(self) -> Self:
+        if self.min_version > self.max_version:
+            raise ValueError("minVersion is newer than maxVersion")
+        if self.min_version < "TLSv1.2" and not any(suite.endswith("-SHA") for suite in self.cipher_suites):
+            raise ValueError(
+                "versions before TLSv1.2 need cipherSuites that they know, for example ECDHE-RSA-AES128-SHA: none is "
+                "on by default"
+            )
+        if self.cipher_suites and self.min_version == "TLSv1.3":
+            raise ValueError("the suites of TLSv1.3 cannot be chosen; remove cipherSuites")
+        if len(set(self.cipher_suites)) != len(self.cipher_suites):
+            raise ValueError("the same suite stands twice in cipherSuites")
+        return self
+
+
+class ClientCertificates(Frozen):
+    """Certificates of clients. The application learns of one by the header x-forwarded-client-cert."""
+
+    mode: Literal["optional", "required"] = Field(
+        "required",
+        description="`required`: clients without a certificate are refused. `optional`: they are taken, but a "
+        "certificate that is shown must be by the trusted authority.",
+    )
+    trusted_authority: Reference = Field(description="The TrustedAuthority whose certificates are believed.")
+
+
+class DownstreamTls(Parameters):
+    """How TLS of clients is terminated."""
+
+    certificates: tuple[Reference, ...] = Field(
+        min_length=1,
+        max_length=16,
+        description="Certificate objects; of several, the first whose names fit what the client asks for.",
+    )
+    client_certificates: ClientCertificates | None = Field(
+        None, description="What is asked of clients; no certificate when left out."
+    )
+
+    def uses(self, tenant: str, namespace: str, field: str) -> Iterator[Use]:
+        """Certificates, then the authority."""
+        for index, reference in enumerate(self.certificates):
+            yield Use(f"{field}.certificates[{index}]", resolve(reference, "Certificate", tenant, namespace))
+        if self.client_certificates is not None:
+            trusted = resolve(self.client_certificates.trusted_authority, "TrustedAuthority", tenant, namespace)
+            yield Use(f"{field}.clientCertificates.trustedAuthority", trusted)

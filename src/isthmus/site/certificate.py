@@ -1,0 +1,124 @@
+"""The secrets that Envoy is served besides the site's own: certificates with their keys, and trusted authorities.
+
+A certificate comes from an object and its sealed key, or from two files of this machine, which are read again when they
+change. A pair that does not fit together, as between the writes of two files, is not served: the last good one stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from isthmus.emit.envoy.tls import emit_certificate, emit_trusted_authority
+from isthmus.model.certificate import Certificate, CertificateSpec
+from isthmus.model.key import ObjectKey
+from isthmus.model.object import Object
+from isthmus.model.pem import check_chain, check_key
+from isthmus.model.trusted_authority import TrustedAuthority
+from isthmus.site.inventory import Refusal
+from isthmus.site.vault import Vault
+
+LOOK = 5.0
+"""Seconds between looks at the files of certificates."""
+
+_Stamp = tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What is served of an object, and of which version of its files."""
+
+    secrets: Mapping[str, bytes]
+    stamp: _Stamp = ()
+
+
+class CertificateStore:
+    """`secrets` is a new mapping whenever it says anything else. `refusals` are of what cannot be served."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._objects: dict[ObjectKey, Certificate | TrustedAuthority] = {}
+        self._served: dict[ObjectKey, _Served] = {}
+        self.secrets: Mapping[str, bytes] = {}
+        self.refusals: dict[ObjectKey, Refusal] = {}
+
+    def take(self, changed: Mapping[ObjectKey, Object | None], unsealed: frozenset[ObjectKey] = frozenset()) -> bool:
+        """Take in changed objects (None: gone) and objects with new private values; whether `secrets` changed."""
+        touched = set(unsealed & self._objects.keys())
+        for key, obj in changed.items():
+            if isinstance(obj, Certificate | TrustedAuthority):
+                self._objects[key] = obj
+                touched.add(key)
+            elif key in self._objects:
+                del self._objects[key]
+                self._served.pop(key, None)
+                self.refusals.pop(key, None)
+                touched.add(key)
+        for key in touched & self._objects.keys():
+            self._serve(key)
+        return bool(touched) and self._join()
+
+    def look(self) -> bool:
+        """Read files that changed; whether `secrets` changed. Blocks for small reads."""
+        touched = [
+            key
+            for key, obj in self._objects.items()
+            if isinstance(obj, Certificate) and obj.spec.chain_file is not None
+            if key not in self._served or self._served[key].stamp != _stamp(obj.spec)
+        ]
+        for key in touched:
+            self._serve(key)
+        return bool(touched) and self._join()
+
+    def _join(self) -> bool:
+        joined = {name: body for key in sorted(self._served) for name, body in self._served[key].secrets.items()}
+        if joined == self.secrets:
+            return False
+        self.secrets = joined
+        return True
+
+    def _serve(self, key: ObjectKey) -> None:
+        obj = self._objects[key]
+        try:
+            if isinstance(obj, TrustedAuthority):
+                self._served[key] = _Served(emit_trusted_authority(key, obj.spec.certificates))
+            elif obj.spec.chain is not None:
+                self._served[key] = self._sealed(key, obj.spec.chain)
+            else:
+                self._served[key] = _read(key, obj.spec)
+            self.refusals.pop(key, None)
+        except (OSError, ValueError) as error:
+            reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            self.refusals[key] = Refusal(str(key), "not-served", "", reason)
+
+    def _sealed(self, key: ObjectKey, chain: str) -> _Served:
+        private_key = self._vault.value(key, "privateKey")
+        if private_key is None:
+            raise ValueError("the site has no copy of the private key yet")
+        check_key(private_key, chain)
+        return _Served(emit_certificate(key, chain, private_key))
+
+
+def _read(key: ObjectKey, spec: CertificateSpec) -> _Served:
+    stamp = _stamp(spec)
+    chain, private_key = (Path(path).read_text() for path in (spec.chain_file or "", spec.private_key_file or ""))
+    try:
+        path = spec.chain_file
+        check_chain(chain)
+        path = spec.private_key_file
+        check_key(private_key, chain)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return _Served(emit_certificate(key, chain, private_key), stamp)
+
+
+def _stamp(spec: CertificateSpec) -> _Stamp:
+    found = []
+    for path in (spec.chain_file, spec.private_key_file):
+        try:
+            status = Path(path or "").stat()
+            found.append((status.st_ino, status.st_mtime_ns, status.st_size))
+        except OSError:
+            found.append((0, 0, 0))
+    return tuple(found)

@@ -1,0 +1,92 @@
+"""What Envoy is served of certificates: pairs that fit, the last good one otherwise, and files as they change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
+
+from isthmus.model import ObjectKey
+from isthmus.model.document import parse_documents
+from isthmus.site.certificate import CertificateStore
+
+WEB = ObjectKey("default", "Certificate", "default", "web")
+NAME = "certificate/default/default/web"
+
+
+class FakeVault:
+    """Values by field of the one certificate."""
+
+    def __init__(self) -> None:
+        self.private_key: str | None = None
+
+    def value(self, key: ObjectKey, field: str = "value") -> str | None:
+        assert (key, field) == (WEB, "privateKey")
+        return self.private_key
+
+
+def obj(kind: str, **spec: Any) -> Any:
+    (found,) = parse_documents(
+        [{"apiVersion": "isthmus/v1", "kind": kind, "metadata": {"name": "web"}, "spec": spec}]
+    ).objects
+    return found
+
+
+def served(store: CertificateStore) -> tuple[str, str]:
+    secret = Secret.FromString(store.secrets[NAME])
+    assert secret.name == NAME
+    certificate = secret.tls_certificate
+    return certificate.certificate_chain.inline_bytes.decode(), certificate.private_key.inline_bytes.decode()
+
+
+def test_a_chain_is_served_once_its_own_key_is_there(pki: Any) -> None:
+    first, second = pki.issue("a.example"), pki.issue("a.example")
+    vault = FakeVault()
+    store = CertificateStore(vault)  # type: ignore[arg-type]
+    assert not store.take({WEB: obj("Certificate", chain=first.chain, privateKey="kept:")})
+    assert store.refusals[WEB].message == "the site has no copy of the private key yet"
+    vault.private_key = first.private_key
+    assert store.take({}, frozenset((WEB,)))
+    assert served(store) == (first.chain, first.private_key)
+    assert not store.refusals
+    assert not store.take({WEB: obj("Certificate", chain=second.chain, privateKey="kept:")})
+    assert served(store) == (first.chain, first.private_key), "a pair that does not fit is not served"
+    assert store.refusals[WEB].message == "is not the key of the certificate"
+    vault.private_key = second.private_key
+    assert store.take({}, frozenset((WEB,)))
+    assert served(store) == (second.chain, second.private_key)
+    assert store.take({WEB: None})
+    assert store.secrets == {}
+
+
+def test_files_are_read_again_when_they_change_and_never_half_of_them(pki: Any, tmp_path: Path) -> None:
+    chain, key = tmp_path / "web.pem", tmp_path / "web.key"
+    store = CertificateStore(FakeVault())  # type: ignore[arg-type]
+    store.take({WEB: obj("Certificate", chainFile=str(chain), privateKeyFile=str(key))})
+    assert store.refusals[WEB].message == f"{chain}: No such file or directory"
+    first, second = pki.issue("a.example"), pki.issue("a.example")
+    chain.write_text(first.chain)
+    key.write_text(first.private_key)
+    assert store.look()
+    assert served(store) == (first.chain, first.private_key)
+    assert not store.look(), "what has not changed is not read"
+    chain.write_text(second.chain)
+    assert not store.look()
+    assert served(store) == (first.chain, first.private_key)
+    assert store.refusals[WEB].message == f"{key}: is not the key of the certificate"
+    key.write_text(second.private_key)
+    assert store.look()
+    assert served(store) == (second.chain, second.private_key)
+    assert not store.refusals
+    chain.write_text("nonsense")
+    store.look()
+    assert "BEGIN" not in store.refusals[WEB].message.replace("-----BEGIN CERTIFICATE-----", "")
+
+
+def test_authorities_are_served_as_they_are(pki: Any) -> None:
+    store = CertificateStore(FakeVault())  # type: ignore[arg-type]
+    key = WEB._replace(kind="TrustedAuthority")
+    assert store.take({key: obj("TrustedAuthority", certificates=pki.pem)})
+    secret = Secret.FromString(store.secrets["authority/default/default/web"])
+    assert secret.validation_context.trusted_ca.inline_bytes.decode() == pki.pem
