@@ -63,6 +63,37 @@ def print_site_report(report: Mapping[str, Any], now: float | None = None) -> No
         ],
     )
     _section(
+        "DISCOVERED HERE",
+        ("REGISTRY", "QUERY", "SERVERS", "NOT READY", "CHANGED", "ANSWERED", "ERROR"),
+        [
+            (
+                object_name(each["registry"]) or "system",
+                each["query"],
+                each["servers"],
+                each["notReady"],
+                age(each.get("changedAt"), now),
+                age(each.get("answeredAt"), now),
+                each.get("error") or "",
+            )
+            for each in report.get("discovery", ())
+        ],
+    )
+    _section(
+        "PUBLISHED",
+        ("REGISTRY", "DOMAIN", "PORT", "ADDRESSES", "STATE", "ERROR"),
+        [
+            (
+                object_name(each["registry"]),
+                each["domain"],
+                each["port"],
+                " ".join(each["addresses"]),
+                "published" if each["published"] else ("failed" if each["error"] else "pending"),
+                each["error"],
+            )
+            for each in report.get("published", ())
+        ],
+    )
+    _section(
         "SITES IN USE",
         ("CLUSTER", "SUBSET", "SITE", "PRIORITY", "WEIGHT", "STATE", "ENDPOINTS", "DISTANCE", "STALE FOR"),
         [

@@ -37,11 +37,13 @@ class Answer:
             not be asked or its answer not be understood: the last good answer then stays in use.
         error: why `found` is None, or why a good answer is not what it should be (for example that it is kept although
             the name is gone); for people, without secrets. Empty when all is well.
+        grace: how long, in seconds, the servers of the last good answer stay in use though this one holds none.
     """
 
     at: float
     found: tuple[Found, ...] | None
     error: str = ""
+    grace: float = 0.0
 
 
 def good(at: float, found: frozenset[Found] | set[Found], warning: str = "") -> Answer:

@@ -23,11 +23,11 @@ class Health:
 
     Attributes:
         choices: by cluster and subset ("": all endpoints), the sites that can serve it.
-        local: by cluster and endpoint of this site. What is absent was not probed yet, or has no probe.
+        local: by cluster and name of an endpoint of this site. What is absent was not probed yet, or has no probe.
     """
 
     choices: Mapping[tuple[ObjectKey, str], Sequence[SiteChoice]]
-    local: Mapping[tuple[ObjectKey, ObjectKey], EndpointHealth]
+    local: Mapping[tuple[ObjectKey, str], EndpointHealth]
 
 
 def explain_cluster(intent: Intent, cluster: Cluster, percent: float, health: Health, subset: str = "") -> ClusterView:
@@ -81,7 +81,7 @@ def _served(cluster: Cluster, subset: str, choices: Iterable[SiteChoice], health
 
 
 def _usable(cluster: Cluster, member: Member, health: Health, subset: str) -> bool:
-    known = [health.local.get((cluster.key, endpoint.key)) for endpoint in _of(member, subset)]
+    known = [health.local.get((cluster.key, endpoint.name)) for endpoint in _of(member, subset)]
     return any(each is None or each.healthy for each in known)
 
 
@@ -125,7 +125,7 @@ def _site(
 
 
 def _local(cluster: Cluster, endpoint: Endpoint, health: Health) -> EndpointView:
-    known = health.local.get((cluster.key, endpoint.key))
+    known = health.local.get((cluster.key, endpoint.name))
     return _endpoint(endpoint, known.healthy if known else None, known.reason if known else "not probed")
 
 

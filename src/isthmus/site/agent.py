@@ -33,6 +33,7 @@ from isthmus.site.access import linger_access
 from isthmus.site.bgp import HealthRoutes
 from isthmus.site.certificate import LOOK, CertificateStore
 from isthmus.site.directory import SiteDirectory
+from isthmus.site.discovery import Discovery
 from isthmus.site.disk import Disk
 from isthmus.site.egress import Egress
 from isthmus.site.envoy import LocalEnvoy
@@ -98,7 +99,14 @@ class SiteAgent(UplinkHandler):
         self._certificates = CertificateStore(self.vault)
         self._take_secrets({key: version.object for key, version in self._inventory.good.items()})
         self._manifest = asyncio.Event()
-        self._planner = Planner(self.key, identity.trust_domain, directory.envoy_paths)
+        self.discovery = Discovery(
+            self._disk.load_ledger(),
+            secret=self.vault.value,
+            changed=self._manifest.set,
+            told=self.changed.set,
+            save=self._disk.save_ledger,
+        )
+        self._planner = Planner(self.key, identity.trust_domain, directory.envoy_paths, self.discovery.take)
         self._endpoints = Join()
         self._allowed: tuple[Access, ...] = ()
         self._rollout = Rollout(self._inventory, self._build, self._push, self._manifest, self.key)
@@ -142,6 +150,7 @@ class SiteAgent(UplinkHandler):
             self._serve_from_disk()
         self.uplink.set_upstreams(plan_upstreams(self._membership, self._identity.trust_domain, self._inventory, None))
         self.uplink.start()
+        self.discovery.start()
         self._spawn(self._configure())
         self._spawn(self._keep_table())
         self._spawn(self._keep_certificates())
@@ -157,6 +166,7 @@ class SiteAgent(UplinkHandler):
         if self._plan_timer is not None:
             self._plan_timer.cancel()
         self.ingress.stop()
+        await self.discovery.stop(withdraw=engines)
         await self.uplink.stop()
         if self._routes is not None:
             await self._routes.end(engine=engines)
@@ -191,6 +201,8 @@ class SiteAgent(UplinkHandler):
             choices=self.ingress.choices(),
             streams=self.uplink.connections,
             sessions={name: str(session) for name, session in self.ingress.table.sessions().items()},
+            discovered=self.discovery.entries(),
+            published=self.discovery.published(),
             exceptions_only=exceptions_only,
         )
 
@@ -244,6 +256,7 @@ class SiteAgent(UplinkHandler):
         outcome = await self._rollout.apply()
         self._disk.save_good(outcome.changed, outcome.removed)
         self.plan = outcome.plan
+        self.discovery.use(outcome.plan.intent.registries)
         if self._routes is not None:
             await self._routes.set_clusters(outcome.plan.intent.imports)
         self._confirm(outcome.plan)
@@ -253,8 +266,9 @@ class SiteAgent(UplinkHandler):
             asyncio.get_running_loop().call_later(RETRY_REFUSED, self._try_refused_again)
 
     def _acknowledge(self, state: State, outcome: Outcome[Plan]) -> None:
-        self.state.applied = (state.version.epoch, state.version.revision)
-        self.state.applied_at = time.time()
+        version = (state.version.epoch, state.version.revision)
+        if version != self.state.applied:  # or else only discovery has brought something new
+            self.state.applied, self.state.applied_at = version, time.time()
         self.state.drained = outcome.plan.intent.drained
         self._refused = outcome.refusals
         self.state.refusals = self._all_refusals()

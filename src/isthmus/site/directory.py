@@ -6,6 +6,7 @@ good.sqlite          last good version of each object
 resources.bin        the resources that Envoy last accepted
 endpoints.json       endpoint numbers of this site
 health.json          table of remote endpoints
+discovered.json      last good answers of service registries
 envoy/, gobgp/       the engines' own directories
 access.log           Envoy's access log, JSON lines
 site.sock            status and explain for people on this machine
@@ -81,6 +82,10 @@ class SiteDirectory:
     @property
     def health(self) -> Path:
         return self.root / "health.json"
+
+    @property
+    def discovered(self) -> Path:
+        return self.root / "discovered.json"
 
     @property
     def access_log(self) -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import structlog
 
+from isthmus.discovery.ledger import Ledger, LedgerError, parse_ledger
 from isthmus.engine.envoy import SECRET, Admin
 from isthmus.health.announcer import EndpointNumbers, parse_numbers
 from isthmus.health.table import Table, TableError, parse_table
@@ -74,6 +75,17 @@ class Disk:
         """Note that the table on disk is still right, without writing it again."""
         with contextlib.suppress(FileNotFoundError):
             os.utime(self._directory.health)
+
+    def load_ledger(self) -> Ledger:
+        data = _read(self._directory.discovered)
+        try:
+            return parse_ledger(data) if data is not None else Ledger()
+        except LedgerError as error:
+            log.error("site.discovered_damaged", error=str(error))
+            return Ledger()
+
+    def save_ledger(self, data: bytes) -> None:
+        write_file(self._directory.discovered, data)
 
     def load_resources(self) -> dict[str, dict[str, bytes]] | None:
         data = _read(self._directory.resources)

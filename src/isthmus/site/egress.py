@@ -37,10 +37,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class LocalEndpoint:
-    """One endpoint of this site in one cluster, for status and explain."""
+    """One endpoint of this site in one cluster, for status and explain. `name` tells apart what discovery found."""
 
     cluster: ObjectKey
     endpoint: ObjectKey
+    name: str
     address: str
     port: int
     weight: int
@@ -209,6 +210,7 @@ class Egress:
                 LocalEndpoint(
                     cluster=hosted.key,
                     endpoint=endpoint.key,
+                    name=endpoint.name,
                     address=endpoint.socket.address,
                     port=endpoint.socket.port,
                     weight=endpoint.weight,

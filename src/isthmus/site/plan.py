@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from isthmus.compile import Compiler
 from isthmus.compile.intent import Cluster, Intent
+from isthmus.discovery.found import Found
+from isthmus.discovery.ledger import Lookup
 from isthmus.emit.envoy.emitter import EnvoyEmitter
 from isthmus.emit.envoy.endpoint import emit_assignments
 from isthmus.emit.envoy.setting import EnvoyPaths
@@ -28,9 +30,16 @@ class Plan:
 
 
 class Planner:
-    """Not for several plans at once."""
+    """`found` gives what registries have answered since it was last called. Not for several plans at once."""
 
-    def __init__(self, site: ObjectKey, trust_domain: str, paths: EnvoyPaths) -> None:
+    def __init__(
+        self,
+        site: ObjectKey,
+        trust_domain: str,
+        paths: EnvoyPaths,
+        found: Callable[[], Mapping[Lookup, tuple[Found, ...] | None]],
+    ) -> None:
+        self._found = found
         self._compiler = Compiler(site, trust_domain)
         self._emitter = EnvoyEmitter(paths)
 
@@ -39,14 +48,18 @@ class Planner:
 
         In a thread: a large change must not hold up a change of health.
         """
-        return await asyncio.to_thread(self._plan, changed)
+        return await asyncio.to_thread(self._plan, changed, self._found())
 
     def assign(self, cluster: Cluster, choices: Mapping[str, tuple[SiteChoice, ...]]) -> dict[str, bytes]:
         """The assignments of the cluster's sites, and of its subsets', by name; none for a cluster that is local alone.
         `choices`: by subset, "" for all endpoints."""
         return emit_assignments(cluster, choices.__getitem__)
 
-    def _plan(self, changed: Mapping[ObjectKey, Object | None]) -> Plan:
+    def _plan(
+        self, changed: Mapping[ObjectKey, Object | None], found: Mapping[Lookup, tuple[Found, ...] | None]
+    ) -> Plan:
+        for lookup, servers in found.items():
+            self._compiler.discover(lookup.registry, lookup.query, servers)
         compilation = self._compiler.update(changed)
         diagnostics = tuple(_refusal(each) for each in compilation.diagnostics)
         return Plan(compilation.intent, diagnostics, self._emitter.emit(compilation.intent))

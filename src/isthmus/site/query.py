@@ -29,9 +29,7 @@ def _explain(agent: SiteAgent, body: bytes) -> bytes:
     if agent.plan is None:
         raise QueryFailed("not_ready", "This site has not applied any configuration yet.")
     url, method, headers = _parse(body)
-    local = {
-        (each.cluster, each.endpoint): EndpointHealth(each.healthy, each.reason) for each in agent.egress.endpoints()
-    }
+    local = {(each.cluster, each.name): EndpointHealth(each.healthy, each.reason) for each in agent.egress.endpoints()}
     health = Health(agent.ingress.choices(), local)
     try:
         explanation = explain(url, method, headers, agent.plan.intent, health)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
+from isthmus.discovery.ledger import Entry, Lookup
 from isthmus.health.choice import SiteChoice
 from isthmus.model.key import ObjectKey
 from isthmus.protocol import ConnectionState
+from isthmus.site.discovery import PublishedRecord
 from isthmus.site.egress import LocalEndpoint
 from isthmus.site.ingress import RemoteEndpoint
 from isthmus.site.inventory import Refusal
@@ -67,6 +70,8 @@ def emit_report(
     choices: Mapping[tuple[ObjectKey, str], tuple[SiteChoice, ...]],
     streams: Mapping[str, ConnectionState],
     sessions: Mapping[str, str],
+    discovered: Mapping[Lookup, Entry] = MappingProxyType({}),
+    published: Iterable[PublishedRecord] = (),
     exceptions_only: bool = False,
 ) -> bytes:
     """Canonical JSON. `exceptions_only`: of many remote endpoints and clusters, only what is not as it should be."""
@@ -92,6 +97,10 @@ def emit_report(
             for each in state.rejections
         ],
         "endpoints": [_endpoint(each) for each in endpoints],
+        "discovery": [
+            _lookup(lookup, entry, exceptions_only) for lookup, entry in sorted(discovered.items(), key=repr)
+        ],
+        "published": [_published(each) for each in published],
         "remote": {"total": total, "stale": stale},
         "remoteEndpoints": [_remote(each) for each in remote],
         "clusters": [
@@ -137,6 +146,32 @@ def _endpoint(each: LocalEndpoint) -> dict[str, Any]:
         "reason": each.reason,
         "since": each.since,
         "announced": each.announced,
+    }
+
+
+def _lookup(lookup: Lookup, entry: Entry, exceptions_only: bool) -> dict[str, Any]:
+    """The time of an answer that is as it should be changes all the time, and is told on this machine only."""
+    return {
+        "registry": str(lookup.registry) if lookup.registry else "",
+        "query": str(lookup.query),
+        "servers": len(entry.found),
+        "notReady": sum(not each.healthy for each in entry.found),
+        "changedAt": entry.changed_at,
+        "answeredAt": entry.answered_at if entry.error or not exceptions_only else None,
+        "error": entry.error,
+        "errorSince": entry.error_since,
+    }
+
+
+def _published(each: PublishedRecord) -> dict[str, Any]:
+    return {
+        "registry": str(each.registry) if each.registry else "",
+        "domain": each.record.domain,
+        "port": each.record.port,
+        "addresses": list(each.record.addresses),
+        "virtualHost": str(each.record.virtual_host),
+        "published": each.error == "",
+        "error": each.error or "",
     }
 
 

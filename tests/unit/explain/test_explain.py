@@ -22,7 +22,7 @@ def health_of(intent: Intent, *, bad: tuple[str, ...] = ()) -> Health:
             for subset in ("", *each.subsets)
         },
         local={
-            (hosted.key, endpoint.key): EndpointHealth(endpoint.key.name not in bad, "probe")
+            (hosted.key, endpoint.name): EndpointHealth(endpoint.key.name not in bad, "probe")
             for hosted in intent.hosted
             for endpoint in hosted.endpoints
         },
