@@ -33,7 +33,11 @@ def static_bootstrap(resources: Resources, objects: Iterable[ObjectKey] = ()) ->
     static.secrets.extend(messages["secrets"])
     for listener in messages["listeners"]:
         for chain in listener.filter_chains:
-            _inline_manager(chain.filters[0].typed_config, routes, extensions)
+            for each in chain.filters:
+                if each.HasField("config_discovery"):
+                    each.typed_config.CopyFrom(extensions[each.name].typed_config)
+                elif each.typed_config.Is(HttpConnectionManager.DESCRIPTOR):
+                    _inline_manager(each.typed_config, routes, extensions)
             _inline_secrets(chain, DownstreamTlsContext)
         static.listeners.append(listener)
     for cluster in messages["clusters"]:

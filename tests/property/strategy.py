@@ -27,6 +27,7 @@ NAMESPACES = ("default", "shop", "shared")
 POOLS = {
     "Site": SITES,
     "VirtualSite": VIRTUAL_SITES,
+    "Network": ("n1",),
     "AdvertisePolicy": ("in", "out"),
     "VirtualHost": ("h1", "h2", "h3"),
     "Route": ("r1", "r2", "r3", "r4"),
@@ -37,7 +38,7 @@ POOLS = {
     "ClusterAccess": ("c1", "c2", "c3"),
 }
 """Names by kind. A name of the pool that no object bears is a dangling reference."""
-TENANT_WIDE = ("Site", "VirtualSite")
+TENANT_WIDE = ("Site", "VirtualSite", "Network")
 OWN_SITE = ObjectKey("default", "Site", "", "ams")
 ADDRESSES = ("192.0.2.1", "192.0.2.2", "2001:db8::1")
 DOMAINS = ("a.example", "b.example", "*.example", "*", "a.example:80", "a.example:81", "c.b.example", "*.b.example")
@@ -91,6 +92,7 @@ class Maker:
                 {}, {"location": self.one({"latitude": 1.0, "longitude": 2.0}, {"latitude": -3.5, "longitude": 9.0})}
             ),
             "drained": self.maybe(0.2),
+            "edge": self.maybe(0.3),
         }
 
     def own_site(self) -> Spec:
@@ -98,6 +100,7 @@ class Maker:
             "interfaces": [
                 {"name": "eth0", "addresses": ["192.0.2.1"]},
                 {"name": "eth1", "network": "inside", "addresses": ["192.0.2.2"]},
+                *self.some(({"name": "eth2", "network": "n1", "addresses": ["2001:db8::1"]},)),
             ],
             "fabric": {"addresses": [{"address": "192.0.2.1", "port": self.one(7400, 7400, 80)}]},
         }
@@ -106,15 +109,23 @@ class Maker:
         return {"selector": self.one(None, [], ["tier=core"], ["!tier"], ["tier notin (core)", "zone"])}
 
     def advertise_policy(self) -> Spec:
-        where = {**(self.where() if self.maybe() else {"site": "ams"}), "network": self.one("outside", "inside")}
+        where: Spec = {**(self.where() if self.maybe() else {"site": "ams"}), "network": self.one("outside", "inside")}
+        if self.maybe(0.2):
+            where = self.one({"public": True}, {"network": "outside"}, {"network": "internal"}, {"network": "n1"})
         address = {"address": self.one(*ADDRESSES)} if self.maybe(0.3) else {}
         return {"where": where, "port": self.one(80, 81, 7400), **address}
 
     def virtual_host(self) -> Spec:
         return {
             "domains": self.some(DOMAINS, 1),
-            "routes": self.references("Route", most=4),
+            **self.one(*[{"routes": self.references("Route", most=4)}] * 2, self.stream()),
             "advertisePolicies": self.references("AdvertisePolicy", 1, 2),
+        }
+
+    def stream(self) -> Spec:
+        return {
+            "proxy": self.one("TCP", "TCP_SNI", "TCP_SNI", "UDP", "SMA"),
+            "routes": self.references("Route", 1, 1),
         }
 
     def condition(self) -> Spec:
@@ -142,7 +153,7 @@ class Maker:
         return found
 
     def route(self) -> Spec:
-        return {"match": [self.match() for _ in range(self.one(0, 1, 1, 2))], **self.action()}
+        return {"match": [self.match() for _ in range(self.one(0, 0, 1, 2))], **self.action()}
 
     def action(self) -> Spec:
         if self.maybe(0.7):
@@ -265,6 +276,7 @@ class Maker:
 _SPECS: Mapping[str, Callable[[Maker], Spec]] = {
     "Site": Maker.site,
     "VirtualSite": Maker.virtual_site,
+    "Network": lambda maker: {"type": maker.one("inside", "internal")},
     "AdvertisePolicy": Maker.advertise_policy,
     "VirtualHost": Maker.virtual_host,
     "Route": Maker.route,

@@ -10,11 +10,14 @@ from envoy.extensions.clusters.aggregate.v3.cluster_pb2 import ClusterConfig
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+from envoy.extensions.filters.udp.udp_proxy.v3.route_pb2 import Route as UdpRoute
+from envoy.extensions.filters.udp.udp_proxy.v3.udp_proxy_pb2 import UdpProxyConfig
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isthmus.compile import Compilation, Compiler, FoundInputs, compile_site
-from isthmus.compile.intent import Intent
+from isthmus.compile.intent import Intent, Listener
 from isthmus.discovery.found import Found
 from isthmus.discovery.query import Query
 from isthmus.emit.envoy import (
@@ -74,23 +77,36 @@ def test_laws_2_and_3_compiling_never_raises_and_every_reference_resolves(object
     assignments = {each.cluster_name: each for each in messages["endpoints"]}
     routes = {each.name: each for each in messages["routes"]}
     listeners = {each.name for each in messages["listeners"]}
-    extensions = {each.name for each in messages["extensions"]}
+    extensions = {each.name: each for each in messages["extensions"]}
     assert assignments.keys() == {key for key, each in clusters.items() if each.HasField("eds_cluster_config")}
     for each in clusters.values():
         config = ClusterConfig()
         if each.cluster_type.typed_config.Unpack(config):
             assert set(config.clusters) <= clusters.keys()
-    for each in assignments.values():
+    tunnels = [each.load_assignment for each in clusters.values() if each.HasField("load_assignment")]
+    for each in (*assignments.values(), *tunnels):
         for host in (host for locality in each.endpoints for host in locality.lb_endpoints):
             internal = host.endpoint.address.envoy_internal_address.server_listener_name
             assert internal in {"", *listeners}
         assert [locality.priority for locality in each.endpoints] == list(range(len(each.endpoints)))
     used = set()
     for listener in messages["listeners"]:
-        manager = HttpConnectionManager()
-        assert listener.filter_chains[0].filters[0].typed_config.Unpack(manager)
-        used.add(manager.rds.route_config_name)
-        assert {f.name for f in manager.http_filters if f.HasField("config_discovery")} <= extensions
+        for each in listener.listener_filters:
+            sessions = UdpProxyConfig()
+            if each.typed_config.Unpack(sessions):
+                action = UdpRoute()
+                action.ParseFromString(sessions.matcher.on_no_match.action.typed_config.value)
+                assert {action.cluster} - {""} <= clusters.keys()
+        for network_filter in (each for chain in listener.filter_chains for each in chain.filters):
+            manager = HttpConnectionManager()
+            if network_filter.typed_config.Unpack(manager):
+                used.add(manager.rds.route_config_name)
+                assert {f.name for f in manager.http_filters if f.HasField("config_discovery")} <= extensions.keys()
+            elif network_filter.HasField("config_discovery"):
+                proxy = TcpProxy()
+                extensions[network_filter.name].typed_config.Unpack(proxy)
+                named = {proxy.cluster, *(each.name for each in proxy.weighted_clusters.clusters)} - {""}
+                assert named <= clusters.keys()
     assert used == routes.keys()
     for configuration in routes.values():
         domains = [domain for host in configuration.virtual_hosts for domain in host.domains]
@@ -107,13 +123,18 @@ def test_law_4_an_added_object_takes_nothing_from_the_others(objects: Objects, a
     before = compile_objects(objects).intent
     compilation = compile_objects({**objects, added.key: added})
     after = compilation.intent
-    kept = {each.socket: each.virtual_hosts for each in after.listeners}
+    kept = {each.socket: each for each in after.listeners}
     for listener in before.listeners:
-        assert tuple(host for host in kept[listener.socket] if host.key != added.key) == listener.virtual_hosts
+        now = kept[listener.socket]
+        assert tuple(host for host in now.virtual_hosts if host.key != added.key) == listener.virtual_hosts
+        assert tuple(chain for chain in now.chains if chain.to.key != added.key) == listener.chains
+        assert now.stream == listener.stream
     assert set(before.clusters) <= set(after.clusters)
     assert isinstance(added, VirtualHost)
     overlapping = {each.field for each in compilation.diagnostics if each.object == added.key}
-    if not any(host.key == added.key for hosts in kept.values() for host in hosts) and after.listeners:
+    there = {end.key for each in after.listeners for end in (*each.virtual_hosts, *(c.to for c in each.chains))}
+    there.update(each.stream.key for each in after.listeners if each.stream)
+    if added.key not in there and after.listeners:
         assert overlapping or after == before
 
 
@@ -164,11 +185,20 @@ def test_law_7_a_slice_holds_all_that_its_site_needs(objects: Objects) -> None:
 
 @ENOUGH
 @given(object_sets, edits)
-def test_law_8_only_addresses_and_ports_change_a_listener(objects: Objects, edit: Edit) -> None:
-    before = emit_everything(compile_objects(objects))[name.LISTENER_TYPE]
-    changed = {key: obj for key, obj in {**objects, **edit}.items() if obj is not None}
-    after = emit_everything(compile_objects(changed))[name.LISTENER_TYPE]
+def test_law_8_only_addresses_ports_and_tls_chains_change_a_listener(objects: Objects, edit: Edit) -> None:
+    """UDP is the exception: Envoy takes its filter from nowhere but the listener."""
+    first = compile_objects(objects)
+    second = compile_objects({key: obj for key, obj in {**objects, **edit}.items() if obj is not None})
+    before, after = (emit_everything(each)[name.LISTENER_TYPE] for each in (first, second))
+    kinds = [{str(each.socket): _kind(each) for each in compiled.intent.listeners} for compiled in (first, second)]
     for listener in before.keys() & after.keys():
-        assert before[listener] == after[listener]
+        socket = listener.removeprefix("ingress/")
+        if not socket.endswith("/udp") and kinds[0].get(socket) == kinds[1].get(socket):
+            assert before[listener] == after[listener]
     if not any(key.kind in ("Site", "VirtualSite", "AdvertisePolicy", "VirtualHost") for key in edit):
-        assert before.keys() == after.keys()
+        assert before.keys() - {name.TUNNEL_LISTENER} == after.keys() - {name.TUNNEL_LISTENER}
+
+
+def _kind(listener: Listener) -> tuple[object, ...]:
+    chains = tuple((chain.to.key, chain.server_names, chain.terminate) for chain in listener.chains)
+    return bool(listener.virtual_hosts), bool(listener.stream), chains

@@ -18,8 +18,9 @@ NAMES = {
     "AdvertisePolicy": ("p0", "p1"),
     "VirtualHost": ("h0", "h1"),
     "Endpoint": ("e0", "e1"),
-    "Cluster": ("c0",),
-    "Route": ("r0",),
+    "Cluster": ("c0", "c1"),
+    "Route": ("r0", "r1"),
+    "Network": ("n0",),
     "Certificate": ("t0", "t1"),
 }
 where = st.sampled_from(({"site": "s0"}, {"site": "s1"}, {"virtualSite": "v0"}))
@@ -27,23 +28,34 @@ TLS = st.sampled_from(({}, {}, *({"tls": {"certificates": [{"name": name}]}} for
 SPECS = {
     "Namespace": st.just({}),
     "Site": st.builds(
-        lambda reach, addresses: {
+        lambda reach, addresses, network, edge: {
             "fabric": {"reachability": reach},
-            "interfaces": [{"name": "eth0", "addresses": addresses}] if addresses else [],
+            "interfaces": [{"name": "eth0", "network": network, "addresses": addresses}] if addresses else [],
+            "edge": edge,
         },
         st.sampled_from(("direct", "outbound")),
         st.sampled_from(([], ["192.0.2.1"])),
+        st.sampled_from(("outside", "n0")),
+        st.booleans(),
     ),
     "VirtualSite": st.sampled_from(([], ["env=a"], None)).map(lambda selector: {"selector": selector}),
-    "AdvertisePolicy": st.builds(lambda at, tls: {"where": at, "port": 80, **tls}, where, TLS),
+    "AdvertisePolicy": st.builds(
+        lambda at, tls: {"where": at, "port": 80, **tls},
+        st.one_of(where, where, st.sampled_from(({"public": True}, {"network": "n0"}, {"network": "outside"}))),
+        TLS,
+    ),
     "VirtualHost": st.builds(
-        lambda policy, tls: {
-            "domains": ["a.example"],
+        lambda domain, proxy, policy, route, tls: {
+            "domains": [domain],
             "advertisePolicies": [{"name": policy}],
+            "routes": [{"name": route}],
             **tls,
-            "proxy": "HTTPS" if tls or policy == "p1" else "HTTP",
+            "proxy": "HTTPS" if tls else proxy,
         },
+        st.sampled_from(("a.example", "a.example", "a.example:80")),
+        st.sampled_from(("HTTP", "HTTP", "HTTP", "HTTPS", "TCP", "TCP_SNI", "UDP", "SMA")),
         st.sampled_from(("p0", "p1")),
+        st.sampled_from(("r0", "r1")),
         TLS,
     ),
     "Certificate": st.sampled_from(
@@ -53,13 +65,29 @@ SPECS = {
             {"chain": make_certificate("b.example").pem, "privateKey": "kept:"},
         )
     ),
-    "Endpoint": st.builds(lambda at: {"where": at, "address": "127.0.0.1", "port": 80}, where),
+    "Endpoint": st.builds(
+        lambda at, protocol: {"where": at, "address": "127.0.0.1", "port": 80, "protocol": protocol},
+        where,
+        st.sampled_from(("TCP", "UDP")),
+    ),
     "Cluster": st.builds(
-        lambda name, subset: {"endpoints": [{"name": name}], "subsets": [{"name": subset, "selector": ["a"]}]},
-        st.sampled_from(("e0", "e1")),
+        lambda names, subset: {
+            "endpoints": [{"name": name} for name in names],
+            "subsets": [{"name": subset, "selector": ["a"]}],
+        },
+        st.sampled_from((("e0",), ("e1",), ("e0", "e1"))),
         st.sampled_from(("u0", "u1")),
     ),
-    "Route": st.just({"forward": {"clusters": [{"cluster": {"name": "c0"}, "subset": "u0"}]}}),
+    "Route": st.builds(
+        lambda match, name, subset: {
+            "match": match,
+            "forward": {"clusters": [{"cluster": {"name": name}, **({"subset": "u0"} if subset else {})}]},
+        },
+        st.sampled_from(([], [{"path": {"prefix": "/a"}}])),
+        st.sampled_from(("c0", "c1")),
+        st.booleans(),
+    ),
+    "Network": st.sampled_from(("inside", "internal")).map(lambda kind: {"type": kind}),
 }
 
 

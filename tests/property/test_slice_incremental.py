@@ -40,6 +40,7 @@ ROUTES, CLUSTERS, ENDPOINTS, CHECKS = ("r0", "r1", "r2"), ("c0", "c1", "c2"), ("
 REGIONS = ("g0", "g1", "g2")
 CERTIFICATES, AUTHORITIES = ("t0", "t1", "t2"), ("a0",)
 CHAIN = make_certificate("a.example").pem
+NETWORKS = ("inside", "n0")
 SELECTORS = (None, [], ["env=a"], ["env=b", "tier"], ["!env"], ["env notin (a)"])
 LABELS = ({}, {"env": "a"}, {"env": "b"}, {"env": "b", "tier": "x"}, {"env": "a", "tier": "x"})
 
@@ -92,15 +93,24 @@ SEALER = FakeSealer()
 
 SPECS: dict[tuple[str, tuple[str, ...]], st.SearchStrategy[dict[str, object]]] = {
     ("Site", SITES): st.builds(
-        lambda place, regions: without_none(location=place, regions=regions, fabric=FABRIC),
+        lambda place, regions, networks, edge: without_none(
+            location=place,
+            regions=regions,
+            fabric=FABRIC,
+            edge=edge,
+            interfaces=[{"name": each, "network": each, "addresses": ["192.0.2.3"]} for each in networks],
+        ),
         location,
         st.lists(st.sampled_from(REGIONS), max_size=2, unique=True),
+        st.lists(st.sampled_from(NETWORKS), max_size=2, unique=True),
+        st.booleans(),
     ),
+    ("Network", NETWORKS[1:]): st.just({}),
     ("Region", REGIONS): st.builds(lambda place: without_none(location=place, address="192.0.2.1"), location),
     ("VirtualSite", GROUPS): st.sampled_from(SELECTORS).map(lambda selector: {"selector": selector}),
     ("AdvertisePolicy", POLICIES): st.builds(
         lambda at, port, tls: without_none(where=at, port=port, address="192.0.2.1", tls=tls),
-        where,
+        st.one_of(where, where, st.sampled_from(({"public": True}, {"network": "inside"}, {"network": "n0"}))),
         st.sampled_from((80, 81)),
         st.one_of(st.none(), tls),
     ),
@@ -156,7 +166,7 @@ def change(draw: st.DrawFn) -> tuple[ObjectKey, Object | None]:
     (kind, names), spec = draw(st.sampled_from(tuple(SPECS.items())))
     tenant, name = draw(st.sampled_from(("default", "default", "default", "other"))), draw(st.sampled_from(names))
     if draw(st.integers(0, 4)) == 0:
-        wide = kind in ("Site", "Region", "VirtualSite")
+        wide = kind in ("Site", "Region", "VirtualSite", "Network")
         return ObjectKey(tenant, kind, "" if wide else "default", name), None
     obj = build(tenant, kind, name, draw(spec), draw(st.sampled_from(LABELS)))
     return obj.key, obj
@@ -188,6 +198,13 @@ class Expectation:
 
     def sites(self, obj: Object) -> set[ObjectKey]:
         at, tenant = obj.spec.where, obj.metadata.tenant
+        if obj.kind == "AdvertisePolicy" and at.site is None and at.virtual_site is None:
+            return {
+                site.key
+                for site in self.of("Site")
+                if site.metadata.tenant == tenant
+                and (site.spec.edge if at.public else any(i.network == at.network for i in site.spec.interfaces))
+            }
         if at.site is not None:
             return {ObjectKey(tenant, "Site", "", at.site)} & set(self.objects)
         group = self.objects.get(ObjectKey(tenant, "VirtualSite", "", at.virtual_site))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from isthmus.compile.endpoint import PlacedEndpoint, compile_endpoint
 from isthmus.compile.health_check import compile_health_check
-from isthmus.compile.intent import Cluster, Endpoint, Hosted, Member, Shape, Socket
+from isthmus.compile.intent import Cluster, Endpoint, Hosted, Member, Shape, Socket, Transport
 from isthmus.compile.memo import Memo
 from isthmus.compile.place import compile_site_fact, dns_name
 from isthmus.compile.source import find, foreign, scope
@@ -24,9 +24,10 @@ HASHING = ("RING_HASH", "MAGLEV")
 
 @dataclass(frozen=True, slots=True)
 class CompiledCluster:
-    """A cluster as this site uses it, and what is wrong with it here."""
+    """A cluster as this site uses it, what its endpoints' ports are of, and what is wrong with it here."""
 
     cluster: Cluster
+    transport: Transport | None
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -44,11 +45,12 @@ class CompiledHosted:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a route needs to know of a cluster."""
+    """What a route needs to know of a cluster. `transport`: of its endpoints; None without any."""
 
     shape: Shape
     hashes: bool
     subsets: tuple[str, ...]
+    transport: Transport | None
 
 
 def compile_target(memo: Memo, key: ObjectKey) -> Target | None:
@@ -57,7 +59,7 @@ def compile_target(memo: Memo, key: ObjectKey) -> Target | None:
     if compiled is None:
         return None
     cluster = compiled.cluster
-    return Target(cluster.shape, cluster.load_balancing in HASHING, cluster.subsets)
+    return Target(cluster.shape, cluster.load_balancing in HASHING, cluster.subsets, compiled.transport)
 
 
 def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
@@ -69,6 +71,7 @@ def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
     subsets = _subsets(spec)
     found: list[Diagnostic] = []
     by_site: dict[ObjectKey, list[Endpoint]] = defaultdict(list)
+    transports: set[Transport] = set()
     for index, reference in enumerate(spec.endpoints):
         target = resolve(reference, "Endpoint", key.tenant, key.namespace)
         placed = None if foreign(target, key) else memo.ask(compile_endpoint, target)
@@ -78,6 +81,7 @@ def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
         if placed.missing is not None:
             found.append(_nowhere(placed.key, placed.missing))
         found.extend(placed.diagnostics)
+        transports.add(placed.transport)
         for site in placed.sites:
             by_site[site].extend(_classified(server, subsets) for server in placed.servers)
     if spec.endpoint_selection == "LOCAL_ONLY":
@@ -89,10 +93,11 @@ def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
             members.append(member)
         else:
             found.append(_unreachable(key, site))
+    transport = max(transports, default=None)
     cluster = Cluster(
         key=key,
         number=obj.system.number or 0,
-        shape=_shape(members, spec.endpoint_selection, spec.load_balancing),
+        shape=_shape(members, spec.endpoint_selection, spec.load_balancing, transport),
         selection=spec.endpoint_selection,
         load_balancing=spec.load_balancing,
         members=tuple(members),
@@ -101,23 +106,24 @@ def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
         subsets=tuple(name for name, _ in subsets),
         fallback=_fallback(spec),
     )
-    return CompiledCluster(cluster, tuple(found))
+    return CompiledCluster(cluster, transport, tuple(found))
 
 
-def _shape(members: list[Member], selection: str, load_balancing: str) -> Shape:
+def _shape(members: list[Member], selection: str, load_balancing: str, transport: Transport | None) -> Shape:
     """The shape, by the first of these rules that fits:
 
     1. no member elsewhere: LOCAL (also when there is no member at all);
     2. no member here: FABRIC;
     3. DISTRIBUTED, or an algorithm that hashes: UNIFORM. A hash must give the same endpoint whichever site is asked, so
        its key travels with the request, and the own site must be reached as the others are;
-    4. otherwise: LOCAL_FIRST.
+    4. endpoints of UDP: UNIFORM too. Envoy's UDP proxy tunnels all that it forwards, or nothing;
+    5. otherwise: LOCAL_FIRST.
     """
     if all(member.own for member in members):
         return Shape.LOCAL
     if not any(member.own for member in members):
         return Shape.FABRIC
-    if selection == "DISTRIBUTED" or load_balancing in HASHING:
+    if selection == "DISTRIBUTED" or load_balancing in HASHING or transport == "udp":
         return Shape.UNIFORM
     return Shape.LOCAL_FIRST
 

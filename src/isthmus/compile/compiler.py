@@ -18,6 +18,7 @@ from isthmus.compile.memo import Memo
 from isthmus.compile.place import compile_site_fact
 from isthmus.compile.publication import compile_registries, compile_registry_diagnostics
 from isthmus.compile.source import SCOPE, Scope, keys, keys_input, scope
+from isthmus.compile.stream import compile_stream_diagnostics
 from isthmus.compile.virtual_host import compile_rules, compile_used_clusters
 from isthmus.discovery.found import Found
 from isthmus.discovery.query import Query
@@ -170,4 +171,4 @@ def _diagnostics(memo: Memo, _: None) -> tuple[Diagnostic, ...]:
 
 
 def _rule_diagnostics(memo: Memo, key: ObjectKey) -> tuple[Diagnostic, ...]:
-    return memo.ask(compile_rules, key).diagnostics
+    return (*memo.ask(compile_rules, key).diagnostics, *memo.ask(compile_stream_diagnostics, key))

@@ -6,7 +6,7 @@ endpoints that look for it, their clusters, and nothing else.
 
 from dataclasses import dataclass
 
-from isthmus.compile.intent import Endpoint, Socket
+from isthmus.compile.intent import Endpoint, Socket, Transport
 from isthmus.compile.memo import Memo
 from isthmus.compile.place import compile_where
 from isthmus.compile.source import find, foreign, keys, scope
@@ -111,12 +111,13 @@ def compile_found(memo: Memo, key: ObjectKey) -> FoundServers:
         return FoundServers(())
     if not lookups:
         return FoundServers((), (_unserved(memo, obj),))
+    transport: Transport = "udp" if obj.spec.protocol == "UDP" else "tcp"
     chosen: dict[Socket, Found] = {}
     for lookup in lookups:
         answer: tuple[Found, ...] = memo.read(found_input(lookup.registry, lookup.query)) or ()
         for each in answer:
             if each.healthy:
-                chosen.setdefault(Socket(each.address, each.port), each)
+                chosen.setdefault(Socket(each.address, each.port, transport), each)
     ranks = {priority: rank for rank, priority in enumerate(sorted({each.priority for each in chosen.values()}))}
     own = obj.metadata.labels
     return FoundServers(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from isthmus.compile.discovery import compile_found
-from isthmus.compile.intent import Endpoint, Socket
+from isthmus.compile.intent import Endpoint, Socket, Transport
 from isthmus.compile.memo import Memo
 from isthmus.compile.place import compile_missing, compile_where
 from isthmus.compile.source import find, scope
@@ -17,6 +17,7 @@ class PlacedEndpoint:
 
     Attributes:
         servers: the one that is written; or those that discovery has found at this site, none for other sites.
+        transport: what its port is of.
         missing: its site or virtual site, if that does not exist.
         diagnostics: what is wrong with its discovery at this site.
     """
@@ -25,6 +26,7 @@ class PlacedEndpoint:
     servers: tuple[Endpoint, ...]
     sites: tuple[ObjectKey, ...]
     missing: ObjectKey | None
+    transport: Transport = "tcp"
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
@@ -34,13 +36,14 @@ def compile_endpoint(memo: Memo, key: ObjectKey) -> PlacedEndpoint | None:
     if obj is None:
         return None
     spec = obj.spec
+    transport: Transport = "udp" if spec.protocol == "UDP" else "tcp"
     sites = memo.ask(compile_where, (spec.where, key.tenant))
     missing = memo.ask(compile_missing, (spec.where, key.tenant))
     if spec.address is not None and spec.port is not None:
         labels = tuple(sorted(obj.metadata.labels.items()))
-        server = Endpoint(key, Socket(spec.address, spec.port), spec.weight, labels=labels)
-        return PlacedEndpoint(key, (server,), sites, missing)
+        server = Endpoint(key, Socket(spec.address, spec.port, transport), spec.weight, labels=labels)
+        return PlacedEndpoint(key, (server,), sites, missing, transport)
     if scope(memo).site not in sites:
-        return PlacedEndpoint(key, (), sites, missing)
+        return PlacedEndpoint(key, (), sites, missing, transport)
     found = memo.ask(compile_found, key)
-    return PlacedEndpoint(key, found.servers, sites, missing, found.diagnostics)
+    return PlacedEndpoint(key, found.servers, sites, missing, transport, found.diagnostics)

@@ -1,7 +1,6 @@
 """Ingress sockets: what each is for, and who keeps a socket or a domain that two virtual hosts claim."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import NamedTuple
 
 from isthmus.compile.intent import Listener, Socket, TlsChain
@@ -11,18 +10,8 @@ from isthmus.compile.stream import compile_stream
 from isthmus.compile.tls import compile_downstream_tls
 from isthmus.compile.virtual_host import Advertisement, compile_advertisement, compile_virtual_host
 from isthmus.model import Diagnostic, ObjectKey, VirtualHost
-
-
-class Family(StrEnum):
-    """What a socket is for. Virtual hosts of one family share a socket, but for streams, which share with nobody."""
-
-    HTTP = "HTTP"
-    TLS = "TLS"
-    STREAM = "stream"
-
-
-_FAMILY = {"HTTP": Family.HTTP, "HTTPS": Family.TLS, "TCP_SNI": Family.TLS}
-"""Of proxy types; the others are streams."""
+from isthmus.model.overlap import server_name
+from isthmus.model.virtual_host import family_of
 
 
 class Kept(NamedTuple):
@@ -38,7 +27,7 @@ class Claim(NamedTuple):
     """A socket, what it is for, and the virtual hosts on it, ordered by key."""
 
     socket: Socket
-    family: Family
+    family: str
     kept: tuple[Kept, ...]
 
 
@@ -54,7 +43,7 @@ class Claims:
 class _Place:
     """A socket while it is shared out: what for, since whom, and the owner of each domain or server name."""
 
-    family: Family
+    family: str
     first: ObjectKey
     owners: dict[str, ObjectKey] = field(default_factory=dict)
     kept: list[Kept] = field(default_factory=list)
@@ -82,16 +71,16 @@ def compile_claims(memo: Memo, _: None) -> Claims:
     ranked.sort(key=lambda pair: pair[0].rank)
     places: dict[Socket, _Place] = {}
     for advertisement, key in ranked:
-        family = _FAMILY.get(advertisement.proxy, Family.STREAM)
+        family = family_of(advertisement.proxy)
         for socket, policy in advertisement.sockets:
             place = places.get(socket)
             if place is None:
                 place = places[socket] = _Place(family, key)
-            elif place.family is not family or family is Family.STREAM:
+            elif place.family != family or family == "stream":
                 found.append(_clash(key, policy, socket, place))
                 continue
-            domains = () if family is Family.STREAM else _share(advertisement, key, socket, place, found)
-            if domains or family is Family.STREAM:
+            domains = () if family == "stream" else _share(advertisement, key, socket, place, found)
+            if domains or family == "stream":
                 place.kept.append(Kept(key, advertisement.proxy, policy, domains))
     claims = (Claim(socket, places[socket].family, tuple(sorted(places[socket].kept))) for socket in sorted(places))
     return Claims(tuple(claims), tuple(found))
@@ -104,18 +93,13 @@ def _share(
     domains: list[str] = []
     for index, declared in enumerate(advertisement.domains):
         domain = declared.removesuffix(f":{socket.port}")
-        claimed = server_name(domain) if place.family is Family.TLS else domain
+        claimed = server_name(domain) if place.family == "TLS" else domain
         owner = place.owners.setdefault(claimed, key)
         if owner != key:
             found.append(_overlap(key, index, declared, owner, socket))
         elif domain not in domains:
             domains.append(domain)
     return tuple(domains)
-
-
-def server_name(domain: str) -> str:
-    """What a domain is in TLS (SNI, RFC 6066): without the port."""
-    return domain.partition(":")[0]
 
 
 def _overlap(key: ObjectKey, index: int, domain: str, owner: ObjectKey, socket: Socket) -> Diagnostic:
@@ -148,13 +132,13 @@ def compile_listeners(memo: Memo, _: None) -> tuple[Listener, ...]:
 
 def _listener(memo: Memo, claim: Claim) -> Listener:
     match claim.family:
-        case Family.HTTP:
+        case "HTTP":
             hosts = (memo.ask(compile_virtual_host, (each.key, each.domains)) for each in claim.kept)
             return Listener(claim.socket, virtual_hosts=tuple(hosts))
-        case Family.TLS:
+        case "TLS":
             chains = (memo.ask(_chain, each) for each in claim.kept)
             return Listener(claim.socket, chains=tuple(chain for chain in chains if chain is not None))
-        case Family.STREAM:
+        case _:
             return Listener(claim.socket, stream=memo.ask(compile_stream, claim.kept[0].key))
 
 

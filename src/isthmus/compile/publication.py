@@ -121,4 +121,4 @@ def _domains(memo: Memo, key: ObjectKey) -> tuple[str, ...]:
 
 def _network(memo: Memo, key: ObjectKey) -> str:
     policy = find(memo, AdvertisePolicy, key)
-    return policy.spec.where.network if policy else ""
+    return policy.spec.where.interfaces if policy else ""

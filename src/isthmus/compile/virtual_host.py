@@ -10,10 +10,10 @@ from isthmus.compile.rule import Rule
 from isthmus.compile.source import find, foreign, scope
 from isthmus.model import AdvertisePolicy, Diagnostic, ObjectKey, Site
 from isthmus.model import VirtualHost as VirtualHostObject
+from isthmus.model.advertise_policy import AdvertiseWhere
 from isthmus.model.reference import resolve
-
-TRANSPORT: dict[str, Transport] = {"UDP": "udp"}
-"""What proxy types that do not listen on TCP listen on."""
+from isthmus.model.virtual_host import transport_of
+from isthmus.model.where import Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def compile_advertisement(memo: Memo, key: ObjectKey) -> Advertisement | None:
     obj = find(memo, VirtualHostObject, key)
     if obj is None:
         return None
-    transport: Transport = TRANSPORT.get(obj.spec.proxy, "tcp")
+    transport: Transport = transport_of(obj.spec.proxy)
     sockets: dict[Socket, ObjectKey] = {}
     found: list[Diagnostic] = []
     for reference in obj.spec.advertise_policies:
@@ -83,11 +83,12 @@ def _sockets(memo: Memo, question: tuple[ObjectKey, Transport]) -> PolicySockets
     if policy is None:
         return None
     spec = policy.spec
-    if here not in memo.ask(compile_where, (spec.where, key.tenant)):
+    if not memo.ask(_is_advertised, (spec.where, key.tenant)):
         return PolicySockets((), ())
-    addresses = (spec.address,) if spec.address else memo.ask(_network_addresses, spec.where.network)
+    network = spec.where.interfaces
+    addresses = (spec.address,) if spec.address else memo.ask(_network_addresses, network)
     if not addresses:
-        message = f"{here.title} has no address on its {spec.where.network} network"
+        message = f"{here.title} has no address on its {network} network"
         mend = "add an interface to the site, or set spec.address"
         return PolicySockets((), (Diagnostic("no-address", key, "spec.where.network", message, mend),))
     own = memo.ask(compile_site_fact, here)
@@ -104,7 +105,19 @@ def _sockets(memo: Memo, question: tuple[ObjectKey, Transport]) -> PolicySockets
 
 def _network_addresses(memo: Memo, network: str) -> tuple[str, ...]:
     site = find(memo, Site, scope(memo).site)
-    return () if site is None else site.spec.network_addresses("inside" if network == "inside" else "outside")
+    return () if site is None else site.spec.network_addresses(network)
+
+
+def _is_advertised(memo: Memo, question: tuple[AdvertiseWhere, str]) -> bool:
+    """Whether this site is among those where a policy of a tenant advertises."""
+    where, tenant = question
+    here = scope(memo).site
+    if where.site is not None or where.virtual_site is not None:
+        return here in memo.ask(compile_where, (Where(site=where.site, virtual_site=where.virtual_site), tenant))
+    site = find(memo, Site, here)
+    if site is None or here.tenant != tenant:
+        return False
+    return site.spec.edge if where.public else bool(site.spec.network_addresses(where.interfaces))
 
 
 def compile_virtual_host(memo: Memo, question: tuple[ObjectKey, tuple[str, ...]]) -> VirtualHost:

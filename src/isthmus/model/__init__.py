@@ -15,6 +15,7 @@ from isthmus.model.health_check import HealthCheck
 from isthmus.model.key import ObjectKey
 from isthmus.model.kind import INTERNAL_KINDS, KINDS, PUBLIC_KINDS, kind_by_plural
 from isthmus.model.namespace import Namespace
+from isthmus.model.network import Network
 from isthmus.model.object import Metadata, Object, System
 from isthmus.model.private import Private
 from isthmus.model.region import Region
@@ -43,6 +44,7 @@ __all__ = [
     "HealthCheck",
     "Metadata",
     "Namespace",
+    "Network",
     "Object",
     "ObjectKey",
     "Private",

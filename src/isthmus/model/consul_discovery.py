@@ -7,15 +7,14 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from isthmus.model.object import Frozen, Reference, Use
+from isthmus.model.object import Frozen, Name, Reference, Use
 from isthmus.model.reference import resolve
-from isthmus.model.site import Network
 
 
 class ConsulPublish(Frozen):
     """Virtual hosts are registered as services."""
 
-    network: Network | None = Field(
+    network: Name | None = Field(
         None, description="Only addresses on this network of the site are published; all when left out."
     )
 

@@ -9,9 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from isthmus.model.key import ObjectKey
-from isthmus.model.object import Frozen, Reference, Use
+from isthmus.model.object import Frozen, Name, Reference, Use
 from isthmus.model.reference import resolve
-from isthmus.model.site import Network
 from isthmus.model.value import Address, Duration, Port, PositiveDuration, milliseconds
 
 _LABEL = re.compile(r"[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?")
@@ -40,7 +39,7 @@ class DnsDelegation(Frozen):
     """The site answers DNS queries for a zone itself. Its parent zone delegates it with NS records to the sites."""
 
     zone: HostName = Field(description="The delegated subdomain, for example `apps.example.net`.")
-    network: Network = Field("outside", description="The network on whose interface addresses the site answers.")
+    network: Name = Field("outside", description="The network on whose interface addresses the site answers.")
     address: Address | None = Field(
         None, description="Explicit address to answer on; those of the network if left out."
     )
@@ -92,7 +91,7 @@ class DnsUpdate(Frozen):
 class DnsPublish(Frozen):
     """Exactly one way to publish the domains of virtual hosts that lie in a zone."""
 
-    network: Network | None = Field(
+    network: Name | None = Field(
         None, description="Only addresses on this network of the site are published; all when left out."
     )
     delegation: DnsDelegation | None = Field(None, description="The site answers for a delegated subdomain.")

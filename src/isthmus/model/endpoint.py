@@ -16,7 +16,11 @@ class EndpointSpec(Spec):
 
     where: Where = Field(description="The site, or the virtual site, from which the address is reached.")
     address: Address | None = Field(None, description="IP address, as that site reaches it.")
-    port: Port | None = Field(None, description="TCP port.")
+    port: Port | None = Field(None, description="Port.")
+    protocol: Literal["TCP", "UDP"] = Field(
+        "TCP",
+        description="What the port is of. All endpoints of a cluster are of one; virtual hosts of type UDP need UDP.",
+    )
     discovery: EndpointDiscovery | None = Field(
         None, description="In place of address and port: whatever servers that site finds, each of this weight."
     )

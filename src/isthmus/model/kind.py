@@ -7,6 +7,7 @@ from isthmus.model.cluster_access import ClusterAccess
 from isthmus.model.endpoint import Endpoint
 from isthmus.model.health_check import HealthCheck
 from isthmus.model.namespace import Namespace
+from isthmus.model.network import Network
 from isthmus.model.object import Object
 from isthmus.model.region import Region
 from isthmus.model.route import Route
@@ -23,6 +24,7 @@ _CLASSES: tuple[type[Object], ...] = (
     Region,
     Site,
     VirtualSite,
+    Network,
     VirtualHost,
     Route,
     Cluster,

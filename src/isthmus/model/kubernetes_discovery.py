@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 from isthmus.model.label import Expression
 from isthmus.model.object import Frozen, Name, Reference, Use
 from isthmus.model.reference import resolve
-from isthmus.model.site import Network
 from isthmus.model.value import Port
 
 PortName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
@@ -18,7 +17,7 @@ class KubernetesPublish(Frozen):
     """Virtual hosts become headless Services, so that the cluster's DNS knows them."""
 
     namespace: Name = Field(description="The Kubernetes namespace in which Services are made.")
-    network: Network | None = Field(
+    network: Name | None = Field(
         None, description="Only addresses on this network of the site are published; all when left out."
     )
 

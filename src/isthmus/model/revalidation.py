@@ -8,23 +8,33 @@ What an edit can affect:
 3. when a site changes in label, reach or interface: what is at it or at a group that it was or is in; when a group
    changes: what is at it; and the clusters of those endpoints;
 4. when a namespace comes or goes, everything in it;
-5. overlaps of virtual hosts, when a virtual host or policy is among all these: compared anew as a whole.
+5. overlaps of virtual hosts, when a virtual host, a policy or a site is among all these: compared anew as a whole;
+6. virtual hosts whose type may no longer fit their routes, the clusters and endpoints of these, and the networks of
+   their policies.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from isthmus.model.advertise_policy import AdvertisePolicy
+from isthmus.model.cluster import Cluster
 from isthmus.model.diagnostic import Diagnostic
+from isthmus.model.endpoint import Endpoint
 from isthmus.model.key import ObjectKey
 from isthmus.model.label import matches
+from isthmus.model.network import Network
 from isthmus.model.object import Object
+from isthmus.model.overlap import check_overlaps
+from isthmus.model.route import Route
 from isthmus.model.selection import SiteSelection
 from isthmus.model.site import Site
-from isthmus.model.validation import check_object, check_overlaps, sort_diagnostics
+from isthmus.model.validation import check_object, sort_diagnostics
 from isthmus.model.virtual_site import VirtualSite
 
-_OVERLAPPING = frozenset(("VirtualHost", "AdvertisePolicy"))
+_OVERLAPPING = frozenset(("VirtualHost", "AdvertisePolicy", "Site"))
+_LEADING = {"Endpoint": "Cluster", "Cluster": "Route", "Route": "VirtualHost", "AdvertisePolicy": "VirtualHost"}
+"""By kind, the kind of its users on the way up to the virtual hosts that lead to it."""
 
 _LOOKED_INTO = frozenset(("AdvertisePolicy", "Certificate", "Cluster", "Endpoint", "ServiceDiscovery"))
 """Kinds whose content decides on errors of what refers to them."""
@@ -81,12 +91,13 @@ class Validation:
             else:
                 objects[key] = obj
         selection = SiteSelection(objects)
+        affected = self._affected(changes, objects)
         own = {
             key: tuple(check_object(objects[key], objects, selection)) if key in objects else ()
-            for key in self._affected(changes, objects)
+            for key in affected | self._led(changes, objects)
         }
         overlaps = None
-        if any(key.kind in _OVERLAPPING for key in own):
+        if any(key.kind in _OVERLAPPING for key in affected):
             overlaps = _by_object(check_overlaps(objects, selection))
         appeared = [each for key, found in own.items() for each in found if each not in self._own.get(key, ())]
         for key, found in (overlaps or {}).items():
@@ -131,6 +142,20 @@ class Validation:
             found.update(key for key in objects if (key.tenant, key.namespace) in namespaces)
         return found
 
+    def _led(self, changes: Mapping[ObjectKey, Object | None], objects: Mapping[ObjectKey, Object]) -> set[ObjectKey]:
+        """The virtual hosts that lead to a changed object, if it differs in what their type depends on."""
+        level = {key for key in changes if _leads(self._objects.get(key)) != _leads(objects.get(key))}
+        found: set[ObjectKey] = set()
+        while level:
+            found.update(key for key in level if key.kind == "VirtualHost")
+            level = {
+                user
+                for key in level
+                for user in self._users.get(key, ())
+                if key.kind == "Network" or user.kind == _LEADING.get(key.kind)
+            }
+        return found
+
     def _moved(self, key: ObjectKey, objects: Mapping[ObjectKey, Object]) -> set[ObjectKey]:
         """A changed site with the groups that it belongs or belonged to, or a changed group, as others depend on it."""
         if key.kind == "VirtualSite":
@@ -150,7 +175,21 @@ class Validation:
 
 def _facts(site: Site) -> tuple[object, ...]:
     """What others depend on in a site."""
-    return site.metadata.labels, site.spec.fabric.reachability, site.spec.interfaces
+    return site.metadata.labels, site.spec.fabric.reachability, site.spec.interfaces, site.spec.edge
+
+
+def _leads(obj: Object | None) -> object:
+    """What the type of a virtual host depends on in an object that it leads to."""
+    match obj:
+        case Endpoint():
+            return obj.spec.protocol
+        case Cluster():
+            return obj.spec.endpoints
+        case Route() | Network():
+            return obj.spec
+        case AdvertisePolicy():
+            return obj.spec.where
+    return None
 
 
 def _groups(objects: Mapping[ObjectKey, Object]) -> Iterator[tuple[ObjectKey, VirtualSite]]:

@@ -7,10 +7,9 @@ from pydantic import Field, model_validator
 
 from isthmus.model.key import ObjectKey
 from isthmus.model.location import Location
+from isthmus.model.network import BUILT_IN_NETWORKS
 from isthmus.model.object import Frozen, Name, Object, Spec, Use
 from isthmus.model.value import Address, Port
-
-Network = Literal["inside", "outside"]
 
 
 class SocketAddress(Frozen):
@@ -36,8 +35,10 @@ class Interface(Frozen):
     """One network interface and the addresses that clients use on it."""
 
     name: str = Field(min_length=1, max_length=15, description="Name of the interface in the system.")
-    network: Network = Field(
-        "outside", description="`outside` faces clients in general, `inside` the site's own network."
+    network: Name = Field(
+        "outside",
+        description="The Network that it is on. `outside` faces clients in general, `inside` the site's own network, "
+        "`internal` is for services of the sites themselves; these three need not be declared.",
     )
     addresses: tuple[Address, ...] = Field(min_length=1, description="IP addresses of the interface.")
 
@@ -51,6 +52,11 @@ class SiteSpec(Spec):
     )
     fabric: Fabric = Field(Fabric(), description="How other sites reach it.")
     interfaces: tuple[Interface, ...] = Field((), description="Where clients reach it.")
+    edge: bool = Field(
+        False,
+        description="The site faces the public internet: policies whose `where` is `public` take clients in here, on "
+        "its network `outside`.",
+    )
     drained: bool = Field(False, description="When true, other sites stop sending requests here; running ones finish.")
 
     @model_validator(mode="after")
@@ -63,11 +69,15 @@ class SiteSpec(Spec):
         return self
 
     def uses(self, tenant: str, namespace: str) -> Iterator[Use]:
-        """The regions."""
+        """The regions, then the networks that are not built in."""
         for index, name in enumerate(self.regions):
             yield Use(f"spec.regions[{index}]", ObjectKey(tenant, "Region", "", name))
+        for index, interface in enumerate(self.interfaces):
+            if interface.network not in BUILT_IN_NETWORKS:
+                key = ObjectKey(tenant, "Network", "", interface.network)
+                yield Use(f"spec.interfaces[{index}].network", key)
 
-    def network_addresses(self, network: Network) -> tuple[str, ...]:
+    def network_addresses(self, network: str) -> tuple[str, ...]:
         """The addresses of all interfaces of a network, in order."""
         return tuple(a for interface in self.interfaces if interface.network == network for a in interface.addresses)
 

@@ -3,9 +3,7 @@
 `validate` looks at a whole set of objects, as it would be after an apply, and returns every error in it.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import combinations
 
 from isthmus.model.advertise_policy import AdvertisePolicy
 from isthmus.model.cluster import Cluster
@@ -13,10 +11,12 @@ from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.endpoint import Endpoint
 from isthmus.model.key import BUILT_IN_NAMESPACES, SHARED_NAMESPACE, ObjectKey
 from isthmus.model.object import Object
+from isthmus.model.overlap import check_overlaps
 from isthmus.model.reference import resolve
 from isthmus.model.route import Route
 from isthmus.model.selection import SiteSelection
 from isthmus.model.service_discovery import ServiceDiscovery
+from isthmus.model.stream import check_protocols, check_proxy
 from isthmus.model.termination import check_tls
 from isthmus.model.virtual_host import VirtualHost
 
@@ -49,7 +49,9 @@ def check_object(obj: Object, objects: Objects, selection: SiteSelection) -> Ite
         yield from _address(obj, selection)
     elif isinstance(obj, Cluster):
         yield from _breadth(obj, objects, selection)
+        yield from check_protocols(obj, objects)
     elif isinstance(obj, VirtualHost):
+        yield from check_proxy(obj, objects)
         yield from check_tls(obj, objects)
     elif isinstance(obj, Route):
         yield from _targets(obj, objects)
@@ -138,13 +140,13 @@ def _address(policy: AdvertisePolicy, selection: SiteSelection) -> Iterator[Diag
     where = policy.spec.where
     if policy.spec.address is not None or where.site is None:
         return  # a virtual site may gain sites later: the sites without an address say so in their status
-    for site in selection.sites(where, policy.metadata.tenant):
-        if not site.spec.network_addresses(where.network):
+    for site in selection.advertised(where, policy.metadata.tenant):
+        if not site.spec.network_addresses(where.interfaces):
             yield Diagnostic(
                 "no-address",
                 policy.key,
                 "spec.where.network",
-                f"Site {site.metadata.name} has no address on its {where.network} network",
+                f"Site {site.metadata.name} has no address on its {where.interfaces} network",
                 "add an interface to the site, or set spec.address",
             )
 
@@ -191,43 +193,3 @@ def _targets(route: Route, objects: Objects) -> Iterator[Diagnostic]:
                 "priority, for only then is it known that it leaves",
                 "name a subset, make the cluster DISTRIBUTED or LOCAL_ONLY, or use the priority DEFAULT",
             )
-
-
-def check_overlaps(objects: Objects, selection: SiteSelection) -> Iterator[Diagnostic]:
-    """Two virtual hosts with one domain on one address and port. The later one is at fault.
-
-    Only virtual hosts that share a domain are compared, so the cost is that of the (rare) candidates.
-    """
-    by_domain: dict[tuple[str, str], list[VirtualHost]] = defaultdict(list)
-    for obj in objects.values():
-        if isinstance(obj, VirtualHost) and obj.spec.advertise_policies:
-            for domain in obj.spec.domains:
-                by_domain[obj.metadata.tenant, domain].append(obj)
-    for (_, domain), hosts in by_domain.items():
-        hosts.sort(key=lambda host: (host.system.created or float("inf"), host.key))
-        for first, second in combinations(hosts, 2):
-            shared = _shared_socket(first, second, objects, selection)
-            if shared is not None:
-                yield Diagnostic(
-                    "overlapping-domain",
-                    second.key,
-                    f"spec.domains[{second.spec.domains.index(domain)}]",
-                    f"{domain} is already served by {first.key.title} on {shared}",
-                    "use another domain, address, port or site",
-                )
-
-
-def _shared_socket(first: VirtualHost, second: VirtualHost, objects: Objects, selection: SiteSelection) -> str | None:
-    a, b = _sockets(first, objects, selection), _sockets(second, objects, selection)
-    if a is b:
-        return next(iter(sorted(a)), None)
-    return next(iter(sorted(a & b)), None)
-
-
-def _sockets(host: VirtualHost, objects: Objects, selection: SiteSelection) -> frozenset[str]:
-    found: set[str] = set()
-    for _, target in host.uses():
-        policy = objects.get(target)
-        if isinstance(policy, AdvertisePolicy):
-            found.update(selection.sockets(policy))
-    return frozenset(found)

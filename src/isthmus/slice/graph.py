@@ -1,7 +1,7 @@
 """The links between objects that decide who needs what.
 
-    Site <--member-- VirtualSite
-    AdvertisePolicy --advertises--> Site | VirtualSite          (where clients enter)
+    Site <--member-- VirtualSite | Network | Edge               (Edge: all sites that face the public internet)
+    AdvertisePolicy --advertises--> Site | VirtualSite | Network | Edge         (where clients enter)
     VirtualHost --names--> AdvertisePolicy
     VirtualHost --uses--> Route --uses--> Cluster --uses--> Endpoint, HealthCheck
     Endpoint --places--> Site | VirtualSite                     (where applications run)
@@ -12,9 +12,10 @@
 An object that does not exist may be linked to, but links to nothing itself.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
+from isthmus.model.advertise_policy import AdvertisePolicy
 from isthmus.model.key import SHARED_NAMESPACE, ObjectKey
 from isthmus.model.label import matches
 from isthmus.model.object import Object
@@ -94,7 +95,7 @@ class Graph:
         targets = [target for target in targets if target.kind not in SECURING]
         match key.kind:
             case "AdvertisePolicy":
-                self.advertises.replace(key, targets)
+                self.advertises.replace(key, [_entrance(obj)] if isinstance(obj, AdvertisePolicy) else ())
             case "Endpoint":
                 self.places.replace(key, [t for t in targets if t.kind in _PLACES])
             case "ServiceDiscovery":
@@ -113,6 +114,7 @@ class Graph:
 
     def _regroup(self, sites: Iterable[ObjectKey], groups: Iterable[ObjectKey]) -> None:
         for site in sites:
+            self._join_networks(site, self._sites.get(site))
             for group, owner in self._groups.items():
                 if group.tenant == site.tenant:
                     self._set_member(group, owner, site, self._sites.get(site))
@@ -121,6 +123,14 @@ class Graph:
             for site in set(self.member.right(group)) | (set(self._sites) if found else set()):
                 if site.tenant == group.tenant:
                     self._set_member(group, found, site, self._sites.get(site))
+
+    def _join_networks(self, key: ObjectKey, site: Site | None) -> None:
+        wanted = set(_entrances(site)) if site is not None else set()
+        joined = {group for group in self.member.left(key) if group.kind != "VirtualSite"}
+        for group in joined - wanted:
+            self.member.discard(group, key)
+        for group in wanted - joined:
+            self.member.add(group, key)
 
     def _set_member(self, group: ObjectKey, owner: VirtualSite | None, key: ObjectKey, site: Site | None) -> None:
         belongs = owner is not None and site is not None and matches(owner.spec.selector, site.metadata.labels)
@@ -140,6 +150,25 @@ def _keep(table: dict[ObjectKey, _T], key: ObjectKey, value: _T | None) -> None:
         table.pop(key, None)
     else:
         table[key] = value
+
+
+def _entrance(policy: AdvertisePolicy) -> ObjectKey:
+    """The site, or the group of sites, where a policy advertises."""
+    where, tenant = policy.spec.where, policy.metadata.tenant
+    if where.site is not None:
+        return ObjectKey(tenant, "Site", "", where.site)
+    if where.virtual_site is not None:
+        return ObjectKey(tenant, "VirtualSite", "", where.virtual_site)
+    return ObjectKey(tenant, "Edge", "", "") if where.public else ObjectKey(tenant, "Network", "", where.interfaces)
+
+
+def _entrances(site: Site) -> Iterator[ObjectKey]:
+    """The groups, other than virtual sites, that a site belongs to: its networks, and those that face the internet."""
+    tenant = site.metadata.tenant
+    for interface in site.spec.interfaces:
+        yield ObjectKey(tenant, "Network", "", interface.network)
+    if site.spec.edge:
+        yield ObjectKey(tenant, "Edge", "", "")
 
 
 def _targets(obj: Object) -> list[ObjectKey]:

@@ -257,7 +257,8 @@ class View:
         graph, before = self._graph, self._before
         hosted = self.hosted(site)
         found = {site, *graph.connects.right(site, before=before), *self.class_of(site), *self.endpoints_at(site)}
-        found.update(group for group in graph.member.left(site, before=before) if self._is_used(group))
+        groups = (group for group in graph.member.left(site, before=before) if group.kind == "VirtualSite")
+        found.update(group for group in groups if self._is_used(group))
         for where in self.wheres_of(site):
             found.update(graph.discovers.left(where, before=before))
         found.update(hosted)

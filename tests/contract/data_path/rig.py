@@ -77,6 +77,7 @@ class App:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     port: int = 0
+    address: str = "127.0.0.1"
     requests: int = 0
     connections: int = 0
     healthy: bool = True
@@ -85,7 +86,7 @@ class App:
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, self.address, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

@@ -23,7 +23,7 @@ def load(*paths: str) -> dict[ObjectKey, Object]:
     return found
 
 
-@pytest.mark.parametrize("paths", [("quick.yaml",), ("demo",), ("demo", "canary"), ("discovery",)])
+@pytest.mark.parametrize("paths", [("quick.yaml",), ("demo",), ("demo", "canary"), ("discovery",), ("proxy-types",)])
 def test_valid(paths: tuple[str, ...]) -> None:
     assert validate(load(*paths)) == []
 
@@ -43,4 +43,4 @@ def test_examples_show_every_kind() -> None:
 
 def test_every_file_is_read() -> None:
     folders = {path.parent.name for path in EXAMPLES.rglob("*.yaml")}
-    assert folders == {"examples", "demo", "canary", "tutorial", "discovery"}
+    assert folders == {"examples", "demo", "canary", "tutorial", "discovery", "proxy-types"}

@@ -55,7 +55,7 @@ def test_each_tls_virtual_host_has_a_chain_and_routes_of_its_own() -> None:
     assert manager.rds.route_config_name == "ingress/192.0.2.1:443|default/default/shop"
     assert shop.HasField("transport_socket")
     assert not mail.HasField("transport_socket")
-    assert mail.filters[0].config_discovery.type_urls
+    assert mail.filters[1].config_discovery.type_urls
     routes = {each.name: each for each in resources["routes"]}
     assert [list(each.domains) for each in routes[manager.rds.route_config_name].virtual_hosts] == [
         ["shop.example", "shop.example:443"],

@@ -24,6 +24,7 @@ AiEA7mA1jalW+j/h7eV33YEpzFetyhq2ZTeZwFFYCmlP6XA=
 MINIMAL: dict[str, Mapping[str, object]] = {
     "Namespace": {},
     "Region": {"address": "192.0.2.1"},
+    "Network": {},
     "Site": {},
     "VirtualSite": {"selector": []},
     "VirtualHost": {"domains": ["shop.example"]},
@@ -245,7 +246,10 @@ def test_message_reads_as_a_sentence() -> None:
         ("VirtualHost", {"domains": ["w*.example"]}, "spec.domains[0]"),
         ("VirtualHost", {"domains": ["shop.example:0"]}, "spec.domains[0]"),
         ("VirtualHost", {"domains": ["a.example", "A.example"]}, "spec"),
-        ("VirtualHost", {"domains": ["a.example"], "proxy": "TCP"}, "spec.proxy"),
+        ("VirtualHost", {"domains": ["a.example"], "proxy": "FTP"}, "spec.proxy"),
+        ("VirtualHost", {"proxy": "TCP_SNI", "routes": [{"name": "a"}]}, "spec.domains"),
+        ("VirtualHost", {"proxy": "TCP"}, "spec.routes"),
+        ("VirtualHost", {"proxy": "UDP", "routes": [{"name": "a"}, {"name": "b"}]}, "spec.routes"),
         (
             "VirtualHost",
             {"domains": ["a.example"], "routes": [{"name": "a", "namespace": ""}]},
@@ -304,7 +308,10 @@ def test_message_reads_as_a_sentence() -> None:
         ("HealthCheck", {"http": {"path": "x"}}, "spec.http.path"),
         ("HealthCheck", {"tcp": {}, "interval": "15"}, "spec.interval"),
         ("HealthCheck", {"tcp": {}, "unhealthyThreshold": 0}, "spec.unhealthyThreshold"),
-        ("AdvertisePolicy", {"where": {"site": "a", "network": "middle"}}, "spec.where.network"),
+        ("AdvertisePolicy", {"where": {"site": "a", "network": "-"}}, "spec.where.network"),
+        ("AdvertisePolicy", {"where": {}}, "spec.where"),
+        ("AdvertisePolicy", {"where": {"public": True, "network": "outside"}}, "spec.where"),
+        ("AdvertisePolicy", {"where": {"site": "a", "virtualSite": "b", "network": "inside"}}, "spec.where"),
     ],
 )
 def test_faulty_field(kind: str, spec: object, field: str) -> None:

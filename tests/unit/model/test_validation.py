@@ -165,6 +165,48 @@ def test_valid_objects_have_no_diagnostics() -> None:
             ),
             ("overlapping-domain", "VirtualHost shop/a", "spec.domains[1]"),
         ),
+        (
+            document("VirtualHost", "shop/a", "{domains: ['shop.example:80'], advertisePolicies: [{name: edge}]}"),
+            ("overlapping-domain", "VirtualHost shop/a", "spec.domains[0]"),
+        ),
+        (
+            document("VirtualHost", "shop/a", "{proxy: TCP, routes: [{name: web}], advertisePolicies: [{name: edge}]}"),
+            ("overlapping-socket", "VirtualHost shop/a", "spec.advertisePolicies"),
+        ),
+        (
+            document(
+                "VirtualHost",
+                "shop/a",
+                "{proxy: TCP_SNI, domains: [b.example], routes: [{name: web}], advertisePolicies: [{name: edge}]}",
+            ),
+            ("overlapping-socket", "VirtualHost shop/a", "spec.advertisePolicies"),
+        ),
+        (
+            document("VirtualHost", "shop/a", "{proxy: UDP, routes: [{name: web}], advertisePolicies: [{name: edge}]}"),
+            ("wrong-protocol", "VirtualHost shop/a", "spec.routes[0]"),
+        ),
+        (
+            document("VirtualHost", "shop/a", "{proxy: SMA, routes: [{name: web}], advertisePolicies: [{name: in}]}")
+            + "---\n"
+            + document("AdvertisePolicy", "shop/in", "{where: {network: inside}}"),
+            ("wrong-network", "VirtualHost shop/a", "spec.advertisePolicies[0]"),
+        ),
+        (
+            document("VirtualHost", "shop/a", "{proxy: TCP, routes: [{name: a}]}")
+            + "---\n"
+            + document("Route", "shop/a", "{forward: {clusters: [{cluster: {name: web}}], prefixRewrite: /}}"),
+            ("http-only", "VirtualHost shop/a", "spec.routes[0]"),
+        ),
+        (
+            document("Cluster", "shop/a", "{endpoints: [{name: web}, {name: a}]}")
+            + "---\n"
+            + document("Endpoint", "shop/a", "{where: {site: fra}, address: 192.0.2.4, port: 80, protocol: UDP}"),
+            ("mixed-protocols", "Cluster shop/a", "spec.endpoints"),
+        ),
+        (
+            document("AdvertisePolicy", "shop/a", "{where: {network: office}}"),
+            ("dangling-reference", "AdvertisePolicy shop/a", "spec.where.network"),
+        ),
     ],
 )
 def test_one_error(text: str, expected: tuple[str, str, str]) -> None:
@@ -247,6 +289,7 @@ def test_selection_follows_labels_and_selectors() -> None:
     found = objects()
     policy = found[ObjectKey("default", "AdvertisePolicy", "shop", "edge")]
     selection = SiteSelection(found)
-    assert [site.metadata.name for site in selection.sites(policy.spec.where, "default")] == ["ams"]
-    assert selection.sites(policy.spec.where, "other") == ()
-    assert selection.sockets(policy) == {"Site ams 192.0.2.1 port 80", "Site ams 192.0.2.2 port 80"}  # type: ignore[arg-type]
+    assert [site.metadata.name for site in selection.advertised(policy.spec.where, "default")] == ["ams"]
+    assert selection.advertised(policy.spec.where, "other") == ()
+    sockets = {str(each) for each in selection.sockets(policy, "tcp")}
+    assert sockets == {"Site ams 192.0.2.1 port 80", "Site ams 192.0.2.2 port 80"}

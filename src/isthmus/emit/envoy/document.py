@@ -23,6 +23,8 @@ _KINDS: dict[str, tuple[str, Any]] = {
 }
 _MAPS = ("filter_metadata", "json_format", "map", "typed_extension_protocol_options", "typed_per_filter_config")
 
+_STRUCTS = ("filter_metadata", "json_format")
+
 
 def parse_resources(resources: Mapping[str, Mapping[str, bytes]]) -> dict[str, list[Any]]:
     """Decoded messages, by `listeners`, `routes`, `clusters`, `endpoints`, `secrets` and `extensions`."""
@@ -41,9 +43,13 @@ def resources_document(resources: Mapping[str, Mapping[str, bytes]]) -> dict[str
     }
 
 
-def _plain(value: Any, *, ordered: bool = True) -> Any:
-    """Plain mappings, in the order of the message's fields; maps, which have no order of their own, by key."""
+def _plain(value: Any, *, ordered: bool = True, struct: bool = False) -> Any:
+    """Plain mappings, in the order of the message's fields; maps, which have no order of their own, by key, and so all
+    that is in structs."""
     if isinstance(value, Mapping):
         keys = value if ordered else sorted(value)
-        return {key: _plain(value[key], ordered=key not in _MAPS) for key in keys}
+        return {
+            key: _plain(value[key], ordered=not struct and key not in _MAPS, struct=struct or key in _STRUCTS)
+            for key in keys
+        }
     return [_plain(each) for each in value] if isinstance(value, list) else value

@@ -18,10 +18,17 @@ from isthmus.emit.envoy.cluster import (
 )
 from isthmus.emit.envoy.endpoint import emit_hosted_endpoints, emit_probe_endpoints
 from isthmus.emit.envoy.fabric import emit_access
-from isthmus.emit.envoy.listener import Frame, emit_fabric_listener, emit_ingress_listener, emit_own_listener, frame
+from isthmus.emit.envoy.listener import (
+    Frame,
+    emit_fabric_listener,
+    emit_ingress_listener,
+    emit_own_listener,
+    emit_tunnel_listener,
+    frame,
+)
 from isthmus.emit.envoy.memory import Each, Last
 from isthmus.emit.envoy.setting import EnvoyPaths
-from isthmus.emit.envoy.stream import emit_stream
+from isthmus.emit.envoy.stream import emit_stream, emit_stream_clusters
 from isthmus.emit.envoy.virtual_host import (
     emit_fabric_routes,
     emit_ingress_routes,
@@ -47,24 +54,28 @@ class EnvoyEmitter:
         self._routes = Last(self._emit_routes)
         self._access = Last(emit_access)
         self._streams = Last(_Named(partial(_emit_streams, paths)))
+        self._stream_clusters = Last(_Named(_emit_stream_clusters))
         self._extensions: Last[tuple[bytes, dict[str, bytes]], dict[str, bytes]] = Last(
             lambda pair: {name.FABRIC_ACCESS: pair[0], **pair[1]}
         )
         self._hosted = Last(_Named(partial(_emit_hosted, paths)))
         self._endpoints = Last(_Named(_emit_endpoints))
         self._clusters = Last(_Named(_emit_cluster))
-        self._all_clusters: Last[tuple[dict[str, bytes], dict[str, bytes]], dict[str, bytes]] = Last(
-            lambda pair: pair[0] | pair[1]
+        self._all_clusters: Last[tuple[dict[str, bytes], ...], dict[str, bytes]] = Last(
+            lambda parts: {key: body for part in parts for key, body in part.items()}
         )
 
     def emit(self, intent: Intent) -> Resources:
         """All resources of an intent. Read-only: a type without changes is the same mapping as last time."""
         fabric = intent.fabric
         frames = tuple(map(frame, intent.listeners))
+        streams = self._stream_clusters(intent.listeners)
         self._emitted = {
-            name.LISTENER_TYPE: self._listeners((frames, fabric.sockets)),
+            name.LISTENER_TYPE: self._listeners((frames, fabric.sockets, bool(streams))),
             name.ROUTE_TYPE: self._routes(intent.listeners),
-            name.CLUSTER_TYPE: self._all_clusters((self._hosted(intent.hosted), self._clusters(intent.clusters))),
+            name.CLUSTER_TYPE: self._all_clusters(
+                (self._hosted(intent.hosted), self._clusters(intent.clusters), streams)
+            ),
             name.ENDPOINT_TYPE: self._endpoints(intent.hosted),
             name.EXTENSION_TYPE: self._extensions((self._access(fabric.access), self._streams(intent.listeners))),
         }
@@ -76,12 +87,13 @@ class EnvoyEmitter:
         changes = {kind: _difference(before.get(kind, {}), after) for kind, after in self.emit(intent).items()}
         return {kind: changed for kind, changed in changes.items() if changed}
 
-    def _emit_listeners(self, sockets: tuple[tuple[Frame, ...], tuple[Socket, ...]]) -> dict[str, bytes]:
-        ingress, fabric = sockets
+    def _emit_listeners(self, sockets: tuple[tuple[Frame, ...], tuple[Socket, ...], bool]) -> dict[str, bytes]:
+        ingress, fabric, tunnels = sockets
         return {
             **{name.ingress_listener(each.socket): emit_ingress_listener(each, self._paths) for each in ingress},
             **{name.fabric_listener(each): emit_fabric_listener(each, self._paths) for each in fabric},
             name.OWN_LISTENER: emit_own_listener(),
+            **({name.TUNNEL_LISTENER: emit_tunnel_listener()} if tunnels else {}),
         }
 
     def _emit_routes(self, listeners: tuple[Listener, ...]) -> dict[str, bytes]:
@@ -140,9 +152,16 @@ class _Named:
 def _emit_streams(paths: EnvoyPaths, listener: Listener) -> list[tuple[str, bytes]]:
     socket, ends = listener.socket, (chain.to for chain in listener.chains)
     found = {name.chain(socket, end.key): end for end in ends if isinstance(end, Stream)}
-    if listener.stream is not None:
+    if listener.stream is not None and socket.transport == "tcp":
         found[name.ingress_listener(socket)] = listener.stream
     return [(key, emit_stream(key, stream, paths)) for key, stream in found.items()]
+
+
+def _emit_stream_clusters(listener: Listener) -> list[tuple[str, bytes]]:
+    if listener.socket.transport == "udp":
+        return []
+    ends = (listener.stream, *(chain.to for chain in listener.chains))
+    return [pair for end in ends if isinstance(end, Stream) for pair in emit_stream_clusters(end)]
 
 
 def _emit_hosted(paths: EnvoyPaths, hosted: Hosted) -> list[tuple[str, bytes]]:

@@ -121,7 +121,9 @@ def _transparent_manager(prefix: str) -> HttpConnectionManager:
         stream_idle_timeout={},
         forward_client_cert_details=HttpConnectionManager.ALWAYS_FORWARD_ONLY,  # ingress has said who the client is
         max_request_headers_kb={"value": 96},
-        upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
+        upgrade_configs=[
+            HttpConnectionManager.UpgradeConfig(upgrade_type=each) for each in ("CONNECT", "CONNECT-UDP", "websocket")
+        ],
         local_reply_config=LocalReplyConfig(mappers=[_mark_local_replies()]),
     )
 

@@ -5,19 +5,27 @@ from typing import NamedTuple
 
 from envoy.config.core.v3.address_pb2 import Address, SocketAddress
 from envoy.config.core.v3.config_source_pb2 import ExtensionConfigSource
+from envoy.config.core.v3.udp_socket_config_pb2 import UdpSocketConfig
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, FilterChainMatch, ListenerFilter
 from envoy.config.listener.v3.listener_pb2 import Listener as EnvoyListener
+from envoy.config.listener.v3.udp_listener_config_pb2 import UdpListenerConfig
 from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
 
-from isthmus.compile.intent import DownstreamTls, Listener, Socket
+from isthmus.compile.intent import DownstreamTls, Listener, Socket, Stream
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.http import emit_fabric_manager, emit_ingress_manager, emit_own_manager
 from isthmus.emit.envoy.setting import EnvoyPaths
 from isthmus.emit.envoy.source import ADS
-from isthmus.emit.envoy.stream import STREAM_TYPES
+from isthmus.emit.envoy.stream import (
+    LARGEST_DATAGRAM,
+    STREAM_TYPES,
+    emit_client_state,
+    emit_tunnel_filters,
+    emit_udp_filter,
+)
 from isthmus.emit.envoy.tls import emit_accepting_socket, emit_client_socket
 from isthmus.emit.envoy.wire import pack, serialize
 from isthmus.model.key import ObjectKey
@@ -37,27 +45,33 @@ class ChainFrame(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What of an ingress listener Envoy's listener depends on."""
+    """What of an ingress listener Envoy's listener depends on. `sessions`: of a UDP socket, whose filter Envoy takes
+    from nowhere else."""
 
     socket: Socket
     streams: bool
     chains: tuple[ChainFrame, ...]
+    sessions: Stream | None = None
 
 
 def frame(listener: Listener) -> Frame:
     """What Envoy's listener depends on."""
     chains = (ChainFrame(each.to.key, each.server_names, each.terminate) for each in listener.chains)
-    return Frame(listener.socket, listener.stream is not None, tuple(chains))
+    sessions = listener.stream if listener.socket.transport == "udp" else None
+    return Frame(listener.socket, listener.stream is not None, tuple(chains), sessions)
 
 
 def emit_address(socket: Socket) -> Address:
-    """A TCP address."""
-    return Address(socket_address=SocketAddress(address=socket.address, port_value=socket.port))
+    """An address and port, of TCP or UDP."""
+    protocol = SocketAddress.UDP if socket.transport == "udp" else SocketAddress.TCP
+    return Address(socket_address=SocketAddress(protocol=protocol, address=socket.address, port_value=socket.port))
 
 
 def emit_ingress_listener(of: Frame, paths: EnvoyPaths) -> bytes:
     """The listener of an ingress socket."""
     listener_name = name.ingress_listener(of.socket)
+    if of.sessions is not None:
+        return _udp_listener(of.socket, of.sessions, paths)
     message = EnvoyListener(
         name=listener_name,
         address=emit_address(of.socket),
@@ -69,7 +83,7 @@ def emit_ingress_listener(of: Frame, paths: EnvoyPaths) -> bytes:
         message.listener_filters.append(inspector)
         message.filter_chains.extend(chain for each in of.chains for chain in _chains(of.socket, each, paths))
     elif of.streams:
-        message.filter_chains.append(FilterChain(filters=[_stream(listener_name)]))
+        message.filter_chains.append(FilterChain(filters=_stream(listener_name)))
     else:
         message.filter_chains.append(FilterChain(filters=[_manager(emit_ingress_manager(listener_name, paths))]))
     return serialize(message)
@@ -79,7 +93,7 @@ def _chains(socket: Socket, of: ChainFrame, paths: EnvoyPaths) -> list[FilterCha
     """One chain for the server names, and one without a condition for `*`. Names are lower-case already."""
     chain_name = name.chain(socket, of.key)
     if of.terminate is None:
-        chain = FilterChain(filters=[_stream(chain_name)])
+        chain = FilterChain(filters=_stream(chain_name))
     else:
         manager = emit_ingress_manager(chain_name, paths, clients_known=of.terminate.trusted is not None)
         chain = FilterChain(filters=[_manager(manager)], transport_socket=emit_client_socket(of.terminate))
@@ -92,6 +106,19 @@ def _chains(socket: Socket, of: ChainFrame, paths: EnvoyPaths) -> list[FilterCha
     for each in found:
         each.MergeFrom(chain)
     return found
+
+
+def _udp_listener(socket: Socket, stream: Stream, paths: EnvoyPaths) -> bytes:
+    listener_name = name.ingress_listener(socket)
+    datagrams = UdpSocketConfig(max_rx_datagram_size={"value": LARGEST_DATAGRAM})
+    return serialize(
+        EnvoyListener(
+            name=listener_name,
+            address=emit_address(socket),
+            listener_filters=[emit_udp_filter(listener_name, stream, paths)],
+            udp_listener_config=UdpListenerConfig(downstream_socket_config=datagrams),
+        )
+    )
 
 
 def emit_fabric_listener(socket: Socket, paths: EnvoyPaths) -> bytes:
@@ -118,12 +145,22 @@ def emit_own_listener() -> bytes:
     )
 
 
+def emit_tunnel_listener() -> bytes:
+    """The internal listener that takes TCP streams to other sites."""
+    return serialize(
+        EnvoyListener(
+            name=name.TUNNEL_LISTENER,
+            internal_listener={},
+            filter_chains=[FilterChain(filters=emit_tunnel_filters())],
+        )
+    )
+
+
 def _manager(manager: HttpConnectionManager) -> Filter:
     return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
 
 
-def _stream(stream_name: str) -> Filter:
+def _stream(stream_name: str) -> list[Filter]:
     """Where a stream goes may change often, so it is not in the listener."""
-    return Filter(
-        name=stream_name, config_discovery=ExtensionConfigSource(config_source=ADS, type_urls=list(STREAM_TYPES))
-    )
+    source = ExtensionConfigSource(config_source=ADS, type_urls=STREAM_TYPES)
+    return [emit_client_state(), Filter(name=stream_name, config_discovery=source)]

@@ -4,11 +4,13 @@
 |---|---|
 | cluster as routes name it | `default/shop/web@local`, `default/shop/web@fabric`, or for both `default/shop/web` |
 | the sites of one subset of a cluster | `default/shop/web@subset-v2` |
+| cluster as TCP streams name it | the same, or on the way round `default/shop/web@tunnel`, `default/shop/web@stream` |
 | second and further health checks of a cluster's local endpoints | `default/shop/web@probe-1` |
 | ingress listener, its routes | `ingress/192.0.2.1:80` |
 | TLS chain of an ingress listener, its routes | `ingress/192.0.2.1:443\\|default/shop/site` |
 | fabric listeners, the own site's door, their routes | `fabric/192.0.2.1:7400`, `fabric/own`, `fabric` |
 | secrets: certificate with key, authorities | `certificate/default/shop/site`, `authority/default/shop/ca` |
+| internal listener of TCP streams on their way to other sites | `fabric/tunnel` |
 | route | `default/shop/site\\|shop/home`: virtual host, then route |
 | prefix of HTTP statistics | `ingress_192_0_2_1_80`, `fabric`, `own` (no dots: they end a tag) |
 """
@@ -53,6 +55,7 @@ TRUST_SECRET = "trust"  # noqa: S105 - the name of a secret, not one
 FABRIC_ROUTES = "fabric"
 FABRIC_ACCESS = "fabric-access"
 OWN_LISTENER = "fabric/own"
+TUNNEL_LISTENER = "fabric/tunnel"
 
 
 def path(key: ObjectKey) -> str:
@@ -95,6 +98,18 @@ def target_cluster(key: ObjectKey, shape: Shape, subset: str = "") -> str:
     if subset:
         return subset_cluster(key, subset)
     return fabric_cluster(key) if shape is Shape.FABRIC else path(key)
+
+
+def tunnel_cluster(key: ObjectKey) -> str:
+    """The way round of TCP streams to the sites of a cluster: one host, an internal listener that tunnels."""
+    return path(key) + "@tunnel"
+
+
+def stream_cluster(key: ObjectKey, shape: Shape) -> str:
+    """What a TCP stream names that does not tunnel itself."""
+    if shape is Shape.LOCAL:
+        return local_cluster(key)
+    return path(key) + "@stream" if shape is Shape.LOCAL_FIRST else tunnel_cluster(key)
 
 
 def sites_cluster(key: ObjectKey, shape: Shape, subset: str = "") -> str | None:

@@ -95,16 +95,19 @@ def emit_misdirected() -> bytes:
 
 
 def emit_fabric_routes() -> bytes:
-    """The routes of the fabric: to the cluster that the request names, in it to the subset, if it names one, with the
-    priority that it has.
+    """The routes of the fabric, for streams and for requests: to the cluster that each names; of requests, in it to the
+    subset, if it names one, with the priority that it has.
 
     Ingress has routed, so nothing is matched, rewritten, timed or tried again here.
     """
+    stream = Route(name="fabric-stream", match=RouteMatch(connect_matcher={}), route=_FABRIC_ACTION)
+    for kind in ("CONNECT", "CONNECT-UDP"):
+        stream.route.upgrade_configs.add(upgrade_type=kind, connect_config={})
     routes = [_fabric_route(subset=subset, high=high) for high in (True, False) for subset in (True, False)]
     return serialize(
         RouteConfiguration(
             name=name.FABRIC_ROUTES,
-            virtual_hosts=[EnvoyVirtualHost(name="fabric", domains=["*"], routes=routes)],
+            virtual_hosts=[EnvoyVirtualHost(name="fabric", domains=["*"], routes=[stream, *routes])],
             # Not the hash header: it would be gone before a host is chosen. Clusters that hash remove it themselves.
             request_headers_to_remove=[name.CLUSTER_HEADER, name.PRIORITY_HEADER],
             response_headers_to_remove=[name.LOCAL_REPLY_HEADER],

@@ -1,0 +1,190 @@
+"""Connections and datagrams that nothing looks into, through one and two real Envoys."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from isthmus.health.choice import SiteState
+from isthmus.model import Object, ObjectKey
+
+from .conftest import StartSite
+from .echo import Echo, ask, connected, names
+from .rig import SiteNode, access, choice, free_port, parse_objects
+
+PORTS = ("tcp", "both", "weighted", "udp", "here")
+"""What each site's virtual hosts of the same name listen on."""
+
+
+@dataclass
+class Deployment:
+    """Two sites with virtual hosts of every kind, and an Echo at each."""
+
+    sites: dict[str, SiteNode]
+    echoes: dict[str, Echo]
+    ports: dict[str, int]
+    objects: Mapping[ObjectKey, Object] = field(default_factory=dict)
+
+    def port(self, site: str, name: str) -> int:
+        return self.ports[f"{site}-{name}"]
+
+
+def documents(ports: dict[str, int], echoes: dict[str, Echo]) -> str:
+    parts = []
+    for site in ("ams", "fra"):
+        parts.append(f"""
+apiVersion: isthmus/v1
+kind: Site
+metadata: {{name: {site}}}
+spec: {{fabric: {{addresses: [{{address: 127.0.0.1, port: {ports[f"{site}-fabric"]}}}]}}}}""")
+        parts.extend(
+            f"""
+apiVersion: isthmus/v1
+kind: AdvertisePolicy
+metadata: {{name: {site}-{name}}}
+spec: {{where: {{site: {site}}}, address: 127.0.0.1, port: {ports[f"{site}-{name}"]}}}"""
+            for name in PORTS
+        )
+        parts.extend(
+            f"""
+apiVersion: isthmus/v1
+kind: Endpoint
+metadata: {{name: {site}-{protocol.lower()}}}
+spec: {{where: {{site: {site}}}, address: 127.0.0.1, port: {echoes[site].port}, protocol: {protocol}}}"""
+            for protocol in ("TCP", "UDP")
+        )
+    clusters = {
+        "remote": ("fra-tcp",),
+        "both": ("ams-tcp", "fra-tcp"),
+        "near": ("ams-tcp",),
+        "datagrams": ("fra-udp",),
+        "near-datagrams": ("ams-udp",),
+    }
+    for name, endpoints in clusters.items():
+        parts.append(f"""
+apiVersion: isthmus/v1
+kind: Cluster
+metadata: {{name: {name}}}
+spec:
+  endpointSelection: LOCAL_PREFERRED
+  endpoints: [{", ".join(f"{{name: {each}}}" for each in endpoints)}]""")
+    hosts = {
+        "tcp": ("TCP", {"remote": 1}),
+        "both": ("SMA", {"both": 1}),
+        "weighted": ("TCP", {"remote": 1, "near": 3}),
+        "udp": ("UDP", {"datagrams": 1}),
+        "here": ("UDP", {"near-datagrams": 1}),
+    }
+    for name, (proxy, shares) in hosts.items():
+        forward = ", ".join(f"{{cluster: {{name: {each}}}, weight: {weight}}}" for each, weight in shares.items())
+        parts.append(f"""
+apiVersion: isthmus/v1
+kind: Route
+metadata: {{name: {name}}}
+spec: {{forward: {{clusters: [{forward}]}}}}
+---
+apiVersion: isthmus/v1
+kind: VirtualHost
+metadata: {{name: {name}}}
+spec:
+  proxy: {proxy}
+  routes: [{{name: {name}}}]
+  advertisePolicies: [{{name: ams-{name}}}, {{name: fra-{name}}}]""")
+    return "\n---\n".join(parts)
+
+
+@pytest.fixture
+async def deployment(start_site: StartSite) -> AsyncIterator[Deployment]:
+    echoes = {site: Echo(site) for site in ("ams", "fra")}
+    for echo in echoes.values():
+        await echo.start()
+    ports = {f"{site}-{name}": free_port() for site in echoes for name in ("fabric", *PORTS)}
+    found = Deployment({site: await start_site(site) for site in echoes}, echoes, ports)
+    callers = [access(name, "ams", "fra") for name in ("remote", "both", "near", "datagrams", "near-datagrams")]
+    found.objects = {**parse_objects(documents(ports, echoes)), **{obj.key: obj for obj in callers}}
+    for site in found.sites.values():
+        await site.apply(found.objects)
+    yield found
+    for echo in echoes.values():
+        echo.stop()
+
+
+async def test_tcp_across_sites(deployment: Deployment) -> None:
+    port = deployment.port("ams", "tcp")
+    assert await names(port, 3) == {"fra": 3}
+    async with connected(port) as connection:
+        block = bytes(range(256)) * 4096
+        assert await connection.say(block) == block
+        # health moves new connections away, and leaves this one alone
+        cluster = deployment.sites["ams"].cluster("remote")
+        await deployment.sites["ams"].choose("remote", [choice("fra", 0, 1, cluster, SiteState.DRAINING)])
+        assert await connection.say(b"still here") == b"still here"
+        assert await names(port, 1) == {"": 1}
+        await deployment.sites["ams"].choose("remote", [choice("fra", 0, 1, cluster)])
+        assert await names(port, 1) == {"fra": 1}
+    # a site that is not allowed to call the cluster is refused by the egress site
+    await deployment.sites["fra"].apply(
+        {key: obj for key, obj in deployment.objects.items() if key.name != "remote" or key.kind != "ClusterAccess"}
+    )
+    assert await names(port, 1) == {"": 1}
+
+
+async def test_tcp_endpoints_here_come_before_those_elsewhere(deployment: Deployment) -> None:
+    assert await names(deployment.port("ams", "both"), 3) == {"ams": 3}
+    assert await names(deployment.port("fra", "both"), 3) == {"fra": 3}
+    deployment.echoes["ams"].stop()
+    for _ in range(20):
+        if await names(deployment.port("ams", "both"), 1) == {"fra": 1}:
+            break
+    assert await names(deployment.port("ams", "both"), 3) == {"fra": 3}
+
+
+async def test_tcp_by_weight_over_sites_and_endpoints(deployment: Deployment) -> None:
+    found = await names(deployment.port("ams", "weighted"), 100)
+    assert found.keys() == {"ams", "fra"}
+    assert 55 <= found["ams"] <= 92  # of 75; six standard deviations would be 26
+
+
+async def test_a_route_that_changes_cuts_no_connection(deployment: Deployment) -> None:
+    port = deployment.port("ams", "tcp")
+    async with connected(port) as connection:
+        key = ObjectKey("default", "Route", "default", "tcp")
+        other = deployment.objects[key._replace(name="both")]
+        moved = other.model_copy(update={"metadata": deployment.objects[key].metadata})
+        await deployment.sites["ams"].apply({**deployment.objects, key: moved})
+        assert await names(port, 2) == {"ams": 2}
+        assert await connection.say(b"on as before") == b"on as before"
+
+
+async def test_udp(deployment: Deployment) -> None:
+    for site in ("ams", "fra"):
+        assert await ask(deployment.port(site, "udp"), b"ping") == b"fra ping"
+        assert await ask(deployment.port(site, "here"), b"ping") == b"ams ping"
+    large = bytes(range(250)) * 32
+    assert await ask(deployment.port("ams", "udp"), large) == b"fra " + large
+    assert await ask(deployment.port("ams", "here"), large) == b"ams " + large
+
+
+async def test_every_connection_and_session_is_logged(deployment: Deployment) -> None:
+    assert await names(deployment.port("ams", "tcp"), 1) == {"fra": 1}
+    lines = await _logged(deployment.sites["ams"], 1)
+    assert lines[0] | {"log": "ingress", "protocol": "TCP", "client": "127.0.0.1"} == lines[0]
+    assert lines[0]["route"] == "default/default/tcp|default/tcp"
+    assert (lines[0]["cluster"], lines[0]["sent"]) == ("default/default/remote@fabric", len("fra\n"))
+    lines = await _logged(deployment.sites["fra"], 1)
+    assert lines[0]["method"] == "CONNECT"
+    assert lines[0]["caller"] == "spiffe://isthmus.test/tenant/default/site/ams/node/0"
+    assert lines[0]["cluster"] == "default/default/remote@local"
+
+
+async def _logged(site: SiteNode, count: int) -> list[dict[str, object]]:
+    for _ in range(600):
+        lines = site.access_log.read_text().splitlines() if site.access_log.exists() else []
+        if len(lines) >= count:
+            return [json.loads(line) for line in lines]
+        await asyncio.sleep(0.02)
+    raise AssertionError("nothing was logged")
