@@ -22,7 +22,9 @@ from isthmus.cli import (
     site,
     status,
     token,
+    user,
     version,
+    web,
 )
 from isthmus.cli.error import EXIT_CODES, CommandError, Exit
 from isthmus.cli.output import say
@@ -44,11 +46,13 @@ app.command("delete", rich_help_panel=_OBJECTS)(delete.delete)
 app.command("compile", rich_help_panel=_OBJECTS)(compile.compile_objects)
 app.command("status", rich_help_panel=_LOOK)(status.status)
 app.command("explain", rich_help_panel=_LOOK)(explain.explain)
+app.command("web", rich_help_panel=_LOOK)(web.web)
 app.command("demo", rich_help_panel=_LOOK)(demo.demo)
 app.command("console", rich_help_panel=_RUN)(console.console)
 app.command("region", rich_help_panel=_RUN)(region.region)
 app.add_typer(site.app, name="site", rich_help_panel=_RUN)
 app.add_typer(token.app, name="token", rich_help_panel=_ADMIN)
+app.add_typer(user.app, name="user", rich_help_panel=_ADMIN)
 app.add_typer(context.app, name="context", rich_help_panel=_ADMIN)
 app.command("backup", rich_help_panel=_ADMIN)(backup.backup)
 app.command("restore", rich_help_panel=_ADMIN)(restore.restore)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from isthmus.console.deployment import Deployment
 from isthmus.console.error import RequestRefused
 from isthmus.console.keyring import Keyring
-from isthmus.console.record import AuditEntry, IssuedCertificate, JoinGrant
+from isthmus.console.record import AuditEntry, IssuedCertificate, JoinGrant, StoredObject
 from isthmus.console.store import Store
 from isthmus.identity import (
     CLOCK_SKEW,
@@ -41,15 +41,19 @@ _log = structlog.get_logger()
 class Membership:
     """Issues join tokens and certificates.
 
-    `urls` are the addresses of the API for join tokens; they are known when the API listens.
+    `urls` are the addresses of the API for join tokens; they are known when the API listens. `joined` says when each
+    site and region joined last, by SPIFFE ID.
     """
 
-    def __init__(self, deployment: Deployment, store: Store, keyring: Keyring) -> None:
+    def __init__(
+        self, deployment: Deployment, store: Store, keyring: Keyring, joined: dict[str, datetime] | None = None
+    ) -> None:
         self._deployment = deployment
         self._store = store
         self._keyring = keyring
         self.urls: tuple[str, ...] = ()
         self.joins = {"accepted": 0, "refused": 0}
+        self.joined = joined or {}
         self._refusals = Admission(per_second=0.2, burst=20)  # anybody can be refused, and the audit is kept for ever
 
     async def create_token(
@@ -93,6 +97,7 @@ class Membership:
                 await self._audit(who, "join.refused", refusal.message)
             raise
         self.joins["accepted"] += 1
+        self.joined[answer["uri"]] = datetime.now(UTC)
         _log.info("join.accepted", role=request["role"], name=request["name"], peer=peer)
         await self._audit(who, "join.accepted", answer["subject"])
         return answer
@@ -135,6 +140,7 @@ class Membership:
             "trust_version": trust.version,
             "trust_domain": identity.trust_domain,
             "subject": identity.subject,
+            "uri": identity.uri,
             "object": json.loads(emit_envelope(record.object)),
             "regions": self._regions(key),
             "sealing": sealed,
@@ -193,6 +199,14 @@ class Membership:
         chain = self._keyring.authority.issue(request.csr_pem, identity, now)
         await self.log_certificate(chain, "renewal")
         return chain
+
+    def joined_at(self, record: StoredObject) -> datetime | None:
+        """When the process of a Site or Region object joined; None when it has not since it was declared."""
+        key = record.object.key
+        role = Role(key.kind.lower())
+        identity = Identity(self._keyring.authority.trust_domain, role, key.tenant, key.name)
+        at = self.joined.get(identity.uri)
+        return at if at is not None and at + CLOCK_SKEW >= record.created_at else None
 
     async def log_certificate(self, chain_pem: bytes, reason: Literal["console", "join", "renewal"]) -> None:
         """Record a certificate that was signed."""

@@ -39,9 +39,11 @@ from isthmus.console.metric import ConsoleMetrics
 from isthmus.console.observation import Observation
 from isthmus.console.relay import ConsoleHandler
 from isthmus.console.server import HttpServer, require_loopback
+from isthmus.console.session import SessionBook
 from isthmus.console.settings import ConsoleSettings, is_wildcard, split_address
 from isthmus.console.store import Store
 from isthmus.console.token import TokenBook
+from isthmus.console.watch import Watch
 from isthmus.identity import Credential, Role
 from isthmus.protocol import Hub, StreamServer, make_trust
 
@@ -115,17 +117,17 @@ class Console:
 
     async def _serve(self, store: Store, keyring: Keyring, deployment: Deployment) -> None:
         settings = self.settings
-        observation = Observation()
-        membership = Membership(deployment, store, keyring)
+        observation, watch = Observation(), Watch()
+        membership = Membership(deployment, store, keyring, await deployment.call(store.last_joins))
         self.deployment, self.membership, self.keyring = deployment, membership, keyring
         hub = Hub(
             deployment.publication,
-            ConsoleHandler(deployment.publication, observation, membership),
+            ConsoleHandler(deployment.publication, observation, membership, watch),
             trust=make_trust(keyring.signer, keyring.trust),
             release=__version__,
             roles={Role.REGION},
         )
-        deployment.changed = _Announcer(deployment, observation, hub)
+        deployment.changed = _Announcer(deployment, observation, watch, hub)
         credential = await asyncio.to_thread(open_credential, settings, keyring, store)
         holder = [credential]
         stream = StreamServer(hub, lambda: holder[0])
@@ -135,12 +137,16 @@ class Console:
             raise ConsoleError(str(error)) from error
         self._stack.push_async_callback(stream.stop)
         host = split_address(settings.stream)[0]
+        tokens = TokenBook(await deployment.call(store.api_tokens))
+        accounts = await deployment.call(store.accounts)
         context = ApiContext(
             deployment=deployment,
             store=store,
             observation=observation,
             membership=membership,
-            tokens=TokenBook(await deployment.call(store.api_tokens)),
+            tokens=tokens,
+            sessions=SessionBook(tokens, accounts, await deployment.call(store.sessions, datetime.now(UTC))),
+            watch=watch,
             hub=hub,
             metrics=ConsoleMetrics(deployment, observation, membership, lambda: len(hub.streams)),
             release=__version__,
@@ -201,9 +207,10 @@ class Console:
 class _Announcer:
     """Tells streams and observation that subjects have new manifests."""
 
-    def __init__(self, deployment: Deployment, observation: Observation, hub: Hub) -> None:
+    def __init__(self, deployment: Deployment, observation: Observation, watch: Watch, hub: Hub) -> None:
         self._deployment = deployment
         self._observation = observation
+        self._watch = watch
         self._hub = hub
 
     def __call__(self, subjects: Collection[str]) -> None:
@@ -211,6 +218,7 @@ class _Announcer:
         for subject in subjects:
             if self._deployment.publication.version(subject) is None:
                 self._observation.forget(subject)
+                self._watch.forget(subject)
             else:
                 self._observation.published(subject, now)
         self._hub.changed(subjects)

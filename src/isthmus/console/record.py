@@ -103,6 +103,27 @@ class ApiToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """A person who signs in with a password. `password` is its Argon2id hash (RFC 9106) in PHC form."""
+
+    name: str
+    role: Literal["admin", "read"]
+    password: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A signed-in browser without its secret: `digest` is the SHA-256 of that. Of an API token or of an account."""
+
+    digest: str
+    token_id: str | None
+    account: str | None
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class JoinGrant:
     """A one-time token for one site or region. `digest` is the SHA-256 of its secret."""
 

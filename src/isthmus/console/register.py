@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from isthmus.console import schema
-from isthmus.console.database import Database
+from isthmus.console.account import Accounts
 from isthmus.console.record import ApiToken, AuditEntry, IssuedCertificate, JoinGrant, emit_time, parse_time
 
 
-class Register(Database):
+class Register(Accounts):
     """Who may do what, and what was done beside changes of objects."""
 
     def api_tokens(self) -> list[ApiToken]:
@@ -124,6 +124,13 @@ class Register(Database):
             IssuedCertificate(row.serial, row.uri, row.reason, parse_time(row.issued_at), parse_time(row.expires_at))
             for row in rows
         ]
+
+    def last_joins(self) -> dict[str, datetime]:
+        """When each site and region joined last, by SPIFFE ID."""
+        table = schema.certificate
+        query = select(table.c.uri, func.max(table.c.issued_at).label("at")).where(table.c.reason == "join")
+        with self._transaction() as connection:
+            return {row.uri: parse_time(row.at) for row in connection.execute(query.group_by(table.c.uri))}
 
     def add_audit(self, entries: Iterable[AuditEntry]) -> None:
         """Record what was done or refused."""

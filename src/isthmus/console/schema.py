@@ -108,6 +108,27 @@ api_token = Table(
     Column("expires_at", String(32), nullable=True),
 )
 
+account = Table(
+    "account",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("password", String(255), nullable=False),
+    Column("created_at", String(32), nullable=False),
+)
+"""People who sign in with a password, of which `password` is the Argon2id hash in PHC form."""
+
+session = Table(
+    "session",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("token_id", String(32), nullable=True),
+    Column("account", String(63), nullable=True),
+    Column("created_at", String(32), nullable=False),
+    Column("expires_at", String(32), nullable=False),
+)
+"""Signed-in browsers: the SHA-256 of the cookie's secret, and the API token or the account that signed in."""
+
 join_token = Table(
     "join_token",
     metadata,

@@ -204,6 +204,11 @@ class Deployment:
         answer: dict[str, Any] = await self.ask("POST", "/apply", {"documents": list(documents), "dryRun": False})
         return answer
 
+    async def sign_in_link(self) -> str:
+        """A link that signs one browser in to the console, once, within ten minutes."""
+        answer = await self.ask("POST", "/sign-in-codes", {})
+        return f"{self.url}/sign-in#{answer['code']}"
+
     async def join(self, role: str, name: str, *options: str) -> None:
         """Start the process of a Region or Site object for the first time, with a new token."""
         answer = await self.ask("POST", "/tokens", {"role": role, "name": name, "ttlSeconds": 600})

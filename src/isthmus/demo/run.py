@@ -65,18 +65,25 @@ async def _run(check: bool, keep: Path | None) -> int:
 async def _stay(shop: Shop, tell: Tell, passed: bool) -> None:
     tell("")
     tell("That was the tour" + ("." if passed else "; not everything was as it should be, see FAIL above."))
-    print(_invitation(shop), flush=True)
+    print(_invitation(shop, await shop.deployment.sign_in_link()), flush=True)
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.Event().wait()
     print(file=sys.stderr)
 
 
-def _invitation(shop: Shop) -> str:
+def _invitation(shop: Shop, link: str) -> str:
     """What to try, made to be pasted."""
     deployment = shop.deployment
     near = Path(sys.executable).parent / "isthmus"
     command = "isthmus" if shutil.which("isthmus") else str(near)
-    lines = ["", "Still up. Ask the shop at each site (Ctrl-C stops everything):"]
+    lines = [
+        "",
+        "Still up (Ctrl-C stops everything). The console in your browser, by a link that works once:",
+        f"  {link}",
+        "  (the browser does not know this demo's authority and will warn; see docs/console.md)",
+        "",
+        "Ask the shop at each site:",
+    ]
     for site in shop.sites:
         target = shop.target(site)
         lines.append(f"  curl -s -H 'Host: {HOST}' http://{target.address}:{target.port}/        # {site}")
@@ -87,6 +94,7 @@ def _invitation(shop: Shop) -> str:
         "Look around, in another shell:",
         f"  export ISTHMUS_URL={deployment.url} ISTHMUS_TOKEN_FILE={deployment.token_file} \\",
         f"         ISTHMUS_CA={deployment.ca_file}",
+        f"  {command} web                 # another link for the browser",
         f"  {command} status",
         f"  {command} explain http://{HOST}/ --from ams",
         f"  {command} get endpoints -n shop",

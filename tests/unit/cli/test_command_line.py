@@ -15,9 +15,10 @@ from .conftest import Run
 
 VERBS = [
     "apply", "backup", "compile", "completion", "console", "context", "delete", "demo", "diff", "explain", "get",
-    "region", "restore", "site", "status", "token", "version",
+    "region", "restore", "site", "status", "token", "user", "version", "web",
 ]  # fmt: skip
 NESTED = [
+    ("user", "create"), ("user", "list"), ("user", "password"), ("user", "remove"),
     ("context", "add"), ("context", "use"), ("context", "list"), ("context", "show"), ("context", "remove"),
     ("site", "drain"), ("site", "undrain"), ("token", "create"),
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from isthmus.console.session import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from isthmus.model.diagnostic import Diagnostic
 
 
@@ -203,6 +204,45 @@ class TokenList(Answer):
     """API tokens."""
 
     items: list[TokenInfo]
+
+
+class AccountRequest(Answer):
+    """A person who signs in with a password."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9._@]{0,61}[a-z0-9])?$", description="As it is typed to sign in.")
+    role: Literal["admin", "read"] = "read"
+    password: str = Field(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)
+
+
+class PasswordRequest(Answer):
+    """A new password."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+    password: str = Field(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)
+
+
+class AccountInfo(Answer):
+    """An account without its password."""
+
+    name: str
+    role: str
+    created: str
+
+
+class AccountList(Answer):
+    """Accounts by name."""
+
+    items: list[AccountInfo]
+
+
+class SignInCodeAnswer(Answer):
+    """A code that signs one browser in, once."""
+
+    code: str
+    expires: str
 
 
 class JoinRequest(BaseModel):

@@ -12,12 +12,13 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from isthmus.console.api import apply, membership, objects, status
+from isthmus.console.api import account, apply, membership, objects, status
 from isthmus.console.api.answer import answer_diagnostic
 from isthmus.console.api.context import ApiContext, Caller, Context, authenticate
 from isthmus.console.api.limit import BodyLimit
 from isthmus.console.database import StoreError
 from isthmus.console.error import RequestRefused
+from isthmus.console.web.application import add_pages, bug_page, missing_page, wants_page
 from isthmus.model.diagnostic import Diagnostic
 
 _log = structlog.get_logger()
@@ -37,8 +38,9 @@ def create_application(context: ApiContext) -> FastAPI:
     )
     app.state.context = context
     # /status/objects/… and /sites/…/drain come before the objects' own paths
-    for router in (membership.router, apply.router, status.router, objects.router):
+    for router in (account.router, membership.router, apply.router, status.router, objects.router):
         app.include_router(router, prefix=_PREFIX)
+    add_pages(app)
     app.add_api_route("/healthz", _healthz, methods=["GET"], tags=["process"])
     app.add_api_route(
         "/metrics",
@@ -128,8 +130,10 @@ async def _on_invalid(_request: Request, error: Exception) -> Response:
     return error_response(422, "invalid-request", "The request is not of the API's form.", tuple(found))
 
 
-async def _on_http(_request: Request, error: Exception) -> Response:
+async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if wants_page(request):
+        return missing_page(request, error.status_code, str(error.detail))
     return _http_response(error)
 
 
@@ -145,4 +149,5 @@ async def _on_store(_request: Request, error: Exception) -> Response:
 
 async def _on_bug(request: Request, error: Exception) -> Response:
     _log.error("api.bug", path=request.url.path, exc_info=error)
-    return error_response(500, "internal", "The console has a defect here; its log says more.")
+    text = "The console has a defect here; its log says more."
+    return bug_page(request, text) if wants_page(request) else error_response(500, "internal", text)

@@ -13,8 +13,10 @@ from isthmus.console.membership import Membership
 from isthmus.console.metric import ConsoleMetrics
 from isthmus.console.observation import Observation
 from isthmus.console.record import ApiToken
+from isthmus.console.session import SessionBook
 from isthmus.console.store import Store
 from isthmus.console.token import TokenBook
+from isthmus.console.watch import Watch
 from isthmus.protocol import Hub
 
 
@@ -33,6 +35,8 @@ class ApiContext:
     observation: Observation
     membership: Membership
     tokens: TokenBook
+    sessions: SessionBook
+    watch: Watch
     hub: Hub
     metrics: ConsoleMetrics
     release: str
@@ -47,18 +51,20 @@ def get_context(request: Request) -> ApiContext:
 
 
 Context = Annotated[ApiContext, Depends(get_context)]
+_READING_POSTS = ("/api/v1/explain", "/api/v1/sign-in-codes")
 _bearer = HTTPBearer(auto_error=False, description="An API token; the first is in the console's admin.token.")
 
 
 def authenticate(
     request: Request, context: Context, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> ApiToken:
-    """Whose token the request carries. A `read` token may only read."""
+    """Whose token the request carries. A `read` token may only read; to explain a request is to read."""
     token = context.tokens.find(given.credentials, datetime.now(UTC)) if given is not None else None
     if token is None:
         raise RequestRefused(401, "unauthenticated", "Send a valid token: Authorization: Bearer TOKEN.")
     request.state.who = token.name
-    if token.role != "admin" and request.method not in ("GET", "HEAD"):
+    reads = request.method in ("GET", "HEAD") or request.url.path.endswith(_READING_POSTS)
+    if token.role != "admin" and not reads:
         raise RequestRefused(403, "forbidden", f"The token {token.name} may only read.")
     return token
 

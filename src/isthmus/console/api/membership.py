@@ -47,7 +47,7 @@ async def create_token(body: TokenRequest, context: Context, caller: Caller) -> 
     api_token, secret = create_api_token(body.role, body.name, now, lifetime)
     await context.deployment.call(context.store.add_api_token, api_token)
     context.tokens.add(api_token)
-    await _audit(context, caller.name, "api-token.created", f"{body.role} {body.name}")
+    await add_audit(context, caller.name, "api-token.created", f"{body.role} {body.name}")
     expires_at = emit_time(api_token.expires_at) if api_token.expires_at else None
     return TokenAnswer(token=secret, expires=expires_at, id=api_token.id)
 
@@ -75,11 +75,12 @@ async def revoke_token(token_id: str, context: Context, caller: Caller) -> dict[
     if not await context.deployment.call(context.store.remove_api_token, token_id):
         raise RequestRefused(404, "not-found", f"There is no API token {token_id}.")
     context.tokens.remove(token_id)
-    await _audit(context, caller.name, "api-token.revoked", token_id)
+    await add_audit(context, caller.name, "api-token.revoked", token_id)
     return {"id": token_id}
 
 
-async def _audit(context: ApiContext, who: str, action: str, detail: str) -> None:
+async def add_audit(context: ApiContext, who: str, action: str, detail: str) -> None:
+    """Record what was done or refused."""
     await context.deployment.call(context.store.add_audit, [AuditEntry(datetime.now(UTC), who, action, detail)])
 
 

@@ -46,7 +46,7 @@ def _rejection(rejection: Rejection) -> RejectionAnswer:
     return RejectionAnswer(object=rejection.key, code=rejection.code, field=rejection.field, message=rejection.message)
 
 
-def _report(known: Observed) -> Any:
+def report_of(known: Observed) -> Any:
     """What a site or region said; None for what could not be passed on. (The standard library's reader takes texts
     that are no Unicode, and fails in a way of its own on deep ones: one bad report would spoil everybody's answer.)"""
     if known.status is None:
@@ -97,7 +97,7 @@ def _site_status(context: ApiContext, record: StoredObject, now: float, *, repor
         lag_seconds=_lag(known, now),
         rejections=[_rejection(each) for each in known.rejections],
         drained=isinstance(site, Site) and site.spec.drained,
-        status=_report(known) if reports else None,
+        status=report_of(known) if reports else None,
         status_at=known.status_at,
     )
 
@@ -116,7 +116,7 @@ def _region_status(context: ApiContext, record: StoredObject, now: float, sites:
         applied=_version(known.applied),
         lag_seconds=_lag(known, now),
         sites=sum(name in site.regions for site in sites),
-        status=_report(known),
+        status=report_of(known),
     )
 
 

@@ -1,0 +1,63 @@
+"""Events, changes and audit: what happened, who changed what, and who came in."""
+
+import time
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Response
+
+from isthmus.console.error import RequestRefused
+from isthmus.console.web.listing import page_of
+from isthmus.console.web.overview import summarise
+from isthmus.console.web.page import PageRoute, show
+from isthmus.console.web.visit import Reader
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+_PAGE = 50
+_LEVELS = ("bad", "warn", "good", "info")
+
+
+@router.get("/events")
+async def events(visit: Reader) -> Response:
+    """What the console noticed since it started."""
+    level = visit.query("level") if visit.query("level") in _LEVELS else ""
+    found = list(visit.context.watch.events(visit.query("subject"), level, visit.query("q")))
+    return show(
+        visit, "events.html", title="Events", page=page_of(visit, found), level=level, started=visit.context.started,
+        total=visit.context.watch.number, now=time.time(),
+    )  # fmt: skip
+
+
+@router.get("/events/revisions")
+async def revisions(visit: Reader) -> Response:
+    """Every revision, newest first."""
+    text, before = visit.query("key"), _number(visit.query("before"))
+    store = visit.context.store
+    found = await visit.context.deployment.call(store.revisions, text or None, _PAGE + 1, before)
+    more = found[_PAGE - 1].revision if len(found) > _PAGE else None
+    older = f"/events/revisions?{urlencode({**({'key': text} if text else {}), 'before': more})}" if more else ""
+    lines = [summarise(each) for each in found[:_PAGE]]
+    return show(visit, "revisions.html", title="Changes", lines=lines, older=older, key=text, before=before)
+
+
+@router.get("/events/revisions/{number}")
+async def revision(number: int, visit: Reader) -> Response:
+    """One revision with every difference."""
+    found = await visit.context.deployment.call(visit.context.store.revisions, None, 1, number + 1)
+    if not found or found[0].revision != number:
+        raise RequestRefused(404, "not-found", f"There is no revision {number}.")
+    return show(
+        visit, "revision.html", title=f"Revision {number}", revision=found[0], newest=visit.context.deployment.revision
+    )
+
+
+@router.get("/events/audit")
+async def audit(visit: Reader) -> Response:
+    """Who came in, joined, or was refused."""
+    found = await visit.context.deployment.call(visit.context.store.audit, 5000)
+    text = visit.query("q").lower()
+    entries = [each for each in found if text in f"{each.who} {each.action} {each.detail}".lower()]
+    return show(visit, "audit.html", title="Audit", page=page_of(visit, entries))
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None

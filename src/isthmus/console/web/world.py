@@ -1,0 +1,197 @@
+"""The map: sites and regions where they are, and their streams. Many sites in one place are one circle with their
+number; it leads to a closer view, which has its own address."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from math import sqrt
+
+from fastapi import APIRouter, Response
+
+from isthmus.console.web import shape
+from isthmus.console.web.geometry import HEIGHT, WIDTH, project, world_path
+from isthmus.console.web.page import PageRoute, show
+from isthmus.console.web.state import PlaceState, region_states, site_states
+from isthmus.console.web.visit import Reader
+from isthmus.model.key import ObjectKey
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+_CELL = 1 / 45
+"""Side of a cell, as a part of the view's width: what is in one cell is one circle."""
+_MOST_LINKS = 400
+_SEVERITY = ("good", "idle", "warn", "bad")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The part of the map that is looked at: left, top and width in the map's pixels."""
+
+    x: float
+    y: float
+    width: float
+
+    @property
+    def height(self) -> float:
+        """Its height."""
+        return self.width * HEIGHT / WIDTH
+
+    @property
+    def zoom(self) -> float:
+        """How much larger things are than on the whole map."""
+        return WIDTH / self.width
+
+    def closer(self, x: float, y: float) -> "View":
+        """A view around a point, four times as close."""
+        width = max(self.width / 4, WIDTH / 4096)
+        return View(x - width / 2, y - width * HEIGHT / WIDTH / 2, width)
+
+    @property
+    def address(self) -> str:
+        """As a parameter of the address."""
+        return f"{self.x:.4g},{self.y:.4g},{self.width:.4g}"
+
+
+WHOLE = View(0, 0, WIDTH)
+
+
+def parse_view(text: str) -> View:
+    """The view of an address; the whole map for anything that is none."""
+    try:
+        x, y, width = (float(part) for part in text.split(","))
+    except ValueError:
+        return WHOLE
+    if not (0.1 <= width <= WIDTH and -WIDTH <= x <= WIDTH and -HEIGHT <= y <= HEIGHT):
+        return WHOLE
+    return View(x, y, width)
+
+
+def fit_view(places: Iterable[PlaceState]) -> View:
+    """The closest view that shows every place, with room around them; never closer than a third of the world."""
+    locations = (place.record.object.spec.location for place in places)
+    points = [project(each.longitude, each.latitude) for each in locations if each is not None]
+    if not points:
+        return WHOLE
+    left, right = min(x for x, _ in points), max(x for x, _ in points)
+    top, bottom = min(y for _, y in points), max(y for _, y in points)
+    width = max((right - left) * 1.4, (bottom - top) * 1.4 * WIDTH / HEIGHT, WIDTH / 3)
+    if width >= WIDTH * 0.8:
+        return WHOLE
+    height = width * HEIGHT / WIDTH
+    x = min(max(0.0, (left + right - width) / 2), WIDTH - width)
+    return View(x, min(max(0.0, (top + bottom - height) / 2), HEIGHT - height), width)
+
+
+@dataclass(slots=True)
+class Mark:
+    """One circle or square: a place, or the places of one cell."""
+
+    x: float
+    y: float
+    role: str
+    places: list[PlaceState] = field(default_factory=list)
+
+    @property
+    def level(self) -> str:
+        """The worst of its places."""
+        return max((place.level for place in self.places), key=_SEVERITY.index)
+
+    @property
+    def label(self) -> str:
+        """The name of its only place, or what it holds."""
+        if len(self.places) == 1:
+            return self.places[0].name
+        wrong = sum(place.level in ("bad", "warn") for place in self.places)
+        return f"{shape.plural(len(self.places), self.role)}" + (f", {wrong} need attention" if wrong else "")
+
+    @property
+    def radius(self) -> float:
+        """Of its circle on the whole map, in pixels."""
+        return 5.5 if len(self.places) == 1 else min(22.0, 8.0 + 1.6 * sqrt(len(self.places)))
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Streams between sites and a region: `path` is the `d` of an SVG path, `text` for who points at it."""
+
+    path: str
+    level: str
+    text: str
+
+
+@router.get("/map")
+async def world(visit: Reader) -> Response:
+    """The map."""
+    sites, regions = site_states(visit.context), region_states(visit.context)
+    asked = visit.query("view")
+    view = parse_view(asked) if asked else fit_view([*regions, *sites])
+    marks = place_marks(sites, "site", view)
+    gates = place_marks(regions, "region", view)
+    unplaced = [place for place in (*regions, *sites) if place.record.object.spec.location is None]
+    return show(
+        visit,
+        "map.html",
+        title="Map",
+        path=world_path(),
+        view=view,
+        whole=WHOLE,
+        marks=marks,
+        gates=gates,
+        links=link_marks(visit.context.deployment.index.regions_of, marks, gates),
+        unplaced=unplaced,
+        sites=len(sites),
+        attention=[place for place in (*regions, *sites) if place.level in ("bad", "warn")][:20],
+        now=time.time(),
+    )
+
+
+def place_marks(places: Iterable[PlaceState], role: str, view: View) -> list[Mark]:
+    """The marks of the places that are in a view or near it."""
+    cells: dict[tuple[int, int], Mark] = {}
+    side = view.width * _CELL
+    for place in places:
+        location = place.record.object.spec.location
+        if location is None:
+            continue
+        x, y = project(location.longitude, location.latitude)
+        if not (view.x - view.width <= x <= view.x + 2 * view.width):
+            continue
+        cell = (int(x // side), int(y // side))
+        mark = cells.get(cell)
+        if mark is None:
+            mark = cells[cell] = Mark(x, y, role)
+        mark.places.append(place)
+    return list(cells.values())
+
+
+def link_marks(regions_of: Callable[[ObjectKey], Iterable[str]], marks: list[Mark], gates: list[Mark]) -> list[Link]:
+    """One line for the streams from each mark to each mark of regions, and for the BGP sessions inside them."""
+    gate_of = {place.name: gate for gate in gates for place in gate.places}
+    found: dict[tuple[int, int], list[tuple[PlaceState, str]]] = {}
+    ends: dict[tuple[int, int], tuple[Mark, Mark]] = {}
+    for mark in marks:
+        for place in mark.places:
+            if place.level == "idle":
+                continue
+            for region in regions_of(place.key):
+                gate = gate_of.get(region)
+                if gate is not None:
+                    pair = (id(mark), id(gate))
+                    ends[pair] = (mark, gate)
+                    found.setdefault(pair, []).append((place, region))
+    links = []
+    for pair, members in found.items():
+        mark, gate = ends[pair]
+        down = sum(region not in place.via for place, region in members)
+        unsure = sum(place.brief.sessions.get(region, "live") != "live" for place, region in members)
+        level = "bad" if down else "warn" if unsure else "good"
+        text = f"{mark.label} – {gate.label}: {len(members) - down} of {len(members)} streams"
+        text += f", {unsure} BGP sessions not live" if unsure else ""
+        links.append(Link(_curve(mark, gate), level, text))
+    return sorted(links, key=lambda link: _SEVERITY.index(link.level))[-_MOST_LINKS:]
+
+
+def _curve(start: Mark, end: Mark) -> str:
+    """A line that bows a little, so that lines between the same places do not hide each other."""
+    dx, dy = end.x - start.x, end.y - start.y
+    bend_x, bend_y = (start.x + end.x) / 2 + dy * 0.12, (start.y + end.y) / 2 - abs(dx) * 0.12
+    return f"M{start.x:.1f} {start.y:.1f}Q{bend_x:.1f} {bend_y:.1f} {end.x:.1f} {end.y:.1f}"
