@@ -233,6 +233,7 @@ class Maker:
             "address": "10.0.0.1",
             "port": self.random.randint(8080, 8083),
             "weight": self.one(1, 1, 2, 3),
+            "drained": self.maybe(0.2),
         }
 
     def discovered(self) -> Spec:
@@ -267,7 +268,14 @@ class Maker:
         return {"where": self.where(), **method}
 
     def health_check(self) -> Spec:
-        return self.one({"tcp": {}}, {"http": {"path": "/h"}}, {"http": {"expectedStatuses": ["200-399"]}})
+        return self.one(
+            {"tcp": {}},
+            {"tcp": {"send": {"text": "ping"}, "expect": [{"hex": "00ff"}]}},
+            {"http": {"path": "/h"}},
+            {"http": {"expectedStatuses": ["200-399"], "expectedBody": "ok"}},
+            {"grpc": {"service": "shop"}},
+            {"udp": {"send": {"text": "ping"}}},
+        )
 
     def cluster_access(self) -> Spec:
         return {"callers": self.some(SITES)}

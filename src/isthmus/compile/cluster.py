@@ -185,7 +185,8 @@ def compile_hosted(memo: Memo, key: ObjectKey) -> CompiledHosted | None:
         number=obj.system.number or 0,
         load_balancing=obj.spec.load_balancing,
         connect_timeout=milliseconds(obj.spec.connect_timeout),
-        health_checks=tuple(dict.fromkeys(checks)),
+        # Those that Envoy can do come first: it does the first itself.
+        health_checks=tuple(sorted(dict.fromkeys(checks), key=lambda check: check.udp is not None)),
         endpoints=endpoints,
         protocol=obj.spec.protocol,
         subsets=subsets,

@@ -129,6 +129,7 @@ def compile_found(memo: Memo, key: ObjectKey) -> FoundServers:
                 discovered=True,
                 labels=tuple(sorted((own | dict(each.labels)).items())) if own else each.labels,
                 priority=ranks[each.priority],
+                drained=obj.spec.drained,
             )
             for socket, each in sorted(chosen.items())
         )

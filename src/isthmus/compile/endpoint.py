@@ -41,7 +41,8 @@ def compile_endpoint(memo: Memo, key: ObjectKey) -> PlacedEndpoint | None:
     missing = memo.ask(compile_missing, (spec.where, key.tenant))
     if spec.address is not None and spec.port is not None:
         labels = tuple(sorted(obj.metadata.labels.items()))
-        server = Endpoint(key, Socket(spec.address, spec.port, transport), spec.weight, labels=labels)
+        socket = Socket(spec.address, spec.port, transport)
+        server = Endpoint(key, socket, spec.weight, labels=labels, drained=spec.drained)
         return PlacedEndpoint(key, (server,), sites, missing, transport)
     if scope(memo).site not in sites:
         return PlacedEndpoint(key, (), sites, missing, transport)

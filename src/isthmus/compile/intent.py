@@ -7,6 +7,7 @@ part of two intents is often the same object (emitters remember bytes by it). Du
 from dataclasses import dataclass
 from typing import Literal
 
+from isthmus.compile.probe import HealthCheck
 from isthmus.compile.rule import Rule, Share
 from isthmus.compile.rule import Shape as Shape
 from isthmus.compile.upstream import USUAL, Upstream
@@ -131,6 +132,7 @@ class Endpoint:
         labels: those of its object and, over them, what discovery knows of it, sorted by key.
         priority: lower is used first, others only while none of it is healthy.
         subsets: names of the cluster's subsets that it belongs to, sorted.
+        drained: it takes no new requests.
     """
 
     key: ObjectKey
@@ -140,6 +142,7 @@ class Endpoint:
     labels: tuple[tuple[str, str], ...] = ()
     priority: int = 0
     subsets: tuple[str, ...] = ()
+    drained: bool = False
 
     @property
     def name(self) -> str:
@@ -201,28 +204,6 @@ class Cluster:
     stale_after: int | None
     subsets: tuple[str, ...] = ()
     fallback: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HttpProbe:
-    """Ask for a path. `statuses` holds first and last code of each accepted range."""
-
-    path: str
-    host: str
-    statuses: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class HealthCheck:
-    """A probe of local endpoints; `http` None means that a TCP connection is enough."""
-
-    key: ObjectKey
-    http: HttpProbe | None
-    interval: int
-    timeout: int
-    unhealthy_threshold: int
-    healthy_threshold: int
-    jitter_percent: int
 
 
 @dataclass(frozen=True, slots=True)

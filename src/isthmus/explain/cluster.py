@@ -81,7 +81,8 @@ def _served(cluster: Cluster, subset: str, choices: Iterable[SiteChoice], health
 
 
 def _usable(cluster: Cluster, member: Member, health: Health, subset: str) -> bool:
-    known = [health.local.get((cluster.key, endpoint.name)) for endpoint in _of(member, subset)]
+    usable = [endpoint for endpoint in _of(member, subset) if not endpoint.drained]
+    known = [health.local.get((cluster.key, endpoint.name)) for endpoint in usable]
     return any(each is None or each.healthy for each in known)
 
 
@@ -126,6 +127,8 @@ def _site(
 
 def _local(cluster: Cluster, endpoint: Endpoint, health: Health) -> EndpointView:
     known = health.local.get((cluster.key, endpoint.name))
+    if endpoint.drained:
+        return _endpoint(endpoint, False, known.reason if known else "drained")
     return _endpoint(endpoint, known.healthy if known else None, known.reason if known else "not probed")
 
 

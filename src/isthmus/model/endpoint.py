@@ -28,6 +28,12 @@ class EndpointSpec(Spec):
         1, ge=1, le=1000, description="Share of the requests, relative to the cluster's other endpoints."
     )
 
+    drained: bool = Field(
+        False,
+        description="Finishes the requests that it has and takes no new ones; other sites hear of it, and after 10 s "
+        "it is withdrawn.",
+    )
+
     @model_validator(mode="after")
     def _one(self) -> Self:
         written = (self.address is not None, self.port is not None)

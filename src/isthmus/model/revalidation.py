@@ -2,7 +2,8 @@
 
 What an edit can affect:
 1. the changed objects themselves;
-2. those that refer to objects which appear or leave; clusters whose endpoints change, since where these are is limited;
+2. those that refer to objects which appear or leave; clusters whose endpoints or health checks change, since these are
+   limited;
    virtual hosts whose certificates, or policies that name others, change;
    endpoints whose registries change or move; routes whose clusters change, since they may name a subset;
 3. when a site changes in label, reach or interface: what is at it or at a group that it was or is in; when a group
@@ -36,7 +37,7 @@ _OVERLAPPING = frozenset(("VirtualHost", "AdvertisePolicy", "Site"))
 _LEADING = {"Endpoint": "Cluster", "Cluster": "Route", "Route": "VirtualHost", "AdvertisePolicy": "VirtualHost"}
 """By kind, the kind of its users on the way up to the virtual hosts that lead to it."""
 
-_LOOKED_INTO = frozenset(("AdvertisePolicy", "Certificate", "Cluster", "Endpoint", "ServiceDiscovery"))
+_LOOKED_INTO = frozenset(("AdvertisePolicy", "Certificate", "Cluster", "Endpoint", "HealthCheck", "ServiceDiscovery"))
 """Kinds whose content decides on errors of what refers to them."""
 
 _Found = Mapping[ObjectKey, tuple[Diagnostic, ...]]

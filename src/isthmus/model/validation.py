@@ -9,6 +9,7 @@ from isthmus.model.advertise_policy import AdvertisePolicy
 from isthmus.model.cluster import Cluster
 from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.endpoint import Endpoint
+from isthmus.model.health_check import HealthCheck
 from isthmus.model.key import BUILT_IN_NAMESPACES, SHARED_NAMESPACE, ObjectKey
 from isthmus.model.object import Object
 from isthmus.model.overlap import check_overlaps
@@ -50,6 +51,7 @@ def check_object(obj: Object, objects: Objects, selection: SiteSelection) -> Ite
     elif isinstance(obj, Cluster):
         yield from _breadth(obj, objects, selection)
         yield from check_protocols(obj, objects)
+        yield from _grpc(obj, objects)
     elif isinstance(obj, VirtualHost):
         yield from check_proxy(obj, objects)
         yield from check_tls(obj, objects)
@@ -165,6 +167,19 @@ def _breadth(cluster: Cluster, objects: Objects, selection: SiteSelection) -> It
             f"the endpoints are at {len(sites)} sites, more than {MAX_CLUSTER_SITES}",
             "split the cluster, or narrow the virtual sites of its endpoints",
         )
+
+
+def _grpc(cluster: Cluster, objects: Objects) -> Iterator[Diagnostic]:
+    for field, target in cluster.uses():
+        check = objects.get(target)
+        if isinstance(check, HealthCheck) and check.spec.grpc is not None and cluster.spec.protocol == "HTTP1":
+            yield Diagnostic(
+                "grpc-needs-http2",
+                cluster.key,
+                field,
+                f"{check.key.title} probes by gRPC, and the cluster speaks HTTP/1",
+                "set spec.protocol HTTP2, or use another health check",
+            )
 
 
 def _targets(route: Route, objects: Objects) -> Iterator[Diagnostic]:

@@ -43,6 +43,7 @@ from isthmus.site.plan import Join, Plan, Planner
 from isthmus.site.report import SiteState, emit_report
 from isthmus.site.rollout import Outcome, Rollout, Superseded
 from isthmus.site.settings import SiteSettings
+from isthmus.site.udp_probe import UdpProber
 from isthmus.site.upstream import plan_regions, plan_upstreams
 from isthmus.site.vault import Vault
 
@@ -128,6 +129,7 @@ class SiteAgent(UplinkHandler):
             changed=self._on_local_health,
             save=self._save_numbers,
         )
+        self._prober = UdpProber(xds_names=checked_clusters, on_event=self._on_health)
         self.ingress = Ingress(
             self._disk.load_table(),
             emit=self._planner.assign,
@@ -165,6 +167,7 @@ class SiteAgent(UplinkHandler):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._plan_timer is not None:
             self._plan_timer.cancel()
+        await self._prober.stop()
         self.ingress.stop()
         await self.discovery.stop(withdraw=engines)
         await self.uplink.stop()
@@ -319,11 +322,11 @@ class SiteAgent(UplinkHandler):
             self.envoy.ads.update({EXTENSION: dict(self.plan.resources.get(EXTENSION, {}))})
 
     def _local_assignments(self, hosted: Iterable[Hosted]) -> dict[str, bytes]:
-        """Of clusters with several health checks: Envoy runs the first, and is told what the others found."""
+        """Of clusters with health checks beside the one that Envoy runs: it is told what those found."""
         return {
             local_cluster(each.key): emit_hosted_endpoints(each, self.egress.unhealthy(each))
             for each in hosted
-            if len(each.health_checks) > 1
+            if len(each.health_checks) > 1 or any(check.udp for check in each.health_checks)
         }
 
     def _secrets(self) -> dict[str, bytes]:
@@ -362,6 +365,7 @@ class SiteAgent(UplinkHandler):
 
     def _confirm(self, plan: Plan) -> None:
         self._plan_again(self.egress.confirm(plan.intent, time.time()))
+        self._prober.use(plan.intent)
         self.changed.set()
 
     def _on_health(self, event: HealthEvent) -> None:
@@ -379,6 +383,7 @@ class SiteAgent(UplinkHandler):
     def _on_envoy_ready(self) -> None:
         if self.plan is not None:
             self._confirm(self.plan)
+            self._prober.repeat()
 
     def _plan_again(self, due: float | None) -> None:
         if self._plan_timer is not None:

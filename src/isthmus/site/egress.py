@@ -2,7 +2,7 @@
 
 An endpoint is announced when Envoy has accepted the cluster with it and, if the cluster has health checks, has found it
 healthy. While Envoy is down nothing is announced. A drained site announces its endpoints as draining, and withdraws
-them when `DRAIN` seconds have passed.
+them when `DRAIN` seconds have passed; so does an endpoint that is drained by itself.
 
 Until Envoy has accepted a first intent and was asked for its findings, nothing is planned at all: what a running BGP
 speaker announces from before stays as it is.
@@ -10,7 +10,7 @@ speaker announces from before stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from isthmus.compile.intent import Endpoint, Hosted, Intent, Socket
@@ -20,6 +20,8 @@ from isthmus.health.route import EndpointRoute
 from isthmus.model.key import ObjectKey
 from isthmus.model.subset import subset_mark
 
+TRANSITIONS = 10
+"""The latest transitions of an endpoint that are remembered."""
 DRAIN = 10.0
 """Seconds from announcing endpoints as draining to their withdrawal."""
 
@@ -36,8 +38,20 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Transition:
+    """An endpoint became healthy or unhealthy at this time (Unix seconds), for this reason."""
+
+    at: float
+    healthy: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class LocalEndpoint:
-    """One endpoint of this site in one cluster, for status and explain. `name` tells apart what discovery found."""
+    """One endpoint of this site in one cluster, for status and explain. `name` tells apart what discovery found.
+
+    `transitions`: the latest, oldest first.
+    """
 
     cluster: ObjectKey
     endpoint: ObjectKey
@@ -49,6 +63,8 @@ class LocalEndpoint:
     reason: str
     since: float | None
     announced: bool
+    drained: bool = False
+    transitions: tuple[Transition, ...] = ()
 
 
 class Egress:
@@ -81,6 +97,8 @@ class Egress:
         self._spoken = False
         self._down = False
         self._drained_at: float | None = None
+        self._draining: dict[str, float] = {}
+        self._transitions: dict[str, tuple[Transition, ...]] = {}
 
     def identify(self, site: int, announced: Iterable[EndpointRoute]) -> None:
         """Learn the site's number, and what a running BGP speaker announces from before."""
@@ -105,12 +123,19 @@ class Egress:
         elif self._drained_at is None:
             self._drained_at = now if self._announced else 0.0
         names = {self._name(hosted, endpoint) for hosted, endpoint in _pairs(intent)}
+        self._draining = {
+            name: self._draining.get(name, now if name in self._announced else 0.0)
+            for hosted, endpoint in _pairs(intent)
+            if endpoint.drained and (name := self._name(hosted, endpoint))
+        }
+        self._transitions = {name: found for name, found in self._transitions.items() if name in names}
         numbers = self._numbers.retain(names).allocate(names)
         if numbers is not self._numbers:
             self._save(numbers)
             self._numbers = numbers
         hosts = {host for hosted, endpoint in _pairs(intent) for host in self._hosts(hosted, endpoint)}
         self._verdicts = {host: verdict for host, verdict in self._verdicts.items() if host in hosts}
+        self._note(intent)
         self._changed([hosted.key for hosted in intent.hosted])
         return self.plan(now)
 
@@ -118,6 +143,7 @@ class Egress:
         """A health check has another result. As `plan`."""
         host = (event.cluster, event.address, event.port)
         self._verdicts[host] = Verdict(event.healthy, event.reason, event.at)
+        self._note(self._intent, {event.cluster}, event.port)
         self._changed(self._clusters_of({event.cluster}))
         return self.plan(now)
 
@@ -132,6 +158,7 @@ class Egress:
             self._verdicts[key] = Verdict(host.healthy, "" if host.healthy else "active", now)
             touched.add(host.cluster)
         self._reconciled = True
+        self._note(self._intent, touched)
         self._changed(self._clusters_of(touched))
         return self.plan(now)
 
@@ -169,8 +196,9 @@ class Egress:
         if plan.announce or plan.withdraw or not self._spoken:  # the first word opens the BGP sessions
             self._spoken = True
             self._speak(plan)
-        ends = None if self._drained_at is None else self._drained_at + DRAIN
-        times = [time for time in (plan.next_at, ends) if time is not None and time > now]
+        starts = [*self._draining.values(), *(() if self._drained_at is None else (self._drained_at,))]
+        ends = [start + DRAIN for start in starts]
+        times = [time for time in (plan.next_at, *ends) if time is not None and time > now]
         return min(times, default=None)
 
     def weight(self, cluster: ObjectKey, subset: str = "") -> int:
@@ -182,14 +210,15 @@ class Egress:
             for hosted in self._intent.hosted
             if hosted.key == cluster
             for endpoint in hosted.endpoints
-            if (not subset or subset in endpoint.subsets) and self._healthy(hosted, endpoint)
+            if not endpoint.drained and (not subset or subset in endpoint.subsets) and self._healthy(hosted, endpoint)
         )
 
     def unhealthy(self, hosted: Hosted) -> frozenset[Socket]:
-        """Endpoints that a health check beside the first found bad: Envoy must be told, it knows those of the first."""
+        """Endpoints that a health check found bad which is not Envoy's own of the cluster: Envoy must be told."""
         found = set()
+        own = bool(hosted.health_checks) and hosted.health_checks[0].udp is None
         for endpoint in hosted.endpoints:
-            _, *probes = self._hosts(hosted, endpoint)
+            probes = self._hosts(hosted, endpoint)[1 if own else 0 :]
             verdicts = [self._verdicts.get(host) for host in probes]
             if any(verdict is not None and not verdict.healthy for verdict in verdicts):
                 found.add(endpoint.socket)
@@ -200,12 +229,7 @@ class Egress:
         found = []
         for hosted, endpoint in _pairs(self._intent) if self._intent else ():
             verdict = self._verdict(hosted, endpoint)
-            if not hosted.health_checks:
-                reason = "no health check"
-            elif verdict is None:
-                reason = "not checked yet"
-            else:
-                reason = "passes its health checks" if verdict.healthy else f"fails its health check: {verdict.reason}"
+            name = self._name(hosted, endpoint)
             found.append(
                 LocalEndpoint(
                     cluster=hosted.key,
@@ -215,9 +239,11 @@ class Egress:
                     port=endpoint.socket.port,
                     weight=endpoint.weight,
                     healthy=self._healthy(hosted, endpoint),
-                    reason=reason,
+                    reason=_reason(hosted, endpoint, verdict),
                     since=verdict.since if verdict is not None else None,
-                    announced=self._name(hosted, endpoint) in self._announced,
+                    announced=name in self._announced,
+                    drained=endpoint.drained,
+                    transitions=self._transitions.get(name, ()),
                 )
             )
         return found
@@ -230,11 +256,13 @@ class Egress:
             self._name(hosted, endpoint): HealthyEndpoint(
                 hosted.number,
                 endpoint.weight,
-                draining=intent.drained,
+                draining=intent.drained or endpoint.drained,
                 subsets=frozenset(map(subset_mark, endpoint.subsets)),
             )
             for hosted, endpoint in _pairs(intent)
-            if hosted.number and self._healthy(hosted, endpoint)
+            if hosted.number
+            and self._healthy(hosted, endpoint)
+            and now < self._draining.get(self._name(hosted, endpoint), now) + DRAIN
         }
 
     def _healthy(self, hosted: Hosted, endpoint: Endpoint) -> bool:
@@ -254,6 +282,23 @@ class Egress:
             return min(failed, key=lambda verdict: verdict.since)
         return max(known, key=lambda verdict: verdict.since) if known and len(known) == len(verdicts) else None
 
+    def _note(self, intent: Intent | None, names: Collection[str] | None = None, port: int | None = None) -> None:
+        """Write down what has changed: of all endpoints, or of those that Envoy checks by these names, at this port."""
+        for hosted in intent.hosted if intent else ():
+            if not hosted.health_checks:
+                continue
+            if names is not None and not set(names) & set(self._xds_names(hosted.key, len(hosted.health_checks))):
+                continue
+            for endpoint in hosted.endpoints:
+                verdict = self._verdict(hosted, endpoint) if port in (None, endpoint.socket.port) else None
+                if verdict is None:
+                    continue
+                name = self._name(hosted, endpoint)
+                before = self._transitions.get(name, ())
+                if not before or before[-1].healthy != verdict.healthy:
+                    transition = Transition(verdict.since, verdict.healthy, verdict.reason)
+                    self._transitions[name] = (*before, transition)[-TRANSITIONS:]
+
     def _clusters_of(self, names: set[str]) -> list[ObjectKey]:
         hosted = self._intent.hosted if self._intent else ()
         return [item.key for item in hosted if not names.isdisjoint(self._xds_names(item.key, len(item.health_checks)))]
@@ -265,6 +310,16 @@ class Egress:
     @staticmethod
     def _name(hosted: Hosted, endpoint: Endpoint) -> str:
         return f"{hosted.key}|{endpoint.name}"
+
+
+def _reason(hosted: Hosted, endpoint: Endpoint, verdict: Verdict | None) -> str:
+    if not hosted.health_checks:
+        reason = "no health check"
+    elif verdict is None:
+        reason = "not checked yet"
+    else:
+        reason = "passes its health checks" if verdict.healthy else f"fails its health check: {verdict.reason}"
+    return f"drained, {reason}" if endpoint.drained else reason
 
 
 def _pairs(intent: Intent) -> Iterable[tuple[Hosted, Endpoint]]:

@@ -146,6 +146,11 @@ def _endpoint(each: LocalEndpoint) -> dict[str, Any]:
         "reason": each.reason,
         "since": each.since,
         "announced": each.announced,
+        "drained": each.drained,
+        "transitions": [
+            {"at": transition.at, "healthy": transition.healthy, "reason": transition.reason}
+            for transition in each.transitions
+        ],
     }
 
 

@@ -131,6 +131,12 @@ def test_valid_objects_have_no_diagnostics() -> None:
             ("priority-stays-here", "Route shop/a", "spec.forward.priority"),
         ),
         (
+            document("Cluster", "shop/a", "{endpoints: [{name: web}], healthChecks: [{name: rpc}]}")
+            + "---\n"
+            + document("HealthCheck", "shop/rpc", "{grpc: {}}"),
+            ("grpc-needs-http2", "Cluster shop/a", "spec.healthChecks[0]"),
+        ),
+        (
             document("VirtualHost", "shop/a", "{domains: [a.example], routes: [{name: none}]}"),
             ("dangling-reference", "VirtualHost shop/a", "spec.routes[0]"),
         ),

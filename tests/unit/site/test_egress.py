@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from isthmus.compile.intent import Endpoint, HealthCheck, Hosted, Intent, Socket
+from isthmus.compile.intent import Endpoint, Hosted, Intent, Socket
+from isthmus.compile.probe import HealthCheck, UdpProbe
 from isthmus.engine.envoy import HealthEvent, HostHealth
 from isthmus.health.announcer import AnnouncementPlan, EndpointNumbers
 from isthmus.model.key import ObjectKey
-from isthmus.site.egress import DRAIN, Egress
+from isthmus.site.egress import DRAIN, TRANSITIONS, Egress
 
 WEB = ObjectKey("default", "Cluster", "shop", "web")
 CHECK = HealthCheck(ObjectKey("default", "HealthCheck", "shop", "http"), None, 1000, 1000, 1, 1, 0)
@@ -176,3 +178,42 @@ def test_every_health_check_must_pass() -> None:
     assert desk.announced() == []
     assert desk.touched == [WEB]
     assert desk.egress.unhealthy(both.hosted[0]) == {both.hosted[0].endpoints[0].socket}
+
+
+def test_a_drained_endpoint_is_announced_as_draining_and_then_withdrawn() -> None:
+    desk = ready("a", "b", checked=False)
+    assert desk.egress.weight(WEB) == 2
+    before = intent("a", "b", checked=False)
+    hosted = before.hosted[0]
+    endpoints = (replace(hosted.endpoints[0], drained=True), hosted.endpoints[1])
+    drained = replace(before, hosted=(replace(hosted, endpoints=endpoints),))
+    assert desk.egress.confirm(drained, 5.0) == 5.0 + DRAIN
+    assert [each.draining for each in desk.plans[-1].announce] == [True]
+    assert desk.egress.weight(WEB) == 1
+    assert desk.egress.plan(5.0 + DRAIN) is None
+    assert len(desk.plans[-1].withdraw) == 1
+    assert desk.announced() == ["b"]
+    assert desk.egress.endpoints()[0].reason == "drained, no health check"
+    desk.egress.confirm(before, 30.0)
+    assert desk.announced() == ["a", "b"]
+
+
+def test_transitions_are_remembered_with_reason_and_time() -> None:
+    desk = ready("a")
+    for now, healthy in ((2.0, True), (3.0, True), (4.0, False), (5.0, True)):
+        desk.event("a", healthy, now)
+    transitions = desk.egress.endpoints()[0].transitions
+    assert [(each.at, each.healthy) for each in transitions] == [(2.0, True), (4.0, False), (5.0, True)]
+    assert transitions[1].reason == "timeout"
+    for now in range(10, 40):
+        desk.event("a", now % 2 == 0, float(now))
+    assert len(desk.egress.endpoints()[0].transitions) == TRANSITIONS
+
+
+def test_envoy_is_told_what_it_cannot_probe() -> None:
+    desk = ready("a")
+    hosted = replace(intent("a").hosted[0], health_checks=(replace(CHECK, udp=UdpProbe("00")),))
+    desk.egress.confirm(replace(intent("a"), hosted=(hosted,)), 2.0)
+    assert desk.egress.unhealthy(hosted) == frozenset()
+    desk.event("a", False)
+    assert desk.egress.unhealthy(hosted) == {hosted.endpoints[0].socket}

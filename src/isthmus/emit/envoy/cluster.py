@@ -49,7 +49,7 @@ def emit_hosted_cluster(hosted: Hosted, paths: EnvoyPaths) -> bytes:
     cluster = _cluster(name.local_cluster(hosted.key), POLICY[hosted.load_balancing])
     cluster.connect_timeout.CopyFrom(duration(hosted.connect_timeout))
     cluster.ignore_health_on_host_removal = True
-    if hosted.health_checks:
+    if hosted.health_checks and hosted.health_checks[0].udp is None:
         # Envoy runs one health check per cluster; the others have clusters of their own.
         cluster.health_checks.append(emit_health_check(hosted.health_checks[0], hosted.protocol, paths))
         cluster.common_lb_config.ignore_new_hosts_until_first_hc = True

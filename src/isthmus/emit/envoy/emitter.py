@@ -168,7 +168,7 @@ def _emit_hosted(paths: EnvoyPaths, hosted: Hosted) -> list[tuple[str, bytes]]:
     local, *probes = name.checked_clusters(hosted.key, len(hosted.health_checks))
     return [
         (local, emit_hosted_cluster(hosted, paths)),
-        *((probe, emit_probe_cluster(hosted, index, paths)) for index, probe in enumerate(probes, start=1)),
+        *((probe, emit_probe_cluster(hosted, index, paths)) for index, probe in _probed(hosted, probes)),
     ]
 
 
@@ -176,8 +176,13 @@ def _emit_endpoints(hosted: Hosted) -> list[tuple[str, bytes]]:
     local, *probes = name.checked_clusters(hosted.key, len(hosted.health_checks))
     return [
         (local, emit_hosted_endpoints(hosted)),
-        *((probe, emit_probe_endpoints(hosted, index)) for index, probe in enumerate(probes, start=1)),
+        *((probe, emit_probe_endpoints(hosted, index)) for index, probe in _probed(hosted, probes)),
     ]
+
+
+def _probed(hosted: Hosted, probes: list[str]) -> list[tuple[int, str]]:
+    """The further health checks that Envoy can do: index and name."""
+    return [(index, probe) for index, probe in enumerate(probes, 1) if hosted.health_checks[index].udp is None]
 
 
 def _emit_cluster(cluster: Cluster) -> list[tuple[str, bytes]]:

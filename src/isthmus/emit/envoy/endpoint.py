@@ -53,7 +53,7 @@ def _endpoint(endpoint: Endpoint, *, bad: bool) -> LbEndpoint:
     return LbEndpoint(
         endpoint=EnvoyEndpoint(address=emit_address(endpoint.socket)),
         load_balancing_weight={"value": endpoint.weight},
-        health_status=UNHEALTHY if bad else 0,
+        health_status=DRAINING if endpoint.drained else UNHEALTHY if bad else 0,
         metadata=Metadata(filter_metadata={name.LB_METADATA: struct({name.SUBSET_KEY: list(endpoint.subsets)})})
         if endpoint.subsets
         else None,

@@ -8,3 +8,8 @@ def set_header(key: str, value: str) -> HeaderValueOption:
     return HeaderValueOption(
         header=HeaderValue(key=key, value=value), append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
     )
+
+
+def literal_header(key: str, value: str) -> HeaderValueOption:
+    """The header with this value as it stands."""
+    return set_header(key, value.replace("%", "%%"))

@@ -12,7 +12,7 @@ def nominal_choices(intent: Intent, cluster: Cluster, subset: str = "") -> list[
         return 0.0 if member.own else _distance(intent.place, member.place)
 
     def weights(member: Member) -> list[int]:
-        return [each.weight for each in member.endpoints if not subset or subset in each.subsets]
+        return [each.weight for each in member.endpoints if not each.drained and (not subset or subset in each.subsets)]
 
     ordered = sorted(
         ((member, away(member)) for member in cluster.members if weights(member) or not subset),
