@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from isthmus.compile.intent import Cluster, Endpoint, Intent, Member, Shape
+from isthmus.compile.rule import Share
 from isthmus.explain.explanation import ClusterView, EndpointView, SiteView
 from isthmus.health.choice import SiteChoice, SiteState
 from isthmus.model.key import ObjectKey
@@ -41,6 +42,25 @@ def explain_cluster(intent: Intent, cluster: Cluster, percent: float, health: He
     if served != subset:
         reason += f"; nobody serves subset {subset}, {f'subset {served}' if served else 'any endpoint'} stands in"
     return ClusterView(cluster.key, percent, cluster.shape.of_subset(subset).value, reason, tuple(sites), subset)
+
+
+def explain_shares(
+    intent: Intent, shares: Iterable[Share], health: Health, nowhere: str = "no site"
+) -> tuple[tuple[ClusterView, ...], str]:
+    """The clusters among which a route shares, and where they lead in one sentence."""
+    known = {cluster.key: cluster for cluster in intent.clusters}
+    ordered = sorted(shares, key=lambda share: -share.weight)
+    total = sum(share.weight for share in ordered)
+    views = tuple(
+        explain_cluster(intent, known[share.cluster], 100.0 * share.weight / total, health, share.subset)
+        for share in ordered
+        if share.cluster in known
+    )
+    parts = []
+    for view in views:
+        sites = [f"{site.site} ({site.percent:.4g} %)" for site in view.sites if site.percent]
+        parts.append(f"{view.percent:.4g} % to {view.title} at {' and '.join(sites) or nowhere}")
+    return views, "Goes " + ", ".join(parts) + "."
 
 
 def site_shares(intent: Intent, cluster: Cluster, health: Health, subset: str = "") -> dict[str, float]:

@@ -2,26 +2,30 @@
 
 from collections.abc import Mapping
 
-from isthmus.compile.intent import Intent, Listener, VirtualHost
+from isthmus.compile.intent import Intent, Listener, Stream, VirtualHost
 from isthmus.compile.rule import Action, DirectResponse, Forward, Redirect, Rule
-from isthmus.explain.cluster import Health, explain_cluster
+from isthmus.explain.cluster import Health, explain_shares
 from isthmus.explain.condition import find_virtual_host, first_failure
 from isthmus.explain.explanation import ClusterView, Explanation, Trial
 from isthmus.explain.request import Refusal, Request, parse_request
+from isthmus.explain.stream import explain_connection, explain_stream, find_chain, passthrough_reason
 
 
 def explain(url: str, method: str, headers: Mapping[str, str], intent: Intent, health: Health) -> Explanation:
-    """Say where a request that enters at the intent's site goes.
+    """Say where a request that enters at the intent's site goes; of a URL with tcp or udp, where a connection goes.
 
     1. The request is normalised; Envoy may refuse it here.
     2. The listener: one on the URL's port; for a URL without a port, one on port 80 (443 with https), or else any. Of
        several, the first that has the domain. One that terminates TLS takes https alone, and one that does not, http.
+       What nothing looks into is a stream (`stream.py`), whatever is in it.
     3. The virtual host, by domain. 4. Its first route that matches. 5. Its clusters, their sites and endpoints, by what
        is known of health.
 
     Raises:
-        ValueError: the URL is not `http://host[:port]/path` or `https://…`.
+        ValueError: the URL is not `http://host[:port]/path`, `https://…`, `tcp://host:port` or `udp://host:port`.
     """
+    if url.partition("://")[0].lower() in ("tcp", "udp"):
+        return explain_connection(url, intent, health)
     request = parse_request(url, method, headers)
     if isinstance(request, Refusal):
         outcome = f"Envoy answers {request.status}: {request.reason}."
@@ -32,10 +36,16 @@ def explain(url: str, method: str, headers: Mapping[str, str], intent: Intent, h
     listener, listener_reason = _listener(intent, request)
     if listener is None:
         return _refused(intent, title, None, f"Nothing listens: {listener_reason}.", listener_reason=listener_reason)
+    if listener.stream is not None:
+        return explain_stream(title, intent, listener, listener.stream, "it has all of the socket", health)
     if bool(listener.chains) != request.secure:
         reason = f"{listener.socket} expects {'TLS: ask with https' if listener.chains else 'no TLS: ask with http'}"
         outcome = f"The connection fails: {reason}."
         return _refused(intent, title, None, outcome, str(listener.socket), listener_reason, reason)
+    passed = find_chain(listener.chains, _server_name(request.host))
+    if passed is not None and isinstance(passed[0].to, Stream):
+        reason = passthrough_reason(passed[1], _server_name(request.host))
+        return explain_stream(title, intent, listener, passed[0].to, reason, health)
     found = find_virtual_host(_hosts(listener), request.host, listener.socket.port)
     if found is None and request.secure:
         reason = f"no virtual host on {listener.socket} has the server name {request.host}"
@@ -95,19 +105,25 @@ def _refused(
 
 def _listener(intent: Intent, request: Request) -> tuple[Listener | None, str]:
     wanted = request.port or (443 if request.secure else 80)
-    able = [each for each in intent.listeners if each.socket.port == wanted]
+    known = [each for each in intent.listeners if each.socket.transport == "tcp"]
+    able = [each for each in known if each.socket.port == wanted]
     reason = f"listens on port {wanted}"
     if not able and request.port is None:
-        able, reason = list(intent.listeners), f"the URL names no port, and nothing listens on port {wanted}"
+        able, reason = known, f"the URL names no port, and nothing listens on port {wanted}"
     address = request.host.rpartition(":")[0] if request.port else request.host
     able = [each for each in able if each.socket.address == address.strip("[]")] or able
     if not able:
-        ports = ", ".join(str(port) for port in sorted({each.socket.port for each in intent.listeners})) or "no port"
+        ports = ", ".join(str(port) for port in sorted({each.socket.port for each in known})) or "no port"
         return None, f"{intent.site} listens on {ports}, not on {wanted}"
     for listener in able:
-        if find_virtual_host(_hosts(listener), request.host, listener.socket.port) is not None:
+        named = find_chain(listener.chains, _server_name(request.host))
+        if named or find_virtual_host(listener.virtual_hosts, request.host, listener.socket.port) is not None:
             return listener, reason
     return able[0], reason
+
+
+def _server_name(host: str) -> str:
+    return host.partition(":")[0]
 
 
 def _hosts(listener: Listener) -> tuple[VirtualHost, ...]:
@@ -161,21 +177,10 @@ def _act(intent: Intent, rule: Rule | None, health: Health) -> tuple[tuple[Clust
         return (), action.status, False, f"Envoy answers {action.status} itself, as the route says."
     if isinstance(action, Redirect):
         return (), action.code, False, f"Envoy answers {action.code} and sends the client to {_destination(action)}."
-    total = sum(share.weight for share in action.shares)
-    known = {cluster.key: cluster for cluster in intent.clusters}
-    views = tuple(
-        explain_cluster(intent, known[share.cluster], 100.0 * share.weight / total, health, share.subset)
-        for share in sorted(action.shares, key=lambda share: -share.weight)
-        if share.cluster in known
-    )
-    reached = any(site.percent for view in views for site in view.sites)
-    if not reached:
+    views, outcome = explain_shares(intent, action.shares, health, nowhere="no site: 503")
+    if not any(site.percent for view in views for site in view.sites):
         return views, 503, False, "Envoy answers 503: no endpoint of the route's clusters can be used."
-    parts = []
-    for view in views:
-        sites = [f"{site.site} ({site.percent:.4g} %)" for site in view.sites if site.percent]
-        parts.append(f"{view.percent:.4g} % to {view.title} at {' and '.join(sites) or 'no site: 503'}")
-    return views, None, True, "Goes " + ", ".join(parts) + "."
+    return views, None, True, outcome
 
 
 def _destination(redirect: Redirect) -> str:

@@ -189,3 +189,42 @@ def test_a_connection_that_cannot_be_made(case: str, url: str, outcome: str) -> 
     result = document(case, url)
     assert result["outcome"].startswith(outcome)
     assert not result["reached"]
+
+
+@pytest.mark.parametrize(
+    ("url", "virtual_host", "outcome"),
+    [
+        ("tcp://database.example:5432", "default/tunnelled", "Goes 100 % to default/far at ams (100 %)."),
+        ("tcp://10.0.0.1:8200", "default/vault", "Goes 100 % to default/both at fra (100 %)."),
+        (
+            "tcp://192.0.2.1:5433",
+            "default/weighted",
+            "Goes 90 % to default/near at fra (100 %), 10 % to default/far at ams (100 %).",
+        ),
+        ("udp://192.0.2.1:53", "default/dns", "Goes 100 % to default/dns at fra (100 %)."),
+        ("https://imap.mail.example/", "default/mail", "Goes 100 % to default/far at ams (100 %)."),
+        ("tcp://mail.example:443", "default/mail", "Goes 100 % to default/far at ams (100 %)."),
+        ("https://else.example/", "default/other-tls", "Goes 100 % to default/both at fra (100 %)."),
+        ("http://192.0.2.1:5432/", "default/tunnelled", "Goes 100 % to default/far at ams (100 %)."),
+        (
+            "tcp://192.0.2.1:55",
+            "default/refused",
+            "The connection is closed: the virtual host has no route that connections can take.",
+        ),
+        ("tcp://192.0.2.1:53", None, "Nothing listens: fra does not listen on TCP port 53."),
+    ],
+)
+def test_what_nothing_looks_into(url: str, virtual_host: str | None, outcome: str) -> None:
+    result = document("streams", url)
+    assert (result["virtualHost"], result["outcome"]) == (virtual_host, outcome)
+    assert result["reached"] == outcome.startswith("Goes")
+
+
+def test_a_stream_without_a_usable_endpoint() -> None:
+    assert document("streams", "udp://192.0.2.1:54", bad=("own-resolver",))["outcome"].startswith("The datagrams are")
+
+
+@pytest.mark.parametrize("url", ["tcp://host", "udp://:53", "tcp://host:port"])
+def test_no_address_of_a_stream(url: str) -> None:
+    with pytest.raises(ValueError, match="port"):
+        document("streams", url)
