@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from isthmus.compile.address import compile_addresses
 from isthmus.compile.cluster import CompiledCluster, CompiledHosted, compile_cluster, compile_hosted
 from isthmus.compile.discovery import found_input
 from isthmus.compile.fabric import compile_fabric
@@ -104,6 +105,7 @@ def _compile(memo: Memo, _: None) -> Compilation:
             clusters=clusters.clusters,
             hosted=hosted.hosted,
             fabric=memo.ask(compile_fabric, hosted.here),
+            addresses=memo.ask(compile_addresses, None),
             imports=clusters.imports,
             registries=memo.ask(compile_registries, None),
         ),

@@ -262,6 +262,15 @@ class Registry:
 
 
 @dataclass(frozen=True, slots=True)
+class InterfaceAddress:
+    """An address that this site has to have on an interface, and the policy that needs it."""
+
+    policy: ObjectKey
+    interface: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
     """Everything that one site must do.
 
@@ -271,6 +280,7 @@ class Intent:
         listeners: ingress, ordered by socket.
         clusters: what ingress rules name, ordered by key.
         hosted: what has endpoints here or is looked for only here, ordered by key.
+        addresses: what has to be on interfaces, by interface and address.
         imports: numbers of the clusters whose health this site needs from others, ascending.
         registries: what is asked for endpoints and told of virtual hosts, ordered by key; the system's resolver first.
     """
@@ -284,5 +294,6 @@ class Intent:
     clusters: tuple[Cluster, ...] = ()
     hosted: tuple[Hosted, ...] = ()
     fabric: Fabric = Fabric()
+    addresses: tuple[InterfaceAddress, ...] = ()
     imports: tuple[int, ...] = ()
     registries: tuple[Registry, ...] = ()

@@ -30,6 +30,7 @@ from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
 from isthmus.protocol import ConnectionState, Rejection, State, Uplink, UplinkHandler
 from isthmus.site.access import linger_access
+from isthmus.site.address import Addresses
 from isthmus.site.bgp import HealthRoutes
 from isthmus.site.certificate import LOOK, CertificateStore
 from isthmus.site.directory import SiteDirectory
@@ -136,6 +137,7 @@ class SiteAgent(UplinkHandler):
             push=self._push_assignments,
             local_weight=self.egress.weight,
         )
+        self._addresses = Addresses(directory.addresses)
         self._routes: HealthRoutes | None = None
         self._plan_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -174,6 +176,7 @@ class SiteAgent(UplinkHandler):
         if self._routes is not None:
             await self._routes.end(engine=engines)
         await self.envoy.end(engine=engines)
+        self._addresses.end(remove=engines)
         self._disk.save_table(self.ingress.table)
         self._disk.close()
 
@@ -259,6 +262,7 @@ class SiteAgent(UplinkHandler):
         outcome = await self._rollout.apply()
         self._disk.save_good(outcome.changed, outcome.removed)
         self.plan = outcome.plan
+        self._addresses.settle()
         self.discovery.use(outcome.plan.intent.registries)
         if self._routes is not None:
             await self._routes.set_clusters(outcome.plan.intent.imports)
@@ -275,7 +279,7 @@ class SiteAgent(UplinkHandler):
         self.state.drained = outcome.plan.intent.drained
         self._refused = outcome.refusals
         self.state.refusals = self._all_refusals()
-        self.state.diagnostics = outcome.plan.diagnostics
+        self.state.diagnostics = (*outcome.plan.diagnostics, *self._addresses.faults)
         rejections = [Rejection(each.key, each.code, each.field, each.message) for each in self.state.rejections]
         self.uplink.acknowledge(state.version, rejections)
         log.info("site.applied", revision=state.version.revision, rejections=len(rejections))
@@ -289,6 +293,7 @@ class SiteAgent(UplinkHandler):
     async def _build(self, changed: Mapping[ObjectKey, Object | None]) -> Plan:
         self._take_secrets(changed)
         plan = await self._planner.plan(changed)
+        self._addresses.add(plan.intent.addresses)
         if self._routes is not None:
             used = frozenset(self.plan.intent.imports if self.plan is not None else ())
             new = frozenset(plan.intent.imports) - used

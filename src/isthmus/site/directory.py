@@ -7,6 +7,7 @@ resources.bin        the resources that Envoy last accepted
 endpoints.json       endpoint numbers of this site
 health.json          table of remote endpoints
 discovered.json      last good answers of service registries
+addresses.json       addresses that the agent has put on interfaces
 envoy/, gobgp/       the engines' own directories
 access.log           Envoy's access log, JSON lines
 site.sock            status and explain for people on this machine
@@ -86,6 +87,10 @@ class SiteDirectory:
     @property
     def discovered(self) -> Path:
         return self.root / "discovered.json"
+
+    @property
+    def addresses(self) -> Path:
+        return self.root / "addresses.json"
 
     @property
     def access_log(self) -> Path:

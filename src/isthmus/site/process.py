@@ -16,6 +16,7 @@ from isthmus.identity import CredentialDirectory, Membership, join, load_members
 from isthmus.site.agent import SiteAgent
 from isthmus.site.directory import SiteDirectory
 from isthmus.site.metric import Metrics
+from isthmus.site.privilege import keep_from_children
 from isthmus.site.query import answer
 from isthmus.site.settings import SiteSettings
 from isthmus.site.telling import Telling
@@ -62,6 +63,7 @@ async def run(settings: SiteSettings) -> None:
             )
         telling = Telling(agent)
         try:
+            keep_from_children()
             await agent.start()
             for server in servers:
                 await server.start()

@@ -1,0 +1,51 @@
+"""Addresses given to a real kernel, in a network namespace of the test's own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+SCRIPT = """
+import socket, subprocess
+from isthmus.engine.netlink import add_address, read_addresses, remove_address
+
+assert read_addresses() == frozenset(), read_addresses()
+for address in ("192.0.2.80", "2001:db8::80"):
+    add_address("lo", address)
+    assert ("lo", address) in read_addresses()
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((address, 80))
+    try:
+        add_address("lo", address)
+        raise AssertionError("added twice")
+    except FileExistsError:
+        pass
+    remove_address("lo", address)
+    assert ("lo", address) not in read_addresses()
+for wrong in (lambda: remove_address("lo", "192.0.2.80"), lambda: add_address("none0", "192.0.2.80")):
+    try:
+        wrong()
+        raise AssertionError("no error")
+    except OSError as error:
+        print(error.errno)
+"""
+
+
+def test_add_and_remove() -> None:
+    command = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", SCRIPT]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (result.stderr, result.stdout) == ("", "99\n19\n")
+
+
+def test_without_the_privilege() -> None:
+    script = """
+from isthmus.engine.netlink import add_address
+try:
+    add_address("lo", "192.0.2.80")
+except PermissionError:
+    print("refused")
+"""
+    command = ["unshare", "--user", "--map-user=65534", sys.executable, "-c", script]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (result.stderr, result.stdout) == ("", "refused\n")
