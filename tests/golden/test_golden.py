@@ -13,6 +13,9 @@ from isthmus.engine.envoy.process import find_envoy
 from .corpus import CASES, CORPUS, compile_case, emit_case, expected_files, read_objects
 from .static import static_bootstrap
 
+STILL_DEPRECATED = ("Compressor.CommonDirectionConfig.content_type'",)
+"""Fields whose replacement xds-protos does not know yet."""
+
 
 @pytest.mark.parametrize("case", CASES)
 def test_expected_files(case: str, request: pytest.FixtureRequest) -> None:
@@ -46,7 +49,8 @@ def test_envoy_accepts(case: str, tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert "deprecated" not in result.stderr
+    deprecated = [line for line in result.stderr.splitlines() if "deprecated" in line]
+    assert [line for line in deprecated if not any(field in line for field in STILL_DEPRECATED)] == []
 
 
 def _files(folder: Path) -> set[str]:

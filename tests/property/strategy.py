@@ -48,6 +48,7 @@ VALUES = ("", "1", "one", "o", "once")
 HEADERS = ("x-one", "x-two")
 SUBSETS = ("s1", "s2")
 PARAMETERS = ("p", "q")
+COOKIES = ("c", "d")
 
 
 class Maker:
@@ -118,7 +119,7 @@ class Maker:
     def virtual_host(self) -> Spec:
         return {
             "domains": self.some(DOMAINS, 1),
-            **self.one(*[{"routes": self.references("Route", most=4)}] * 2, self.stream()),
+            **self.one(*[{"routes": self.references("Route", most=4)} | self.http_options()] * 2, self.stream()),
             "advertisePolicies": self.references("AdvertisePolicy", 1, 2),
         }
 
@@ -149,11 +150,39 @@ class Maker:
                 for _ in range(self.one(1, 1, 2))
             ]
         if self.maybe(0.3):
-            found["queryParameters"] = [{"name": self.one(*PARAMETERS), **self.condition()}]
+            condition = self.condition()
+            invert = {"invert": self.maybe(0.3)} if "regex" not in condition else {}
+            found["queryParameters"] = [{"name": self.one(*PARAMETERS), **condition, **invert}]
+        if self.maybe(0.2):
+            condition = self.condition()
+            while "regex" in condition:
+                condition = self.condition()
+            found["cookies"] = [{"name": self.one(*COOKIES), "invert": self.maybe(0.3), **condition}]
+        if self.maybe(0.1):
+            found["ports"] = self.some((80, 81), 1)
+        if self.maybe(0.2):
+            found["scheme"] = self.one("http", "http", "https")
         return found
 
     def route(self) -> Spec:
-        return {"match": [self.match() for _ in range(self.one(0, 0, 1, 2))], **self.action()}
+        return {"match": [self.match() for _ in range(self.one(0, 0, 1, 2))], **self.action(), **self.http_options()}
+
+    def http_options(self) -> Spec:
+        """Now and then some of what routes and virtual hosts have in common."""
+        if self.maybe(0.6):
+            return {}
+        origins = {"origins": self.some(({"exact": "https://a.example"}, {"regex": "https://.*"}), 1)}
+        return {
+            **self.one({}, {"requestHeaders": {"set": [{"name": "x-a", "value": "%PROTOCOL%"}], "remove": ["x-b"]}}),
+            **self.one({}, {"responseHeaders": {"append": [{"name": "x-a", "value": "%RESP(x-b)%"}]}}),
+            **self.one({}, {"cors": origins}, {"cors": {"enabled": False}}),
+            **self.one({}, {}, {"csrf": {}}, {"csrf": {"enabled": False}}),
+            **self.one({}, {}, {"fault": {}}, {"fault": {"abort": {"status": 418, "percent": 1}}}),
+            **self.one({}, {}, {"compression": {"algorithms": ["gzip"]}}, {"compression": {"enabled": False}}),
+            **self.one({}, {"maxRequestBytes": self.one(0, 1000)}),
+            **self.one({}, {"errorPages": [{"statuses": ["5xx"], "applications": self.maybe()}]}),
+            **self.one({}, {"grpcWeb": self.maybe()}),
+        }
 
     def action(self) -> Spec:
         if self.maybe(0.7):
@@ -179,7 +208,14 @@ class Maker:
         if self.maybe(0.3):
             found["retry"] = self.one({"attempts": 0}, {"attempts": 1, "on": ["reset"], "perTryTimeout": "1s"})
         if self.maybe(0.4):
-            found["hashPolicy"] = self.some(({"header": "x-user"}, {"cookie": "s)%"}, {"sourceAddress": True}), 1)
+            policies = ({"header": "x-user", "terminal": True}, {"cookie": "s)%"}, {"sourceAddress": True})
+            found["hashPolicy"] = self.some((*policies, {"cookie": "t", "ttl": "1h"}, {"queryParameter": "q"}), 1)
+        if self.maybe(0.2):
+            found["mirrors"] = [{"cluster": each, "percent": 50} for each in self.references("Cluster", 1, 2)]
+        if self.maybe(0.2):
+            found |= self.one({"regexRewrite": {"pattern": "a", "substitution": "b"}}, {"websocket": False})
+        if self.maybe(0.2):
+            found |= self.one({"hostRewrite": {"header": "x-host"}}, {"hostRewrite": {"literal": "app"}})
         return found
 
     def cluster(self) -> Spec:

@@ -112,7 +112,9 @@ def test_laws_2_and_3_compiling_never_raises_and_every_reference_resolves(object
         domains = [domain for host in configuration.virtual_hosts for domain in host.domains]
         assert len(domains) == len(set(domains))
         for route in (route for host in configuration.virtual_hosts for route in host.routes):
-            named = {route.route.cluster, *(each.name for each in route.route.weighted_clusters.clusters)} - {""}
+            weighted = (each.name for each in route.route.weighted_clusters.clusters)
+            mirrors = (each.cluster for each in route.route.request_mirror_policies)
+            named = {route.route.cluster, *weighted, *mirrors} - {""}
             assert named <= clusters.keys()
 
 

@@ -7,6 +7,7 @@ part of two intents is often the same object (emitters remember bytes by it). Du
 from dataclasses import dataclass
 from typing import Literal
 
+from isthmus.compile.option import NO_OPTIONS, Options
 from isthmus.compile.probe import HealthCheck
 from isthmus.compile.rule import Rule, Share
 from isthmus.compile.rule import Shape as Shape
@@ -34,7 +35,7 @@ class Socket:
 
 @dataclass(frozen=True, slots=True)
 class VirtualHost:
-    """Domains and their rules, tried in order.
+    """Domains and their rules, tried in order, with options that hold where a rule has none of its own.
 
     A domain without a port stands for requests with no port or the listener's own port in their Host header.
     """
@@ -42,6 +43,7 @@ class VirtualHost:
     key: ObjectKey
     domains: tuple[str, ...]
     rules: tuple[Rule, ...]
+    options: Options = NO_OPTIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Conditions on a request."""
 
-from isthmus.compile.rule import Match, PathMatch, ValueMatch
-from isthmus.model.match import HeaderMatch, QueryParameterMatch
+from isthmus.compile.condition import Match, PathMatch, ValueMatch
+from isthmus.model.match import CookieMatch, HeaderMatch, QueryParameterMatch
 from isthmus.model.match import Match as MatchSpec
 from isthmus.model.match import PathMatch as PathMatchSpec
 
@@ -11,8 +11,11 @@ def compile_match(match: MatchSpec) -> Match:
     return Match(
         path=_path(match.path) if match.path else None,
         methods=tuple(dict.fromkeys(match.methods)),
-        headers=tuple(_value(header, invert=header.invert) for header in match.headers),
-        query_parameters=tuple(_value(parameter) for parameter in match.query_parameters),
+        headers=tuple(compile_value_match(header) for header in match.headers),
+        query_parameters=tuple(compile_value_match(parameter) for parameter in match.query_parameters),
+        cookies=tuple(compile_value_match(cookie) for cookie in match.cookies),
+        ports=tuple(sorted(set(match.ports))),
+        scheme=match.scheme,
     )
 
 
@@ -24,12 +27,13 @@ def _path(path: PathMatchSpec) -> PathMatch:
     return PathMatch("regex", path.regex or "")
 
 
-def _value(match: HeaderMatch | QueryParameterMatch, *, invert: bool = False) -> ValueMatch:
-    """An inverted `present` becomes `absent` and the other way round."""
+def compile_value_match(match: HeaderMatch | QueryParameterMatch | CookieMatch) -> ValueMatch:
+    """One condition. An inverted `present` becomes `absent` and the other way round."""
     if match.present is not None:
-        return ValueMatch(match.name, "present" if match.present != invert else "absent")
+        return ValueMatch(match.name, "present" if match.present != match.invert else "absent")
     if match.exact is not None:
-        return ValueMatch(match.name, "exact", match.exact, invert)
+        return ValueMatch(match.name, "exact", match.exact, match.invert)
     if match.prefix is not None:
-        return ValueMatch(match.name, "prefix", match.prefix, invert)
-    return ValueMatch(match.name, "regex", match.regex or "", invert)
+        return ValueMatch(match.name, "prefix", match.prefix, match.invert)
+    regex = None if isinstance(match, CookieMatch) else match.regex
+    return ValueMatch(match.name, "regex", regex or "", match.invert)

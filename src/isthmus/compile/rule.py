@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from isthmus.compile.condition import Match
+from isthmus.compile.option import NO_OPTIONS, Options
 from isthmus.model.key import ObjectKey
-
-ConditionKind = Literal["exact", "prefix", "regex", "present", "absent"]
 
 
 class Shape(StrEnum):
@@ -31,34 +31,6 @@ class Shape(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class PathMatch:
-    """One way to match the path, without the query."""
-
-    kind: Literal["exact", "prefix", "regex"]
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ValueMatch:
-    """One condition on a header or a query parameter. `text` is empty for `present` and `absent`."""
-
-    name: str
-    kind: ConditionKind
-    text: str = ""
-    invert: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """Conditions that must all hold."""
-
-    path: PathMatch | None = None
-    methods: tuple[str, ...] = ()
-    headers: tuple[ValueMatch, ...] = ()
-    query_parameters: tuple[ValueMatch, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Share:
     """A cluster and its weight among a rule's clusters. `hashes`: its algorithm looks at the rule's hash keys.
 
@@ -73,26 +45,79 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimitedRetry:
+    """The response header that says how long to wait; longer waits than `longest` are not obeyed."""
+
+    header: str
+    timestamp: bool
+    longest: int
+
+
+@dataclass(frozen=True, slots=True)
 class Retry:
-    """When and how often a request is tried again."""
+    """When and how often a request is tried again. `elsewhere`: at hosts that were not tried yet."""
 
     attempts: int
     on: tuple[str, ...]
+    status_codes: tuple[int, ...]
+    elsewhere: bool
     per_try_timeout: int | None
+    per_try_idle_timeout: int | None
     back_off: int
+    max_back_off: int
+    rate_limited: RateLimitedRetry | None
 
 
 @dataclass(frozen=True, slots=True)
 class HashKey:
-    """What consistent hashing looks at; `name` is empty for the client's address."""
+    """What consistent hashing looks at; `name` is empty for the client's address.
 
-    kind: Literal["header", "cookie", "source"]
+    Attributes:
+        ttl: seconds that a cookie lives which is made for clients without it; 0: until the browser closes; None: it is
+            not made.
+        path: the path of the cookie that is made.
+        terminal: no further key is looked at if the request has this one.
+    """
+
+    kind: Literal["header", "cookie", "source", "query"]
     name: str = ""
+    ttl: int | None = None
+    path: str = "/"
+    terminal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RegexRewrite:
+    """What is found in the path becomes the substitution, in which `\\1` is a group."""
+
+    pattern: str
+    substitution: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostRewrite:
+    """Another Host header: a text, or what a request header says."""
+
+    kind: Literal["literal", "header"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A cluster that gets copies of some percent of the requests. `shadow_host`: with a Host header that says so."""
+
+    cluster: ObjectKey
+    shape: Shape
+    percent: float
+    shadow_host: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Send to clusters. `hash_keys` is empty unless one of them hashes. `timeout` 0: none; `retry` None: never."""
+    """Send to clusters. `hash_keys` is empty unless one of them hashes.
+
+    Timeouts 0: none; `idle_timeout` None: the listener's. `retry` None: never.
+    """
 
     shares: tuple[Share, ...]
     prefix_rewrite: str | None
@@ -101,6 +126,11 @@ class Forward:
     hash_keys: tuple[HashKey, ...] = ()
     high: bool = False
     """The circuit breakers of the priority HIGH count its requests."""
+    regex_rewrite: RegexRewrite | None = None
+    host_rewrite: HostRewrite | None = None
+    idle_timeout: int | None = None
+    mirrors: tuple[Mirror, ...] = ()
+    websocket: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +143,8 @@ class Redirect:
     path: str | None
     prefix: str | None
     code: int
+    regex: RegexRewrite | None = None
+    strip_query: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +153,7 @@ class DirectResponse:
 
     status: int
     body: str
+    content_type: str = "text/plain"
 
 
 Action = Forward | Redirect | DirectResponse
@@ -133,3 +166,4 @@ class Rule:
     route: ObjectKey
     matches: tuple[Match, ...]
     action: Action
+    options: Options = NO_OPTIONS

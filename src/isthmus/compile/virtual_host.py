@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from isthmus.compile.http_option import compile_options
 from isthmus.compile.intent import Socket, Transport, VirtualHost
 from isthmus.compile.memo import Memo
+from isthmus.compile.option import NO_OPTIONS
 from isthmus.compile.place import compile_site_fact, compile_where
 from isthmus.compile.route import CompiledRoute, compile_route
 from isthmus.compile.rule import Rule
@@ -123,7 +125,9 @@ def _is_advertised(memo: Memo, question: tuple[AdvertiseWhere, str]) -> bool:
 def compile_virtual_host(memo: Memo, question: tuple[ObjectKey, tuple[str, ...]]) -> VirtualHost:
     """A virtual host with the domains that it keeps on some socket."""
     key, domains = question
-    return VirtualHost(key, domains, memo.ask(compile_rules, key).rules)
+    obj = find(memo, VirtualHostObject, key)
+    options = compile_options(obj.spec) if obj else NO_OPTIONS
+    return VirtualHost(key, domains, memo.ask(compile_rules, key).rules, options)
 
 
 def compile_rules(memo: Memo, key: ObjectKey) -> Rules:

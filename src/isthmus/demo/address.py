@@ -53,15 +53,19 @@ class AddressPlan:
     def resolve(self, document: Any) -> Any:
         """A document with its addresses and ports replaced."""
         if isinstance(document, Mapping):
-            return {
-                key: self.port(value) if key in _PORT_KEYS and type(value) is int else self.resolve(value)
-                for key, value in document.items()
-            }
+            return {key: self._resolve_field(key, value) for key, value in document.items()}
         if isinstance(document, list):
             return [self.resolve(value) for value in document]
         if isinstance(document, str) and _is_address(document):
             return self.address(document)
         return document
+
+    def _resolve_field(self, key: str, value: Any) -> Any:
+        if key in _PORT_KEYS and type(value) is int:
+            return self.port(value)
+        if key == "ports" and isinstance(value, list):
+            return [self.port(each) if type(each) is int else each for each in value]
+        return self.resolve(value)
 
 
 def _is_address(text: str) -> bool:

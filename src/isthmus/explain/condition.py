@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import re2
 
+from isthmus.compile.condition import Match, PathMatch, ValueMatch
 from isthmus.compile.intent import VirtualHost
-from isthmus.compile.rule import Match, PathMatch, ValueMatch
 from isthmus.explain.request import Request
 
 
@@ -39,23 +39,32 @@ def _rank(domain: str, host: str, port: int) -> int | None:
     return None
 
 
-def first_failure(match: Match, request: Request) -> str | None:
-    """Why a request does not match, as a phrase for people; None when it does.
+def first_failure(match: Match, request: Request, port: int) -> str | None:
+    """Why a request on a listener's port does not match, as a phrase for people; None when it does.
 
-    Conditions are tried in this order: path, methods, headers, query parameters.
+    Conditions are tried in this order: port, scheme, path, methods, headers, query parameters, cookies.
     """
+    if match.ports and port not in match.ports:
+        return f"the port {port} is not {' or '.join(map(str, match.ports))}"
+    if match.scheme is not None and match.scheme != request.scheme:
+        return f"the scheme is {request.scheme} and not {match.scheme}"
     if match.path is not None and not _path(match.path, request.path):
         return f"the path {request.path} {_PATH_PHRASES[match.path.kind]} {match.path.text}"
     if match.methods and request.method not in match.methods:
         return f"the method {request.method} is not {' or '.join(match.methods)}"
     for condition in match.headers:
-        if not _header(condition, request):
+        if not header_holds(condition, request):
             return _phrase("header", condition, request.headers.get(condition.name))
     parameters = parse_query(request.query)
     for condition in match.query_parameters:
-        value = parameters.get(condition.name)
-        if not _holds(condition, value):
-            return _phrase("query parameter", condition, value)
+        values = parameters.get(condition.name, [])
+        if not _parameter(condition, values):
+            return _phrase("query parameter", condition, values[0] if values else None)
+    cookies = parse_cookies(request.headers.get("cookie", ""))
+    for condition in match.cookies:
+        values = cookies.get(condition.name, [])
+        if not _cookie(condition, values):
+            return _phrase("cookie", condition, values[0] if values else None)
     return None
 
 
@@ -73,8 +82,8 @@ def matches_fully(pattern: str, text: str) -> bool:
     return re2.fullmatch(pattern, text) is not None
 
 
-def _header(condition: ValueMatch, request: Request) -> bool:
-    """An inverted condition looks at a header that is not there as if it were empty."""
+def header_holds(condition: ValueMatch, request: Request) -> bool:
+    """Whether a condition on a header holds. An inverted one takes a missing header for an empty one."""
     value = request.host if condition.name == "host" else request.headers.get(condition.name)
     if condition.invert:
         return not _holds(condition, value or "")
@@ -95,13 +104,38 @@ def _holds(condition: ValueMatch, value: str | None) -> bool:
             return value is not None and matches_fully(condition.text, value)
 
 
-def parse_query(query: str) -> dict[str, str]:
-    """The first value of every parameter, as it stands: nothing is unescaped."""
-    found: dict[str, str] = {}
+def _parameter(condition: ValueMatch, values: list[str]) -> bool:
+    """The first value counts; for an inverted condition, every value."""
+    if condition.invert:
+        return not any(_holds(condition, value) for value in values)
+    return _holds(condition, values[0] if values else None)
+
+
+def _cookie(condition: ValueMatch, values: list[str]) -> bool:
+    """Of several cookies of one name, any counts."""
+    if condition.kind in ("present", "absent"):
+        return bool(values) == (condition.kind == "present")
+    return any(_holds(condition, value) for value in values) != condition.invert
+
+
+def parse_query(query: str) -> dict[str, list[str]]:
+    """The values of every parameter, as they stand: nothing is unescaped."""
+    found: dict[str, list[str]] = {}
     for part in query.split("&"):
         name, _, value = part.partition("=")
         if name:
-            found.setdefault(name, value)
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def parse_cookies(header: str) -> dict[str, list[str]]:
+    """The values of every cookie, without quotation marks around them."""
+    found: dict[str, list[str]] = {}
+    for part in header.replace(",", ";").split(";"):
+        name, separator, value = part.strip(" \t").partition("=")
+        if separator:
+            quoted = len(value) > 1 and value.startswith('"') and value.endswith('"')
+            found.setdefault(name, []).append(value[1:-1] if quoted else value)
     return found
 
 

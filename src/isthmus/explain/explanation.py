@@ -66,6 +66,7 @@ class Explanation:
         virtual_host: None when none has the domain.
         domain: the domain that decided.
         trials: the routes that were tried, in order; the last one matched if any did.
+        steps: what else happens to the request and its answer, in order.
         action: `forward`, `redirect`, `respond`, or `refuse` when nothing matches.
         status: of an answer that Envoy gives itself; None when an application answers.
         reached: whether an application gets the request.
@@ -85,6 +86,7 @@ class Explanation:
     clusters: tuple[ClusterView, ...]
     reached: bool
     outcome: str
+    steps: tuple[str, ...] = ()
 
 
 def explanation_document(explanation: Explanation) -> dict[str, Any]:
@@ -101,6 +103,7 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
             {"route": trial.route.path, "matched": trial.matched, "reason": trial.reason}
             for trial in explanation.trials
         ],
+        "steps": list(explanation.steps),
         "action": explanation.action,
         "status": explanation.status,
         "clusters": [_cluster_document(cluster) for cluster in explanation.clusters],
@@ -152,6 +155,7 @@ def explanation_lines(explanation: Explanation) -> list[str]:
         f"  route {trial.route.path}: {'matches' if trial.matched else 'no'}, {trial.reason}"
         for trial in explanation.trials
     ]
+    lines += [f"    {step}" for step in explanation.steps]
     for cluster in explanation.clusters:
         lines.append(f"    cluster {cluster.title} {_percent(cluster.percent)}: {cluster.reason}")
         for site in cluster.sites:

@@ -30,6 +30,11 @@ class Request:
     secure: bool = False
 
     @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+        return "https" if self.secure else "http"
+
+    @property
     def target(self) -> str:
         """Path and query."""
         return f"{self.path}?{self.query}" if self.query else self.path

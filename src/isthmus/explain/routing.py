@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
+from isthmus.compile.condition import Match, preflight_match
 from isthmus.compile.intent import Intent, Listener, Stream, VirtualHost
 from isthmus.compile.rule import Action, DirectResponse, Forward, Redirect, Rule
 from isthmus.explain.cluster import Health, explain_shares
 from isthmus.explain.condition import find_virtual_host, first_failure
 from isthmus.explain.explanation import ClusterView, Explanation, Trial
 from isthmus.explain.request import Refusal, Request, parse_request
+from isthmus.explain.step import Way, explain_way, rewritten_path
 from isthmus.explain.stream import explain_connection, explain_stream, find_chain, passthrough_reason
 
 
@@ -58,8 +60,13 @@ def explain(url: str, method: str, headers: Mapping[str, str], intent: Intent, h
         )
     virtual_host, domain = found
     listener_reason += _termination(listener, virtual_host)
-    trials, rule = _try(virtual_host, request)
-    clusters, status, reached, outcome = _act(intent, rule, health)
+    trials, rule, match = _try(virtual_host, request, listener.socket.port)
+    way = explain_way(request, virtual_host, rule, match) if rule and match else Way(())
+    clusters, status, reached, outcome = (
+        _act(intent, rule, match, request, health)
+        if way.status is None
+        else ((), way.status, False, f"Envoy answers {way.status}: {way.answer}.")
+    )
     return Explanation(
         site=intent.site,
         request=title,
@@ -69,6 +76,7 @@ def explain(url: str, method: str, headers: Mapping[str, str], intent: Intent, h
         domain=domain,
         domain_reason=_domain_reason(domain, request.host),
         trials=trials,
+        steps=way.steps,
         action=_action_name(rule.action) if rule else "refuse",
         status=status,
         clusters=clusters,
@@ -95,6 +103,7 @@ def _refused(
         domain="",
         domain_reason=domain_reason,
         trials=(),
+        steps=(),
         action="refuse",
         status=status,
         clusters=(),
@@ -147,19 +156,24 @@ def _domain_reason(domain: str, host: str) -> str:
     return f"{domain} is the longest wildcard for {host}" if domain.startswith("*") else f"its domain is {domain}"
 
 
-def _try(virtual_host: VirtualHost, request: Request) -> tuple[tuple[Trial, ...], Rule | None]:
+def _try(virtual_host: VirtualHost, request: Request, port: int) -> tuple[tuple[Trial, ...], Rule | None, Match | None]:
     trials = []
     for rule in virtual_host.rules:
+        cors = rule.options.cors or virtual_host.options.cors
         failures = []
         for match in rule.matches:
-            failure = first_failure(match, request)
+            preflight = preflight_match(match) if cors is not None and cors.enabled else None
+            if preflight is not None and first_failure(preflight, request, port) is None:
+                trials.append(Trial(rule.route, True, "a preflight request for what it takes"))
+                return tuple(trials), rule, match
+            failure = first_failure(match, request, port)
             if failure is None:
-                reason = "every condition holds" if match != type(match)() else "it takes every request"
+                reason = "every condition holds" if match != Match() else "it takes every request"
                 trials.append(Trial(rule.route, True, reason))
-                return tuple(trials), rule
+                return tuple(trials), rule, match
             failures.append(failure)
         trials.append(Trial(rule.route, False, "; ".join(failures)))
-    return tuple(trials), None
+    return tuple(trials), None, None
 
 
 def _action_name(action: Action) -> str:
@@ -168,27 +182,31 @@ def _action_name(action: Action) -> str:
     return "redirect" if isinstance(action, Redirect) else "respond"
 
 
-def _act(intent: Intent, rule: Rule | None, health: Health) -> tuple[tuple[ClusterView, ...], int | None, bool, str]:
+def _act(
+    intent: Intent, rule: Rule | None, match: Match | None, request: Request, health: Health
+) -> tuple[tuple[ClusterView, ...], int | None, bool, str]:
     """Clusters, status of an answer of Envoy's own, whether an application is reached, and the outcome."""
-    if rule is None:
+    if rule is None or match is None:
         return (), 404, False, "Envoy answers 404: no route of the virtual host matches."
     action = rule.action
     if isinstance(action, DirectResponse):
         return (), action.status, False, f"Envoy answers {action.status} itself, as the route says."
     if isinstance(action, Redirect):
-        return (), action.code, False, f"Envoy answers {action.code} and sends the client to {_destination(action)}."
+        to = _destination(action, match, request)
+        return (), action.code, False, f"Envoy answers {action.code} and sends the client to {to}."
     views, outcome = explain_shares(intent, action.shares, health, nowhere="no site: 503")
     if not any(site.percent for view in views for site in view.sites):
         return views, 503, False, "Envoy answers 503: no endpoint of the route's clusters can be used."
     return views, None, True, outcome
 
 
-def _destination(redirect: Redirect) -> str:
+def _destination(redirect: Redirect, match: Match, request: Request) -> str:
     parts = [
         f"scheme {redirect.scheme}" if redirect.scheme else "",
         f"host {redirect.host}" if redirect.host else "",
         f"port {redirect.port}" if redirect.port else "",
         f"path {redirect.path}" if redirect.path else "",
         f"prefix {redirect.prefix}" if redirect.prefix is not None else "",
+        f"path {rewritten_path(redirect, request.path, match)}" if redirect.regex is not None else "",
     ]
     return ", ".join(part for part in parts if part)

@@ -1,11 +1,11 @@
 """Conditions on a request."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from isthmus.model.object import Frozen
-from isthmus.model.value import HeaderName, Path, Regex, count_set
+from isthmus.model.value import CookieName, HeaderName, Path, Port, Regex, check_text, count_set
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"]
 
@@ -48,6 +48,37 @@ class QueryParameterMatch(_ValueMatch):
     """One condition on a query parameter."""
 
     name: str = Field(min_length=1, description="Parameter name, case-sensitive.")
+    invert: bool = Field(False, description="Match when no value of the parameter fulfils the condition.")
+
+    @model_validator(mode="after")
+    def _invertible(self) -> Self:
+        if self.invert and self.regex is not None:
+            raise ValueError("Envoy cannot invert a regex on a query parameter; use exact, prefix or present")
+        return self
+
+
+def _check_cookie_text(value: str) -> str:
+    if any(character in value for character in ';," \\'):
+        raise ValueError(f"{value!r} has a character that no cookie's value can have (RFC 6265)")
+    return check_text(value)
+
+
+class CookieMatch(Frozen):
+    """One condition on a cookie of the request."""
+
+    name: CookieName = Field(description="Cookie name, case-sensitive.")
+    exact: Annotated[str, AfterValidator(_check_cookie_text)] | None = Field(None, description="The whole value.")
+    prefix: Annotated[str, Field(min_length=1), AfterValidator(_check_cookie_text)] | None = Field(
+        None, description="The value starts with this text."
+    )
+    present: bool | None = Field(None, description="true: it is there, with any value; false: it is not there.")
+    invert: bool = Field(False, description="Match when the condition does not hold.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if count_set(self, ("exact", "prefix", "present")) != 1:
+            raise ValueError("set exactly one of exact, prefix and present")
+        return self
 
 
 class Match(Frozen):
@@ -57,3 +88,8 @@ class Match(Frozen):
     methods: tuple[Method, ...] = Field((), description="Any of these; every method when empty.")
     headers: tuple[HeaderMatch, ...] = Field((), description="All of these.")
     query_parameters: tuple[QueryParameterMatch, ...] = Field((), description="All of these.")
+    cookies: tuple[CookieMatch, ...] = Field((), description="All of these.")
+    ports: tuple[Port, ...] = Field(
+        (), max_length=32, description="The port of the advertise policy that the request came in by is one of these."
+    )
+    scheme: Literal["http", "https"] | None = Field(None, description="`https`: the client's connection has TLS.")

@@ -5,7 +5,20 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from isthmus.model.forward import Forward
+from isthmus.model.error_page import MediaType
+from isthmus.model.forward import Forward, RegexRewrite
+from isthmus.model.header_edit import RequestHeaderEdits, ResponseHeaderEdits
+from isthmus.model.http_option import (
+    CompressionOption,
+    CorsOption,
+    CsrfOption,
+    ErrorPagesOption,
+    FaultOption,
+    GrpcWebOption,
+    MaxRequestBytesOption,
+    RequestHeadersOption,
+    ResponseHeadersOption,
+)
 from isthmus.model.match import Match
 from isthmus.model.object import Frozen, Object, Spec, Use
 from isthmus.model.reference import resolve
@@ -22,14 +35,16 @@ class Redirect(Frozen):
     port: Annotated[int, Field(ge=1, le=65535)] | None = Field(None, description="Port of the new address.")
     path: Path | None = Field(None, description="Replaces the whole path.")
     prefix: Path | None = Field(None, description="Replaces the matched prefix.")
+    regex: RegexRewrite | None = Field(None, description="Changes the path by a regular expression.")
+    strip_query: bool = Field(False, description="Leave the query out of the new address.")
     code: Literal[301, 302, 303, 307, 308] = Field(301, description="Status code.")
 
     @model_validator(mode="after")
     def _path(self) -> Self:
-        if self.path is not None and self.prefix is not None:
-            raise ValueError("set at most one of path and prefix")
-        if count_set(self, ("scheme", "host", "port", "path", "prefix")) == 0:
-            raise ValueError("a redirect that changes nothing loops; set scheme, host, port, path or prefix")
+        if count_set(self, ("path", "prefix", "regex")) > 1:
+            raise ValueError("set at most one of path, prefix and regex")
+        if count_set(self, ("scheme", "host", "port", "path", "prefix", "regex")) == 0:
+            raise ValueError("a redirect that changes nothing loops; set scheme, host, port, path, prefix or regex")
         return self
 
 
@@ -37,7 +52,8 @@ class DirectResponse(Frozen):
     """Answer without asking any endpoint."""
 
     status: int = Field(ge=200, le=599, description="HTTP status code.")
-    body: str = Field("", max_length=4096, description="Body, sent as text/plain.")
+    body: str = Field("", max_length=4096, description="Body.")
+    content_type: MediaType = Field("text/plain", description="Content-Type of the body.")
 
 
 class RouteSpec(Spec):
@@ -47,6 +63,15 @@ class RouteSpec(Spec):
     forward: Forward | None = Field(None, description="Action: send to clusters.")
     redirect: Redirect | None = Field(None, description="Action: redirect the client.")
     direct_response: DirectResponse | None = Field(None, description="Action: answer here.")
+    request_headers: RequestHeadersOption = RequestHeaderEdits()
+    response_headers: ResponseHeadersOption = ResponseHeaderEdits()
+    cors: CorsOption = None
+    csrf: CsrfOption = None
+    fault: FaultOption = None
+    compression: CompressionOption = None
+    max_request_bytes: MaxRequestBytesOption = None
+    error_pages: ErrorPagesOption = ()
+    grpc_web: GrpcWebOption = None
 
     @model_validator(mode="after")
     def _one_action(self) -> Self:
@@ -59,12 +84,23 @@ class RouteSpec(Spec):
             raise ValueError("a prefix cannot be replaced where a regex matched; match by prefix or exact path")
         return self
 
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        edited = any(header.name == "content-type" for header in self.response_headers.set)
+        if edited and self.direct_response is not None and self.direct_response.body:
+            raise ValueError("the body's Content-Type is directResponse.contentType")
+        return self
+
     def uses(self, tenant: str, namespace: str) -> Iterator[Use]:
-        """The clusters."""
+        """The clusters, then those that get copies."""
         if self.forward is not None:
             for index, entry in enumerate(self.forward.clusters):
                 yield Use(
                     f"spec.forward.clusters[{index}].cluster", resolve(entry.cluster, "Cluster", tenant, namespace)
+                )
+            for index, mirror in enumerate(self.forward.mirrors):
+                yield Use(
+                    f"spec.forward.mirrors[{index}].cluster", resolve(mirror.cluster, "Cluster", tenant, namespace)
                 )
 
 

@@ -69,6 +69,20 @@ def _check_regex(value: str) -> str:
     return value
 
 
+def check_substitution(pattern: str, substitution: str) -> None:
+    """See that a substitution names only groups that the pattern has.
+
+    Raises:
+        ValueError: it names another, or a backslash stands before something else.
+    """
+    groups = re2.compile(pattern, options=_RE2_OPTIONS).groups
+    for found in re.finditer(r"\\(.?)", substitution):
+        if not found[1].isdigit() and found[1] != "\\":
+            raise ValueError(f"{substitution!r}: after a backslash comes a group's number or another backslash")
+        if found[1].isdigit() and int(found[1]) > groups:
+            raise ValueError(f"{substitution!r} names the group {found[1]}; the pattern has {groups}")
+
+
 def _check_domain(value: str) -> str:
     """Lower-case; exact (`a.example`), wildcard (`*.example`), any (`*`), each with an optional `:port`."""
     host, separator, port = value.partition(":")
@@ -88,13 +102,29 @@ def _check_header(value: str) -> str:
     return value.lower()
 
 
+def check_cookie_name(value: str) -> str:
+    """The name of a cookie (RFC 6265, 4.1.1).
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not re.fullmatch(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+", value):
+        raise ValueError(f"{value!r} is not a cookie name (RFC 6265 token)")
+    return value
+
+
 def _check_path(value: str) -> str:
     if not value.startswith("/"):
         raise ValueError(f"{value!r} must start with '/'")
-    return _check_text(value)
+    return check_text(value)
 
 
-def _check_text(value: str) -> str:
+def check_text(value: str) -> str:
+    """The text.
+
+    Raises:
+        ValueError: it has a control character.
+    """
     if _CONTROL.search(value):
         raise ValueError(f"{value!r} has a control character")
     return value
@@ -107,5 +137,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Regex = Annotated[str, AfterValidator(_check_regex)]
 Domain = Annotated[str, AfterValidator(_check_domain)]
 HeaderName = Annotated[str, AfterValidator(_check_header)]
+CookieName = Annotated[str, AfterValidator(check_cookie_name)]
 Path = Annotated[str, AfterValidator(_check_path)]
-HeaderValue = Annotated[str, Field(min_length=1), AfterValidator(_check_text)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+"""A share of requests. Envoy counts in millionths, so more than four digits after the point make no difference."""
+HeaderValue = Annotated[str, Field(min_length=1), AfterValidator(check_text)]

@@ -5,6 +5,19 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from isthmus.model.header_edit import RequestHeaderEdits, ResponseHeaderEdits
+from isthmus.model.http_option import (
+    HTTP_OPTIONS,
+    CompressionOption,
+    CorsOption,
+    CsrfOption,
+    ErrorPagesOption,
+    FaultOption,
+    GrpcWebOption,
+    MaxRequestBytesOption,
+    RequestHeadersOption,
+    ResponseHeadersOption,
+)
 from isthmus.model.object import Object, Reference, Spec, Use
 from isthmus.model.reference import resolve
 from isthmus.model.tls import DownstreamTls
@@ -56,6 +69,15 @@ class VirtualHostSpec(Spec):
     advertise_policies: tuple[Reference, ...] = Field(
         (), max_length=64, description="Where clients reach it; nowhere when empty."
     )
+    request_headers: RequestHeadersOption = RequestHeaderEdits()
+    response_headers: ResponseHeadersOption = ResponseHeaderEdits()
+    cors: CorsOption = None
+    csrf: CsrfOption = None
+    fault: FaultOption = None
+    compression: CompressionOption = None
+    max_request_bytes: MaxRequestBytesOption = None
+    error_pages: ErrorPagesOption = ()
+    grpc_web: GrpcWebOption = None
 
     tls: DownstreamTls | None = Field(
         None, description="How TLS is terminated, with type HTTPS; where an advertise policy says it too, that holds."
@@ -87,6 +109,15 @@ class VirtualHostSpec(Spec):
     def _distinct(self) -> Self:
         if len(set(self.domains)) != len(self.domains):
             raise ValueError("the same domain stands twice in domains")
+        return self
+
+    @model_validator(mode="after")
+    def _http_alone(self) -> Self:
+        if self.proxy in STREAMS:
+            for name in HTTP_OPTIONS:
+                info = VirtualHostSpec.model_fields[name]
+                if getattr(self, name) != info.default:
+                    raise ValueError(f"{info.alias} is for HTTP; nothing looks into connections of {self.proxy}")
         return self
 
     def uses(self, tenant: str, namespace: str) -> Iterator[Use]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -69,6 +69,15 @@ def choice(site: str, order: int, weight: int, cluster: Cluster, state: SiteStat
     return SiteChoice(site, order if cluster.selection == "LOCAL_PREFERRED" else 0, weight, state, "test")
 
 
+def join_headers(lines: Iterable[Sequence[str]]) -> dict[str, str]:
+    """Headers by name in lower case; the values of a repeated one with commas between them."""
+    found: dict[str, str] = {}
+    for key, value in lines:
+        name = key.lower()
+        found[name] = f"{found[name]},{value}" if name in found else value
+    return found
+
+
 @dataclass
 class App:
     """An HTTP/1 application that says who it is and what it was asked."""
@@ -82,6 +91,8 @@ class App:
     connections: int = 0
     healthy: bool = True
     delay: float = 0
+    seen: list[dict[str, str]] = field(default_factory=list)
+    address: str = "127.0.0.1"
     _server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -103,7 +114,7 @@ class App:
             while True:
                 lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
                 method, path, _ = lines[0].split(" ")
-                headers = {key.lower(): value for key, value in (line.split(": ", 1) for line in lines[1:] if line)}
+                headers = join_headers(line.split(": ", 1) for line in lines[1:] if line)
                 if headers.get("upgrade") == "websocket":
                     await self._echo(reader, writer)
                     break
@@ -112,9 +123,10 @@ class App:
                     status, body = (200 if self.healthy else 500), b"{}"
                 else:
                     self.requests += 1
-                    status = self.status
+                    self.seen.append(headers | {":path": path})
+                    status = int(headers.get("x-app-status", self.status))
                     body = json.dumps({"app": self.name, "method": method, "path": path, "headers": headers}).encode()
-                    await asyncio.sleep(self.delay)
+                    await asyncio.sleep(float(headers.get("x-app-delay", self.delay)))
                 extra = "".join(f"{key}: {value}\r\n" for key, value in self.headers.items())
                 head = f"HTTP/1.1 {status} Status\r\ncontent-length: {len(body)}\r\n{extra}\r\n"
                 writer.write(head.encode() + (b"" if method == "HEAD" else body))

@@ -23,7 +23,18 @@ def load(*paths: str) -> dict[ObjectKey, Object]:
     return found
 
 
-@pytest.mark.parametrize("paths", [("quick.yaml",), ("demo",), ("demo", "canary"), ("discovery",), ("proxy-types",)])
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("quick.yaml",),
+        ("demo",),
+        ("demo", "canary"),
+        ("discovery",),
+        ("proxy-types",),
+        ("routes",),
+        ("rollout/1-places.yaml", "rollout/2-before.yaml"),
+    ],
+)
 def test_valid(paths: tuple[str, ...]) -> None:
     assert validate(load(*paths)) == []
 
@@ -43,4 +54,4 @@ def test_examples_show_every_kind() -> None:
 
 def test_every_file_is_read() -> None:
     folders = {path.parent.name for path in EXAMPLES.rglob("*.yaml")}
-    assert folders == {"examples", "demo", "canary", "tutorial", "discovery", "proxy-types"}
+    assert folders == {"examples", "demo", "canary", "rollout", "routes", "tutorial", "discovery", "proxy-types"}

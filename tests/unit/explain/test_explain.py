@@ -155,6 +155,8 @@ def test_lines_name_every_step() -> None:
         "  listener 192.0.2.1:8080: listens on port 8080",
         "  virtual host default/shop: its domain is shop.example",
         "  route default/all: matches, it takes every request",
+        "    tried up to 2 more times elsewhere on connect-failure, refused-stream",
+        "    timeouts: no limit in all",
         "    cluster default/web 100 %: LOCAL_PREFERRED, LEAST_REQUEST; "
         "other sites only without a healthy endpoint here",
         "      site fra 100 %: HEALTHY, as declared",
@@ -228,3 +230,66 @@ def test_a_stream_without_a_usable_endpoint() -> None:
 def test_no_address_of_a_stream(url: str) -> None:
     with pytest.raises(ValueError, match="port"):
         document("streams", url)
+
+
+def steps(case: str, url: str, **more: str) -> list[str]:
+    return document(case, url, **more)["steps"]
+
+
+def test_steps_name_rewrites_and_limits() -> None:
+    assert steps("route-answer", "http://shop.example/api/v2/x") == [
+        "the path becomes /api/2/x",
+        "the host becomes app.internal:8080",
+        "tried up to 2 more times elsewhere on connect-failure, refused-stream",
+        "timeouts: no limit in all, 3600000 ms idle",
+    ]
+    result = document("route-answer", "http://shop.example/old/books/2")
+    assert result["outcome"] == "Envoy answers 308 and sends the client to path /new/books/2."
+
+
+def test_steps_name_header_edits_in_order() -> None:
+    found = steps("route-headers", "http://shop.example/a")
+    assert found[2:] == [
+        "request headers, by the virtual host: x-legacy removed, x-shop set",
+        "request headers, by the route: x-debug removed, x-client set, x-via appended, x-via appended, "
+        "x-request-start added if missing",
+        "response headers, by the virtual host: server-timing removed, strict-transport-security set",
+        "response headers, by the route: x-powered-by removed, x-tries set, set-cookie appended, "
+        "cache-control added if missing",
+    ]
+
+
+def test_steps_name_mirrors_and_hashes() -> None:
+    assert "12.5 % of the requests are copied to default/far" in steps("route-mirror", "http://shop.example/a")
+    assert steps("route-hash", "http://shop.example/made")[0] == (
+        "the endpoint is chosen by header x-user alone if it is there, then cookie shop (made for clients without it)"
+    )
+
+
+def test_preflight_and_changes_from_elsewhere_reach_no_application() -> None:
+    ask = {"origin": "https://admin.example", "access-control-request-method": "PUT"}
+    result = document("route-cors", "http://shop.example/api", method="OPTIONS", **ask)
+    assert (result["status"], result["reached"], result["routes"][0]["matched"]) == (200, False, True)
+    assert "with permission" in result["outcome"]
+    ask["origin"] = "https://evil.invalid"
+    assert "without permission" in document("route-cors", "http://shop.example/api", method="OPTIONS", **ask)["outcome"]
+    result = document("route-cors", "http://shop.example/", method="POST", origin="https://evil.example")
+    assert (result["status"], result["outcome"]) == (403, "Envoy answers 403: CSRF refuses a change from evil.example.")
+    assert document("route-cors", "http://shop.example/", method="POST", origin="http://shop.example")["reached"]
+
+
+def test_steps_name_filters() -> None:
+    found = steps("route-filters", "http://shop.example/all", **{"x-chaos": "1", "x-user": "u"})
+    assert found[:3] == [
+        "a fault holds 0.5 % of these requests back for 250 ms",
+        "a fault answers 10 % of these requests with 503",
+        "a body of more than 1000 bytes is refused with 413",
+    ]
+    assert found[-1] == "answers from 100 bytes on are compressed with zstd or gzip"
+    assert steps("route-filters", "http://shop.example/none")[0] == "gRPC-web is translated to gRPC"
+    pages = steps("error-pages", "http://shop.example/api")
+    assert pages[-3:] == [
+        "errors 503, 504 of Envoy get a page",
+        "errors 404 of anyone get a page",
+        "errors 5xx of Envoy get a page",
+    ]

@@ -18,6 +18,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from envoy.extensions.transport_sockets.internal_upstream.v3.internal_upstream_pb2 import InternalUpstreamTransport
 from envoy.extensions.transport_sockets.raw_buffer.v3.raw_buffer_pb2 import RawBuffer
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from isthmus.compile.intent import Cluster, Hosted, Shape
 from isthmus.compile.upstream import Limits, Outliers
@@ -176,7 +177,7 @@ _NAME_CLUSTER = Mutation(
         append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
     )
 )
-_FORGET_HASH = Mutation(remove=name.HASH_HEADER)
+_FORGET_HASH = Mutation(remove_on_match=Mutation.RemoveOnMatch(key_matcher=StringMatcher(prefix=name.HASH_HEADER)))
 _BREAKERS = emit_breakers(Limits(), Limits())
 """Wide enough that ingress never refuses what egress would take: the limits are egress's."""
 _SITE_OUTLIERS = emit_outliers(Outliers(local_failures=2, ejection=1_000, longest=5_000))

@@ -1,21 +1,24 @@
 """Sending requests to clusters."""
 
-from envoy.config.core.v3.base_pb2 import HIGH, HeaderValueOption, Metadata
-from envoy.config.route.v3.route_components_pb2 import Route, WeightedCluster
+from envoy.config.common.mutation_rules.v3.mutation_rules_pb2 import HeaderMutation as Mutation
+from envoy.config.core.v3.base_pb2 import HIGH, HeaderValueOption, Metadata, RuntimeFractionalPercent
+from envoy.config.route.v3.route_components_pb2 import Route, RouteAction, WeightedCluster
+from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute, RegexMatcher
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
-from isthmus.compile.rule import Forward, Shape, Share
+from isthmus.compile.rule import Forward, Mirror, RegexRewrite, Shape, Share
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.hash import emit_hash_headers, emit_hash_policy, emit_hash_reading
 from isthmus.emit.envoy.header import set_header
 from isthmus.emit.envoy.retry import emit_retry
-from isthmus.emit.envoy.wire import duration, struct
+from isthmus.emit.envoy.wire import duration, percent, struct
 
 _NAMED_BY_ROUTE = (Shape.FABRIC, Shape.UNIFORM)
 """Shapes all of whose hosts are sites, so that the route itself can name the cluster to them."""
 
 
-def emit_forward(route: Route, forward: Forward) -> None:
-    """Give a route this action."""
+def emit_forward(route: Route, forward: Forward, *, made: bool = False) -> None:
+    """Give a route this action. `made`: for requests to which the cookie of consistent hashing is made up."""
     action = route.route
     if forward.high:
         action.priority = HIGH
@@ -24,27 +27,61 @@ def emit_forward(route: Route, forward: Forward) -> None:
         action.cluster = name.target_cluster(share.cluster, share.shape, share.subset)
         if share.subset and share.shape is Shape.LOCAL:
             action.metadata_match.CopyFrom(_subset(share))
-        route.request_headers_to_add.extend(_fabric_headers(share, forward))
+        route.request_headers_to_add.extend(_fabric_headers(share, forward, made=made))
     else:
-        action.weighted_clusters.CopyFrom(_weighted(forward))
-    if forward.prefix_rewrite is not None:
-        action.prefix_rewrite = forward.prefix_rewrite
+        action.weighted_clusters.CopyFrom(_weighted(forward, made=made))
+    _rewrite(action, forward)
     action.timeout.CopyFrom(duration(forward.timeout))
+    if forward.idle_timeout is not None:
+        action.idle_timeout.CopyFrom(duration(forward.idle_timeout))
     if forward.retry is not None:
         action.retry_policy.CopyFrom(emit_retry(forward.retry, forward.shares))
-    emit_hash_policy(route, forward.hash_keys)
+    action.request_mirror_policies.extend(_mirror(mirror) for mirror in forward.mirrors)
+    if not forward.websocket:
+        action.upgrade_configs.add(upgrade_type="websocket", enabled={"value": False})
+    emit_hash_policy(route, forward.hash_keys, made=made)
     if any(share.hashes and share.shape in _NAMED_BY_ROUTE for share in forward.shares):
-        emit_hash_reading(route, forward.hash_keys)
+        emit_hash_reading(route, forward.hash_keys, made=made)
 
 
-def _weighted(forward: Forward) -> WeightedCluster:
+def _rewrite(action: RouteAction, forward: Forward) -> None:
+    if forward.prefix_rewrite is not None:
+        action.prefix_rewrite = forward.prefix_rewrite
+    if forward.regex_rewrite is not None:
+        action.regex_rewrite.CopyFrom(emit_rewrite(forward.regex_rewrite))
+    host = forward.host_rewrite
+    if host is not None and host.kind == "literal":
+        action.host_rewrite_literal = host.text
+    elif host is not None:
+        action.host_rewrite_header = host.text
+
+
+def emit_rewrite(rewrite: RegexRewrite) -> RegexMatchAndSubstitute:
+    """A change of the path."""
+    return RegexMatchAndSubstitute(pattern=RegexMatcher(regex=rewrite.pattern), substitution=rewrite.substitution)
+
+
+def _mirror(mirror: Mirror) -> RouteAction.RequestMirrorPolicy:
+    """The copy has the headers of the request, those for the egress site among them; it needs its own."""
+    mutations = [Mutation(remove_on_match=Mutation.RemoveOnMatch(key_matcher=StringMatcher(prefix=name.HEADER_PREFIX)))]
+    if mirror.shape in _NAMED_BY_ROUTE:
+        mutations.append(Mutation(append=set_header(name.CLUSTER_HEADER, name.local_cluster(mirror.cluster))))
+    return RouteAction.RequestMirrorPolicy(
+        cluster=name.target_cluster(mirror.cluster, mirror.shape),
+        runtime_fraction=RuntimeFractionalPercent(default_value=percent(mirror.percent)),
+        disable_shadow_host_suffix_append=not mirror.shadow_host,
+        request_headers_mutations=mutations,
+    )
+
+
+def _weighted(forward: Forward, *, made: bool) -> WeightedCluster:
     return WeightedCluster(
         clusters=[
             WeightedCluster.ClusterWeight(
                 name=name.target_cluster(share.cluster, share.shape, share.subset),
                 metadata_match=_subset(share) if share.subset and share.shape is Shape.LOCAL else None,
                 weight={"value": share.weight},
-                request_headers_to_add=_fabric_headers(share, forward),
+                request_headers_to_add=_fabric_headers(share, forward, made=made),
             )
             for share in forward.shares
         ]
@@ -56,7 +93,7 @@ def _subset(share: Share) -> Metadata:
     return Metadata(filter_metadata={name.LB_METADATA: struct({name.SUBSET_KEY: share.subset})})
 
 
-def _fabric_headers(share: Share, forward: Forward) -> list[HeaderValueOption]:
+def _fabric_headers(share: Share, forward: Forward, *, made: bool) -> list[HeaderValueOption]:
     """What the egress site must be told. Where some of a cluster's hosts are applications, an upstream filter adds the
     cluster's name to requests for sites alone (`cluster.py`); it costs more than a header of the route."""
     if share.shape not in _NAMED_BY_ROUTE:
@@ -66,4 +103,4 @@ def _fabric_headers(share: Share, forward: Forward) -> list[HeaderValueOption]:
         headers.append(set_header(name.SUBSET_HEADER, share.subset))
     if forward.high:
         headers.append(set_header(name.PRIORITY_HEADER, "high"))
-    return [*headers, *emit_hash_headers(forward.hash_keys)] if share.hashes else headers
+    return [*headers, *emit_hash_headers(forward.hash_keys, made=made)] if share.hashes else headers

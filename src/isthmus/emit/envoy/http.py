@@ -32,6 +32,7 @@ from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.access_log import FABRIC_FIELDS, INGRESS_FIELDS, emit_access_log
+from isthmus.emit.envoy.http_filter import emit_optional_filters
 from isthmus.emit.envoy.setting import EnvoyPaths
 from isthmus.emit.envoy.source import ADS
 from isthmus.emit.envoy.wire import duration, pack
@@ -65,7 +66,7 @@ def emit_ingress_manager(routes: str, paths: EnvoyPaths, *, clients_known: bool 
     manager = HttpConnectionManager(
         stat_prefix=name.statistics(routes),
         rds=Rds(config_source=ADS, route_config_name=routes),
-        http_filters=[_hash_filter(), _router()],
+        http_filters=[*emit_optional_filters(), _router()],
         early_header_mutation_extensions=[_remove_internal_headers()],
         use_remote_address={"value": True},
         server_name="isthmus",
@@ -130,10 +131,6 @@ def _transparent_manager(prefix: str) -> HttpConnectionManager:
 
 def _router() -> HttpFilter:
     return HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router(suppress_envoy_headers=True)))
-
-
-def _hash_filter() -> HttpFilter:
-    return HttpFilter(name=name.HASH_FILTER, typed_config=pack(MetadataFilter()), disabled=True)
 
 
 def _subset_filter() -> HttpFilter:

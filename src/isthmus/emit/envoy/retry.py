@@ -7,7 +7,7 @@ from envoy.extensions.retry.priority.previous_priorities.v3.previous_priorities_
     PreviousPrioritiesConfig,
 )
 
-from isthmus.compile.rule import Retry, Shape, Share
+from isthmus.compile.rule import RateLimitedRetry, Retry, Shape, Share
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.wire import duration, pack
 
@@ -21,24 +21,39 @@ _LOCAL_REPLY = HeaderMatcher(name=name.LOCAL_REPLY_HEADER, present_match=True)
 
 
 def emit_retry(retry: Retry, shares: tuple[Share, ...]) -> EnvoyRetryPolicy:
-    """Tries go to a host that was not tried yet, and where hosts have an order, to the next place in it.
+    """Tries go to a host that was not tried yet, and where hosts have an order, to the next place in it; or anywhere.
 
     Answers that an egress site marked as its own reached no application, so they are always worth another try.
     """
     policy = EnvoyRetryPolicy(
-        retry_on=",".join(retry.on),
         num_retries={"value": retry.attempts},
-        retry_host_predicate=[_PREVIOUS_HOSTS],
-        host_selection_retry_max_attempts=5,
+        retriable_status_codes=retry.status_codes,
         retry_back_off=EnvoyRetryPolicy.RetryBackOff(
-            base_interval=duration(retry.back_off), max_interval=duration(10 * retry.back_off)
+            base_interval=duration(retry.back_off), max_interval=duration(retry.max_back_off)
         ),
     )
+    conditions = [*retry.on, *(["retriable-status-codes"] if retry.status_codes else [])]
+    if any(share.shape is not Shape.LOCAL for share in shares):
+        conditions.append("retriable-headers")
+        policy.retriable_headers.append(_LOCAL_REPLY)
+    policy.retry_on = ",".join(conditions)
+    if retry.elsewhere:
+        policy.retry_host_predicate.append(_PREVIOUS_HOSTS)
+        policy.host_selection_retry_max_attempts = 5
+        if any(share.shape in (Shape.LOCAL_FIRST, Shape.FABRIC) or share.subset for share in shares):
+            policy.retry_priority.CopyFrom(_PREVIOUS_PRIORITIES)
     if retry.per_try_timeout is not None:
         policy.per_try_timeout.CopyFrom(duration(retry.per_try_timeout))
-    if any(share.shape is not Shape.LOCAL for share in shares):
-        policy.retry_on = ",".join((*retry.on, "retriable-headers"))
-        policy.retriable_headers.append(_LOCAL_REPLY)
-    if any(share.shape in (Shape.LOCAL_FIRST, Shape.FABRIC) or share.subset for share in shares):
-        policy.retry_priority.CopyFrom(_PREVIOUS_PRIORITIES)
+    if retry.per_try_idle_timeout is not None:
+        policy.per_try_idle_timeout.CopyFrom(duration(retry.per_try_idle_timeout))
+    if retry.rate_limited is not None:
+        policy.rate_limited_retry_back_off.CopyFrom(_obeying(retry.rate_limited))
     return policy
+
+
+def _obeying(limited: RateLimitedRetry) -> EnvoyRetryPolicy.RateLimitedRetryBackOff:
+    header = EnvoyRetryPolicy.ResetHeader(
+        name=limited.header,
+        format=EnvoyRetryPolicy.UNIX_TIMESTAMP if limited.timestamp else EnvoyRetryPolicy.SECONDS,
+    )
+    return EnvoyRetryPolicy.RateLimitedRetryBackOff(reset_headers=[header], max_interval=duration(limited.longest))

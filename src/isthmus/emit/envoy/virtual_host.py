@@ -17,6 +17,7 @@ from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 
 
 from isthmus.compile.intent import VirtualHost
 from isthmus.emit.envoy import name
+from isthmus.emit.envoy.http_filter import emit_forget_marks, emit_options
 from isthmus.emit.envoy.route import emit_routes
 from isthmus.emit.envoy.wire import field, pack, serialize
 
@@ -28,10 +29,14 @@ def emit_virtual_host(virtual_host: VirtualHost, port: int) -> bytes:
     message = EnvoyVirtualHost(
         name=name.path(virtual_host.key),
         domains=emit_domains(virtual_host.domains, port),
-        routes=[route for rule in virtual_host.rules for route in emit_routes(virtual_host.key, rule)],
+        routes=[route for rule in virtual_host.rules for route in emit_routes(virtual_host, rule, port)],
     )
     _share_retry_policy(message)
     _share_headers(message)
+    emit_options(message, virtual_host.options)
+    options = (virtual_host.options, *(rule.options for rule in virtual_host.rules))
+    pages = any(each.error_pages for each in options)
+    emit_forget_marks(message, seen_by_pages=pages)
     return field(_VIRTUAL_HOSTS, serialize(message))
 
 
@@ -79,7 +84,8 @@ def emit_ingress_routes(routes: str, virtual_hosts: Iterable[bytes]) -> bytes:
     """The route configuration of an ingress listener or of a TLS chain, from its emitted virtual hosts."""
     frame = RouteConfiguration(
         name=routes,
-        response_headers_to_remove=[name.LOCAL_REPLY_HEADER],
+        # What a route says of a header outweighs what its virtual host says.
+        most_specific_header_mutations_wins=True,
         # Routes of a virtual host and the clusters they name arrive together but not at once.
         validate_clusters={"value": False},
         max_direct_response_body_size_bytes={"value": 16_384},
@@ -135,7 +141,10 @@ _FABRIC_ACTION = RouteAction(
     timeout={},
     idle_timeout={},
     hash_policy=[
-        RouteAction.HashPolicy(header=RouteAction.HashPolicy.Header(header_name=name.HASH_HEADER), terminal=True),
+        *(
+            RouteAction.HashPolicy(header=RouteAction.HashPolicy.Header(header_name=header), terminal=True)
+            for header in name.HASH_HEADERS
+        ),
         RouteAction.HashPolicy(header=RouteAction.HashPolicy.Header(header_name="x-forwarded-for")),
     ],
 )

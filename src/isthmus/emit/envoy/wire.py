@@ -6,6 +6,7 @@ of which changed, is a join of a thousand remembered strings and not a thousand 
 
 from typing import Any as AnyType
 
+from envoy.type.v3.percent_pb2 import FractionalPercent
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -26,6 +27,11 @@ def duration(milliseconds: int) -> Duration:
     """A duration."""
     seconds, rest = divmod(milliseconds, 1000)
     return Duration(seconds=seconds, nanos=rest * 1_000_000)
+
+
+def percent(share: float) -> FractionalPercent:
+    """A share in percent, to the millionth of the whole."""
+    return FractionalPercent(numerator=round(share * 10_000), denominator=FractionalPercent.MILLION)
 
 
 def field(number: int, body: bytes) -> bytes:
