@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 
+from isthmus.discovery.consul.publisher import ConsulPublisher
+from isthmus.discovery.consul.source import ConsulSource
 from isthmus.discovery.dns.delegation import DelegationPublisher
 from isthmus.discovery.dns.responder import Responder
 from isthmus.discovery.dns.source import DnsSource
 from isthmus.discovery.dns.update import UpdatePublisher
+from isthmus.discovery.kubernetes.publisher import KubernetesPublisher
 from isthmus.discovery.kubernetes.source import KubernetesSource
 from isthmus.discovery.publisher import Publisher, Report
 from isthmus.discovery.setting import ConsulSettings, DnsSettings, KubernetesSettings, Settings
@@ -22,7 +25,7 @@ def source_secrets(settings: Settings) -> tuple[ObjectKey, ...]:
         case KubernetesSettings():
             return (settings.kubeconfig,)
         case ConsulSettings():
-            return (settings.token,) if settings.token is not None else ()
+            return tuple(key for key in (settings.token, settings.client_key) if key is not None)
     return ()
 
 
@@ -33,26 +36,40 @@ def publisher_secrets(settings: Settings) -> tuple[ObjectKey, ...]:
     return source_secrets(settings)
 
 
-def make_source(settings: Settings, secrets: Secrets, listen: Listen) -> Source | None:
-    """The source of a registry whose `source_secrets` are known; None when its method has none in this release."""
+def make_source(settings: Settings, secrets: Secrets, listen: Listen) -> Source:
+    """The source of a registry whose `source_secrets` are known."""
     match settings:
         case DnsSettings():
             return DnsSource(settings, listen)
         case KubernetesSettings():
             return KubernetesSource(settings, secrets[settings.kubeconfig], listen)
         case ConsulSettings():
-            return None
+            token, key = _consul(settings, secrets)
+            return ConsulSource(settings, listen, token=token, client_key=key)
 
 
 def make_publishers(
     settings: Settings, secrets: Secrets, report: Report, responder: Responder
 ) -> tuple[Publisher, ...]:
     """What publishes to a registry whose `publisher_secrets` are known. `responder`: of the site."""
-    if not isinstance(settings, DnsSettings):
-        return ()
     found: list[Publisher] = []
-    if settings.delegation is not None:
-        found.append(DelegationPublisher(settings.delegation, responder, report))
-    if settings.update is not None:
-        found.append(UpdatePublisher(settings.update, secrets[settings.update.secret], report))
+    match settings:
+        case DnsSettings(delegation=delegation, update=update):
+            if delegation is not None:
+                found.append(DelegationPublisher(delegation, responder, report))
+            if update is not None:
+                found.append(UpdatePublisher(update, secrets[update.secret], report))
+        case KubernetesSettings():
+            if settings.publish_namespace:
+                found.append(KubernetesPublisher(settings, secrets[settings.kubeconfig], report))
+        case ConsulSettings():
+            if settings.publish:
+                token, key = _consul(settings, secrets)
+                found.append(ConsulPublisher(settings, report, token=token, client_key=key))
     return tuple(found)
+
+
+def _consul(settings: ConsulSettings, secrets: Secrets) -> tuple[str, str]:
+    """The token and the client's key; empty where there is none."""
+    token = secrets[settings.token].strip() if settings.token is not None else ""
+    return token, secrets[settings.client_key] if settings.client_key is not None else ""

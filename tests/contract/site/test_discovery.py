@@ -1,0 +1,196 @@
+"""Real site agents that find servers by DNS, from a real DNS server, and publish a virtual host by DNS themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+import dns.asyncquery
+import dns.message
+import httpx
+
+from ..dns.knot import ZONE, Knot
+from ..envoy.material import Origin, running, until
+from .deployment import Deployment, Site, document, free_port
+
+SERVICE = f"_http._tcp.web.{ZONE}"
+
+
+class Network:
+    """Clients enter at `ams`; servers are found at `fra`, which asks a DNS server."""
+
+    def __init__(self, dns_port: int) -> None:
+        self.port, self.dns = free_port(), free_port()
+        self.fabric = {"ams": free_port(), "fra": free_port()}
+        self.dns_port = dns_port
+
+    def documents(self) -> list[dict[str, Any]]:
+        check = {"http": {"path": "/"}, "interval": "50ms", "timeout": "500ms", "healthyThreshold": 1}
+        bounds = {"timeout": "300ms", "minTtl": "50ms", "keepGone": "1s"}
+        lookup = {"dns": {"name": SERVICE, "record": "SRV"}}
+        delegation = {"zone": "apps.test", "port": self.dns}
+        registry = {"servers": [{"address": "127.0.0.1", "port": self.dns_port}], **bounds}
+        return [
+            *(
+                document(
+                    "Site",
+                    name,
+                    {
+                        "fabric": {"addresses": [{"address": "127.0.0.1", "port": port}]},
+                        "interfaces": [{"name": "lo", "addresses": ["127.0.0.1"]}],
+                    },
+                )
+                for name, port in self.fabric.items()
+            ),
+            document("ServiceDiscovery", "corp", {"where": {"site": "fra"}, "dns": registry}, "shared"),
+            document(
+                "ServiceDiscovery",
+                "clients",
+                {"where": {"site": "ams"}, "dns": {"publish": {"delegation": delegation}}},
+                "shared",
+            ),
+            document("HealthCheck", "http", check, "shop"),
+            document("Endpoint", "web", {"where": {"site": "fra"}, "discovery": lookup}, "shop"),
+            document("Cluster", "web", {"endpoints": [{"name": "web"}], "healthChecks": [{"name": "http"}]}, "shop"),
+            document("Route", "all", {"forward": {"clusters": [{"cluster": {"name": "web"}}]}}, "shop"),
+            document("AdvertisePolicy", "public", {"where": {"site": "ams"}, "port": self.port}, "shop"),
+            document(
+                "VirtualHost",
+                "web",
+                {
+                    "domains": ["web.apps.test"],
+                    "routes": [{"name": "all"}],
+                    "advertisePolicies": [{"name": "public"}],
+                },
+                "shop",
+            ),
+        ]
+
+
+class Client:
+    """Finds the virtual host by DNS, as any client would, and asks it."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._http = httpx.AsyncClient(timeout=10)
+        self.failed: list[str] = []
+
+    async def address(self) -> str:
+        query = dns.message.make_query("web.apps.test", "A")
+        response = await dns.asyncquery.udp(query, "127.0.0.1", 2, self._network.dns)
+        return str(response.answer[0][0].address)
+
+    async def ask(self, address: str = "127.0.0.1") -> str:
+        """The server's name, or what went wrong."""
+        try:
+            url = f"http://{address}:{self._network.port}/"
+            response = await self._http.get(url, headers={"host": "web.apps.test"})
+        except httpx.HTTPError as error:
+            return repr(error)
+        return response.text if response.status_code == 200 else str(response.status_code)
+
+    async def keep_asking(self) -> None:
+        while True:
+            answer = await self.ask()
+            if not answer.isalpha():
+                self.failed.append(answer)
+            await asyncio.sleep(0.005)
+
+    def serves(self, *names: str) -> Any:
+        async def found() -> bool:
+            return {await self.ask() for _ in range(12)} == set(names)
+
+        return found
+
+
+def point(knot: Knot, *origins: Origin) -> None:
+    """What an administrator does when servers come and go."""
+    knot.replace("_http._tcp.web", "SRV", *(f"1 1 {origin.port} host" for origin in origins), ttl=0)
+
+
+async def begin(deployment: Deployment, network: Network) -> tuple[Site, Site]:
+    ams, fra = deployment.add_site("ams"), deployment.add_site("fra")
+    revision = await deployment.publish(network.documents())
+    await deployment.start_region()
+    await ams.start()
+    await fra.start()
+    await until(lambda: deployment.applied("ams", revision) and deployment.applied("fra", revision), 60)
+    return ams, fra
+
+
+async def test_servers_come_and_go_by_dns_and_outlive_it(deployment: Deployment, tmp_path: Path) -> None:
+    knot = Knot(tmp_path)
+    knot.start()
+    one, two, three = Origin("one"), Origin("two"), Origin("three")
+    try:
+        async with running(one, two, three):
+            knot.replace("host", "A", "127.0.0.1", ttl=0)
+            point(knot, one, two)
+            network = Network(knot.port)
+            _, fra = await begin(deployment, network)
+            client = Client(network)
+            await until(client.serves("one", "two"), 60)
+            assert await client.ask(await client.address()) in ("one", "two")
+
+            traffic = asyncio.create_task(client.keep_asking())
+            point(knot, two, three)
+            await until(client.serves("two", "three"))
+            traffic.cancel()
+            assert client.failed == []
+
+            report = await fra.status()
+            assert {(each["endpoint"], each["port"], each["healthy"]) for each in report["endpoints"]} == {
+                ("default/Endpoint/shop/web", two.port, True),
+                ("default/Endpoint/shop/web", three.port, True),
+            }
+            (lookup,) = report["discovery"]
+            assert (lookup["registry"], lookup["servers"]) == ("default/ServiceDiscovery/shared/corp", 2)
+            assert lookup["error"] == ""
+
+            knot.stop()
+            await until(lambda: failing(fra))
+            assert {await client.ask() for _ in range(12)} == {"two", "three"}
+            assert await fra.end(signal.SIGINT) == 0  # Envoy too: nothing is left but the disk
+            await fra.start()
+            await until(client.serves("two", "three"), 60)
+            (lookup,) = (await fra.status())["discovery"]
+            assert (lookup["servers"], lookup["answeredAt"] is not None) == (2, True)
+    finally:
+        knot.stop()
+
+
+async def failing(site: Site) -> bool:
+    (lookup,) = (await site.status())["discovery"]
+    return "127.0.0.1" in lookup["error"] and lookup["answeredAt"] is not None
+
+
+async def test_a_name_that_is_gone_is_used_until_its_grace_ends(deployment: Deployment, tmp_path: Path) -> None:
+    knot = Knot(tmp_path)
+    knot.start()
+    one = Origin("one")
+    try:
+        async with running(one):
+            knot.replace("host", "A", "127.0.0.1", ttl=0)
+            point(knot, one)
+            network = Network(knot.port)
+            ams, fra = await begin(deployment, network)
+            client = Client(network)
+            await until(client.serves("one"), 60)
+            point(knot)
+            await until(client.serves("503"))
+            (lookup,) = (await fra.status())["discovery"]
+            assert (lookup["servers"], "NXDOMAIN" in lookup["error"]) == (0, True)
+            assert lookup["changedAt"] - lookup["errorSince"] >= 1.0
+            point(knot, one)
+            await until(client.serves("one"))
+
+            (record,) = (await ams.status())["published"]
+            assert (record["domain"], record["addresses"], record["published"]) == (
+                "web.apps.test",
+                ["127.0.0.1"],
+                True,
+            )
+    finally:
+        knot.stop()
