@@ -10,15 +10,18 @@ from pathlib import Path
 import structlog
 from rich.console import Console
 
-from bench import across, compile, configuration, gateway, health, machine, report
+from bench import across, compile, configuration, gateway, health, https, machine, profile, report, scale
 from bench.document import emit_page
 
 CASES = {
     "gateway": gateway.run,
     "across": across.run,
+    "https": https.run,
+    "profile": profile.run,
     "health": health.run,
     "configuration": configuration.run,
     "compile": compile.run,
+    "scale": scale.run,
 }
 
 

@@ -22,10 +22,15 @@ _MEANING = {
     "gateway": "What a request costs that enters and leaves at the same site: a virtual host as Isthmus compiles it, "
     "against proxies configured by hand for nothing else.",
     "across": "What it costs that the endpoint is at another site: ingress, HTTP/2 over mTLS, egress.",
+    "https": "What TLS towards clients costs: requests on connections that are kept, over HTTP/1.1 and HTTP/2, and "
+    "requests that each bring a new connection.",
+    "profile": "Where the CPU of a request goes that an HTTPS listener takes in.",
     "health": "How fast other sites know: from the moment at which the egress site's Envoy reports a failed or passed "
     "probe until the last ingress site's Envoy has acknowledged the new endpoints.",
     "configuration": "How fast a change arrives: sites are simulated by real stream clients with their own "
     "certificates, which verify, hold and acknowledge what they get, but have no Envoy.",
+    "scale": "How fast one changed virtual host works at a site that takes in very many: from the moment at which the "
+    "agent knows the change until Envoy has acknowledged it.",
     "compile": "What a large site costs its agent.",
 }
 

@@ -55,7 +55,7 @@ async def _measure(rounds: int, seconds: int) -> dict[str, list[Load]]:
             for server in servers.values():
                 await asyncio.to_thread(drive, server.url, 1, folder, others, {}, host=server.host)
             for turn in range(rounds):
-                for name in _order(list(servers), turn):
+                for name in order(list(servers), turn):
                     server = servers[name]
                     load = await asyncio.to_thread(
                         drive, server.url, seconds, folder, others, {"proxy": server.pid}, host=server.host
@@ -64,7 +64,7 @@ async def _measure(rounds: int, seconds: int) -> dict[str, list[Load]]:
     return loads
 
 
-def _order(names: list[str], turn: int) -> list[str]:
+def order(names: list[str], turn: int) -> list[str]:
     """Another first in each round, and every other round backwards: nobody always follows the same neighbour."""
     turned = names[turn % len(names) :] + names[: turn % len(names)]
     return turned[::-1] if turn % 2 else turned

@@ -1,8 +1,9 @@
-"""HTTP load: wrk, and what it measured."""
+"""HTTP load: wrk for HTTP/1.1, h2load for HTTP/2, and what they measured."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +40,10 @@ def drive(
     watch: dict[str, int],
     connections: int = 32,
     host: str | None = None,
+    *,
+    keep: bool = True,
 ) -> Load:
-    """Send GET requests for so many seconds over so many kept-alive connections.
+    """Send GET requests for so many seconds over so many connections, kept alive or (not `keep`) new for each request.
 
     `watch` names processes (by id) whose CPU time is divided by the requests that were answered.
     Raises RuntimeError when a request failed: numbers of a broken set-up mean nothing.
@@ -50,6 +53,8 @@ def drive(
     command = ["taskset", "--cpu-list", on, program("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=5s"]
     if host:
         command += ["-H", f"Host: {host}"]
+    if not keep:
+        command += ["-H", "Connection: close"]
     before = {name: cpu_seconds(pid) for name, pid in watch.items()}
     done = subprocess.run(
         [*command, "-s", str(script), url], capture_output=True, text=True, timeout=seconds + 30, check=True
@@ -67,3 +72,19 @@ def drive(
         p99=seen["p99"],
         cpu={name: 1e6 * (after[name] - before[name]) / seen["requests"] for name in watch},
     )
+
+
+def drive_http2(url: str, seconds: int, on: str, watch: dict[str, int], connections: int = 32) -> Load:
+    """The same over HTTP/2, one request at a time on each connection, as `drive` does. Percentiles are not told."""
+    command = ["taskset", "--cpu-list", on, program("h2load"), f"-c{connections}", "-m1", "-t1", f"-D{seconds}", url]
+    before = {name: cpu_seconds(pid) for name, pid in watch.items()}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=True)
+    after = {name: cpu_seconds(pid) for name, pid in watch.items()}
+    counts = re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored", done.stdout)
+    if counts is None or "Application protocol: h2" not in done.stdout:
+        raise RuntimeError(f"h2load spoke no HTTP/2 with {url}:\n{done.stdout}")
+    requests, bad = int(counts[2]), int(counts[3]) + int(counts[4])
+    if bad or not requests:
+        raise RuntimeError(f"{bad} of {counts[1]} requests to {url} failed:\n{done.stdout}")
+    cpu = {name: 1e6 * (after[name] - before[name]) / requests for name in watch}
+    return Load(requests, 0, requests / seconds, 0.0, 0.0, cpu)

@@ -20,10 +20,12 @@ class Server:
     port: int
     pid: int
     host: str | None = None
+    tls: bool = False
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
+        """With TLS by name: the proxies choose a certificate by it."""
+        return f"https://localhost:{self.port}/" if self.tls else f"http://127.0.0.1:{self.port}/"
 
 
 @contextlib.contextmanager
@@ -38,15 +40,27 @@ def origin(folder: Path, on: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def nginx(folder: Path, upstream: int, on: str) -> Iterator[Server]:
-    """nginx as a reverse proxy with kept-alive upstream connections and its usual access log."""
+def nginx(folder: Path, upstream: int, on: str, pem: Path | None = None) -> Iterator[Server]:
+    """nginx as a reverse proxy with kept-alive upstream connections and its usual access log.
+
+    `pem`: chain and key, to speak TLS with HTTP/1.1 and HTTP/2.
+    """
     port = free_port()
     log = folder / "nginx" / "access.log"
+    tls = (
+        f"""
+            ssl_certificate {pem};
+            ssl_certificate_key {pem};
+            ssl_protocols TLSv1.2 TLSv1.3;
+            http2_max_requests 1000000000;"""
+        if pem
+        else ""
+    )
     server = f"""
         access_log {log} combined;
         upstream origin {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 1000000000; }}
         server {{
-            listen 127.0.0.1:{port} backlog=4096;
+            listen 127.0.0.1:{port} {"ssl http2" if pem else ""} backlog=4096;{tls}
             location / {{
                 proxy_pass http://origin;
                 proxy_http_version 1.1;
@@ -54,7 +68,7 @@ def nginx(folder: Path, upstream: int, on: str) -> Iterator[Server]:
             }}
         }}"""
     with _nginx(folder / "nginx", server, port, on) as pid:
-        yield Server(port, pid)
+        yield Server(port, pid, tls=pem is not None)
 
 
 @contextlib.contextmanager
@@ -85,8 +99,11 @@ def _nginx(folder: Path, http: str, port: int, on: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def haproxy(folder: Path, upstream: int, on: str) -> Iterator[Server]:
-    """HAProxy with one thread, kept-alive connections on both sides and its HTTP log to a file."""
+def haproxy(folder: Path, upstream: int, on: str, pem: Path | None = None) -> Iterator[Server]:
+    """HAProxy with one thread, kept-alive connections on both sides and its HTTP log to a file.
+
+    `pem`: chain and key, to speak TLS with HTTP/1.1 and HTTP/2.
+    """
     (folder / "haproxy").mkdir(parents=True)
     port = free_port()
     config = folder / "haproxy" / "haproxy.cfg"
@@ -104,7 +121,7 @@ defaults
     timeout client 3600s
     timeout server 3600s
 frontend gateway
-    bind 127.0.0.1:{port}
+    bind 127.0.0.1:{port}{f" ssl crt {pem} alpn h2,http/1.1" if pem else ""}
     default_backend origin
 backend origin
     server origin 127.0.0.1:{upstream}
@@ -112,7 +129,7 @@ backend origin
     log = folder / "haproxy" / "access.log"
     with running([program("haproxy"), "-db", "-f", str(config)], log, on=on) as child:
         wait_listening(port, child, log)
-        yield Server(port, child.pid)
+        yield Server(port, child.pid, tls=pem is not None)
 
 
 @contextlib.contextmanager

@@ -15,11 +15,12 @@ from isthmus.compile.intent import Cluster
 from isthmus.emit.envoy import EnvoyEmitter, EnvoyPaths, emit_cluster_endpoints, emit_secrets
 from isthmus.emit.envoy import name as names
 from isthmus.emit.envoy.bootstrap import Bootstrap, emit_bootstrap
+from isthmus.emit.envoy.tls import emit_certificate
 from isthmus.engine.envoy import Admin, AdsServer, EnvoyProcess, EnvoySettings, Push
 from isthmus.health.choice import SiteChoice, SiteState
 from isthmus.identity import Authority, Identity, Role, generate_key, make_csr
 from isthmus.identity.key import emit_key
-from isthmus.model import Object, ObjectKey
+from isthmus.model import Certificate, Object, ObjectKey
 
 Changes = dict[str, dict[str, bytes | None]]
 
@@ -72,6 +73,10 @@ class DataPath:
             changes[names.ENDPOINT_TYPE] = {**changes.get(names.ENDPOINT_TYPE, {}), **assigned}
         return compilation, changes
 
+    def emitted(self, kind: str) -> dict[str, bytes]:
+        """The resources of a type that the site's objects make."""
+        return dict(self.emitter.emit(self.compiler.update({}).intent)[kind])
+
     async def push(self, changes: Changes, seconds: float = 60) -> None:
         """Give changes to Envoy and wait for its answer; RuntimeError when it refuses one."""
         await accepted(self.ads.update(changes), seconds)
@@ -91,6 +96,15 @@ def secrets(authority: Authority, site: str) -> dict[str, bytes]:
     identity = Identity(TRUST_DOMAIN, Role.SITE, "default", site)
     chain = authority.issue(make_csr(key), identity, datetime.now(UTC))
     return emit_secrets(chain, emit_key(key), authority.bundle_pem)
+
+
+def _certificates(known: Mapping[ObjectKey, Object]) -> dict[str, bytes]:
+    """The secrets of declared certificates, as an agent serves them."""
+    found: dict[str, bytes] = {}
+    for obj in known.values():
+        if isinstance(obj, Certificate):
+            found |= emit_certificate(obj.key, obj.spec.chain or "", obj.private["privateKey"].text or "")
+    return found
 
 
 def pin(pid: int, core: str) -> None:
@@ -120,7 +134,8 @@ async def data_path(
     resources = {kind: {key: body for key, body in part.items() if body is not None} for kind, part in changes.items()}
     try:
         await envoy.start()
-        await accepted(ads.set({**resources, names.SECRET_TYPE: secrets(authority, site)}), 120)
+        served = {**secrets(authority, site), **_certificates(known)}
+        await accepted(ads.set({**resources, names.SECRET_TYPE: served}), 120)
         if core is not None:
             pin(path.pid, core)
         yield path

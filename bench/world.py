@@ -51,11 +51,16 @@ def _namespaces(known: Mapping[ObjectKey, Object]) -> dict[ObjectKey, Object]:
 
 
 def service(
-    name: str, endpoints: Iterable[tuple[str, str, int]], port: int, ingress: str, selection: str = "DISTRIBUTED"
+    name: str,
+    endpoints: Iterable[tuple[str, str, int]],
+    port: int,
+    ingress: str,
+    selection: str = "DISTRIBUTED",
+    **virtual_host: Any,
 ) -> Iterator[Document]:
     """A virtual host `NAME.example` at one ingress site, one route, one cluster.
 
-    `endpoints` are (site, address, port).
+    `endpoints` are (site, address, port); `virtual_host` are more fields of it, or others in place of these.
     """
     references = []
     for index, (where, address, endpoint_port) in enumerate(endpoints):
@@ -65,14 +70,12 @@ def service(
     yield document("Cluster", name, "bench", endpoints=references, endpointSelection=selection)
     yield document("Route", name, "bench", forward={"clusters": [{"cluster": {"name": name}}]})
     yield document("AdvertisePolicy", name, "bench", where={"site": ingress}, port=port)
-    yield document(
-        "VirtualHost",
-        name,
-        "bench",
-        domains=[f"{name}.example"],
-        routes=[{"name": name}],
-        advertisePolicies=[{"name": name}],
-    )
+    fields: dict[str, Any] = {
+        "domains": [f"{name}.example"],
+        "routes": [{"name": name}],
+        "advertisePolicies": [{"name": name}],
+    }
+    yield document("VirtualHost", name, "bench", **{**fields, **virtual_host})
 
 
 def access(cluster: str, callers: Iterable[str]) -> dict[ObjectKey, Object]:
@@ -80,6 +83,29 @@ def access(cluster: str, callers: Iterable[str]) -> dict[ObjectKey, Object]:
     metadata = Metadata(namespace="bench", name=cluster)
     granted = ClusterAccess(metadata=metadata, spec=ClusterAccessSpec(callers=tuple(callers)))
     return {granted.key: granted}
+
+
+def many(hosts: int, port: int, own: str = "own", **virtual_host: Any) -> Iterator[Document]:
+    """A site that takes in `hosts` virtual hosts with two routes each, for 200 clusters of one endpoint.
+
+    `virtual_host` are more fields of each.
+    """
+    yield site(own, fabric=("127.0.0.1", 7400))
+    yield document("AdvertisePolicy", "all", "bench", where={"site": own}, port=port)
+    for number in range(200):
+        address = f"127.100.{number // 250}.{number % 250 + 1}"
+        yield document("Endpoint", f"e-{number}", "bench", where={"site": own}, address=address, port=9)
+        yield document("Cluster", f"c-{number}", "bench", endpoints=[{"name": f"e-{number}"}])
+    for host in range(hosts):
+        for index, match in enumerate(([{"path": {"prefix": "/api/"}}], [])):
+            forward = {"clusters": [{"cluster": {"name": f"c-{host % 200}"}}]}
+            yield document("Route", f"r-{host}-{index}", "bench", match=match, forward=forward)
+        fields: dict[str, Any] = {
+            "domains": [f"h-{host}.example"],
+            "routes": [{"name": f"r-{host}-{index}"} for index in range(2)],
+            "advertisePolicies": [{"name": "all"}],
+        }
+        yield document("VirtualHost", f"h-{host}", "bench", **{**fields, **virtual_host})
 
 
 def large(hosts: int, routes: int, endpoints: int, port: int, own: str = "own") -> Iterator[Document]:
