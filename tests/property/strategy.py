@@ -222,13 +222,23 @@ class Maker:
         return {
             "endpoints": self.references("Endpoint", 1, 4),
             "healthChecks": self.references("HealthCheck", most=2),
-            "endpointSelection": self.one("LOCAL_ONLY", "LOCAL_PREFERRED", "LOCAL_PREFERRED", "DISTRIBUTED"),
+            **self.selection(),
             **self.algorithm(),
             "protocol": self.one("HTTP1", "HTTP1", "HTTP2"),
             **self.one({}, {"staleAfter": "1m"}),
             **self.subsets(),
             **self.upstream(),
         }
+
+    def selection(self) -> Spec:
+        some = [{"virtualSite": "core"}, {"site": self.one(*SITES)}]
+        preferred = {"sitePreferences": some[: self.one(1, 2)]}
+        return self.one(
+            {"endpointSelection": "LOCAL_ONLY"},
+            {"endpointSelection": "LOCAL_PREFERRED"},
+            {"endpointSelection": "LOCAL_PREFERRED", "nearness": "ROUND_TRIP", **self.one({}, preferred)},
+            {"endpointSelection": "DISTRIBUTED", **self.one({}, preferred)},
+        )
 
     def algorithm(self) -> Spec:
         return self.one(
@@ -248,7 +258,7 @@ class Maker:
             {"circuitBreakers": {"high": {"maxRequests": 1}}},
             {"outlierDetection": {"consecutive5xx": 3, "successRate": {}, "consecutiveLocalFailures": None}},
             {"connectionPool": {"maxRequestsPerConnection": 1, "tcpKeepalive": {}}, "panicThreshold": 50},
-            {"proxyProtocol": "V2", "endpointSelection": "LOCAL_ONLY"},
+            {"proxyProtocol": "V2", "endpointSelection": "LOCAL_ONLY", "sitePreferences": [], "nearness": "LOCATION"},
         )
 
     def subsets(self) -> Spec:

@@ -95,7 +95,18 @@ def print_site_report(report: Mapping[str, Any], now: float | None = None) -> No
     )
     _section(
         "SITES IN USE",
-        ("CLUSTER", "SUBSET", "SITE", "PRIORITY", "WEIGHT", "STATE", "ENDPOINTS", "DISTANCE", "STALE FOR"),
+        (
+            "CLUSTER",
+            "SUBSET",
+            "SITE",
+            "PRIORITY",
+            "WEIGHT",
+            "STATE",
+            "ENDPOINTS",
+            "DISTANCE",
+            "ROUND TRIP",
+            "STALE FOR",
+        ),
         [
             (
                 object_name(cluster["cluster"]),
@@ -106,6 +117,7 @@ def print_site_report(report: Mapping[str, Any], now: float | None = None) -> No
                 str(each["state"]).lower(),
                 each.get("endpoints"),
                 "" if each.get("distance") is None else f"{each['distance']:.0f} km",
+                "" if each.get("roundTrip") is None else f"{each['roundTrip']:.3g} ms",
                 age(each.get("staleSince"), now),
             )
             for cluster in report.get("clusters", ())

@@ -8,7 +8,7 @@ from isthmus.compile.endpoint import PlacedEndpoint, compile_endpoint
 from isthmus.compile.health_check import compile_health_check
 from isthmus.compile.intent import Cluster, Endpoint, Hosted, Member, Shape, Socket, Transport
 from isthmus.compile.memo import Memo
-from isthmus.compile.place import compile_site_fact, dns_name
+from isthmus.compile.place import compile_site_fact, compile_where, dns_name
 from isthmus.compile.source import find, foreign, scope
 from isthmus.compile.upstream import compile_upstream
 from isthmus.model import Cluster as ClusterObject
@@ -45,12 +45,14 @@ class CompiledHosted:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a route needs to know of a cluster. `transport`: of its endpoints; None without any."""
+    """What a route needs to know of a cluster. `transport`: of its endpoints; None without any. `ordered`: some of its
+    sites come before others."""
 
     shape: Shape
     hashes: bool
     subsets: tuple[str, ...]
     transport: Transport | None
+    ordered: bool
 
 
 def compile_target(memo: Memo, key: ObjectKey) -> Target | None:
@@ -59,7 +61,8 @@ def compile_target(memo: Memo, key: ObjectKey) -> Target | None:
     if compiled is None:
         return None
     cluster = compiled.cluster
-    return Target(cluster.shape, cluster.load_balancing in HASHING, cluster.subsets, compiled.transport)
+    ordered = cluster.selection == "LOCAL_PREFERRED" or len({member.rank for member in cluster.members}) > 1
+    return Target(cluster.shape, cluster.load_balancing in HASHING, cluster.subsets, compiled.transport, ordered)
 
 
 def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
@@ -86,9 +89,11 @@ def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
             by_site[site].extend(_classified(server, subsets) for server in placed.servers)
     if spec.endpoint_selection == "LOCAL_ONLY":
         by_site = defaultdict(list, {site: each for site, each in by_site.items() if site == here.site})
+    preferred = [memo.ask(compile_where, (where, key.tenant)) for where in spec.site_preferences]
     members = []
     for site in sorted(by_site):
-        member = _member(memo, site, by_site[site])
+        rank = next((rank for rank, sites in enumerate(preferred) if site in sites), len(preferred))
+        member = _member(memo, site, by_site[site], rank)
         if member.fabric or member.own:
             members.append(member)
         else:
@@ -105,6 +110,7 @@ def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
         stale_after=milliseconds(spec.stale_after) if spec.stale_after else None,
         subsets=tuple(name for name, _ in subsets),
         fallback=_fallback(spec),
+        nearness=spec.nearness,
     )
     return CompiledCluster(cluster, transport, tuple(found))
 
@@ -128,7 +134,7 @@ def _shape(members: list[Member], selection: str, load_balancing: str, transport
     return Shape.LOCAL_FIRST
 
 
-def _member(memo: Memo, site: ObjectKey, endpoints: list[Endpoint]) -> Member:
+def _member(memo: Memo, site: ObjectKey, endpoints: list[Endpoint], rank: int) -> Member:
     fact = memo.ask(compile_site_fact, site)
     here = scope(memo)
     return Member(
@@ -140,6 +146,7 @@ def _member(memo: Memo, site: ObjectKey, endpoints: list[Endpoint]) -> Member:
         place=fact.place if fact else None,
         drained=fact.drained if fact else False,
         endpoints=_distinct(endpoints),
+        rank=rank,
     )
 
 

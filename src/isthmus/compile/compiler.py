@@ -107,6 +107,7 @@ def _compile(memo: Memo, _: None) -> Compilation:
             fabric=memo.ask(compile_fabric, hosted.here),
             addresses=memo.ask(compile_addresses, None),
             imports=clusters.imports,
+            round_trips=own.round_trips,
             registries=memo.ask(compile_registries, None),
         ),
         memo.ask(_diagnostics, None),

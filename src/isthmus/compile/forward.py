@@ -59,7 +59,7 @@ def compile_forward(memo: Memo, key: ObjectKey, spec: ForwardSpec, found: list[D
                 )
             )
             continue
-        shares.append(Share(name, target.shape.of_subset(subset), entry.weight, target.hashes, subset))
+        shares.append(Share(name, target.shape.of_subset(subset), entry.weight, target.hashes, subset, target.ordered))
     mirrors = _mirrors(memo, key, spec, found)
     shares = _merge(shares)
     if not shares:

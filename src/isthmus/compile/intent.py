@@ -171,6 +171,7 @@ class Member:
         dns_name: the name in its certificate.
         drained: it asks other sites to stop sending requests.
         endpoints: its endpoints in the cluster, ordered by key.
+        rank: place in the cluster's site preferences; lower comes first.
     """
 
     site: str
@@ -181,6 +182,7 @@ class Member:
     place: Place | None
     drained: bool
     endpoints: tuple[Endpoint, ...]
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,7 @@ class Cluster:
         stale_after: how long remote endpoints stay in use without news of them; None: for ever.
         subsets: names of its subsets, sorted.
         fallback: the subset for requests to one that nobody serves; "" for all endpoints, None for no other.
+        nearness: LOCATION or ROUND_TRIP.
     """
 
     key: ObjectKey
@@ -206,6 +209,7 @@ class Cluster:
     stale_after: int | None
     subsets: tuple[str, ...] = ()
     fallback: str | None = None
+    nearness: str = "LOCATION"
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +287,7 @@ class Intent:
         clusters: what ingress rules name, ordered by key.
         hosted: what has endpoints here or is looked for only here, ordered by key.
         addresses: what has to be on interfaces, by interface and address.
+        round_trips: to other sites, by name, as declared.
         imports: numbers of the clusters whose health this site needs from others, ascending.
         registries: what is asked for endpoints and told of virtual hosts, ordered by key; the system's resolver first.
     """
@@ -298,4 +303,5 @@ class Intent:
     fabric: Fabric = Fabric()
     addresses: tuple[InterfaceAddress, ...] = ()
     imports: tuple[int, ...] = ()
+    round_trips: tuple[tuple[str, int], ...] = ()
     registries: tuple[Registry, ...] = ()

@@ -7,6 +7,7 @@ from isthmus.compile.memo import Memo
 from isthmus.compile.source import find, keys
 from isthmus.model import ObjectKey, Site, VirtualSite
 from isthmus.model.label import matches
+from isthmus.model.value import milliseconds
 from isthmus.model.where import Where
 
 NODE = "0"
@@ -21,6 +22,7 @@ class SiteFact:
     place: Place | None
     fabric: tuple[Socket, ...]
     drained: bool
+    round_trips: tuple[tuple[str, int], ...] = ()
 
 
 def compile_site_fact(memo: Memo, key: ObjectKey) -> SiteFact | None:
@@ -35,6 +37,7 @@ def compile_site_fact(memo: Memo, key: ObjectKey) -> SiteFact | None:
         place=Place(spec.location.latitude, spec.location.longitude) if spec.location else None,
         fabric=tuple(dict.fromkeys(Socket(address.address, address.port) for address in fabric)),
         drained=spec.drained,
+        round_trips=tuple(sorted((each.site, milliseconds(each.time)) for each in spec.round_trips)),
     )
 
 

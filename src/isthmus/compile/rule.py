@@ -34,7 +34,8 @@ class Shape(StrEnum):
 class Share:
     """A cluster and its weight among a rule's clusters. `hashes`: its algorithm looks at the rule's hash keys.
 
-    `subset`: only these of its endpoints; empty for all. `shape` is how they are reached.
+    `subset`: only these of its endpoints; empty for all. `shape` is how they are reached. `ordered`: some of its sites
+    come before others.
     """
 
     cluster: ObjectKey
@@ -42,6 +43,7 @@ class Share:
     weight: int
     hashes: bool = False
     subset: str = ""
+    ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,12 +35,18 @@ class SiteState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SiteInfo:
-    """A site as the choice sees it. `location`: degrees of latitude and longitude, None when unknown."""
+    """A site as the choice sees it. `location`: degrees of latitude and longitude, None when unknown.
+
+    `rank`: place in the cluster's site preferences. `round_trip`: milliseconds from the choosing site, None when
+    unknown or when it does not matter.
+    """
 
     name: str
     number: int
     location: tuple[float, float] | None = None
     drained: bool = False
+    rank: int = 0
+    round_trip: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class SiteChoice:
     how many they are; None for the own site, whose endpoints are not routes. `stale_since`: Unix seconds since which
     nobody confirms any of them, or None. `distance`: kilometres from the choosing site, None when a location is
     unknown. `reason`: for people. `subset`: the one whose endpoints these are, "" for all endpoints.
+    `round_trip`: milliseconds, if it counts.
     """
 
     site: str
@@ -62,6 +69,7 @@ class SiteChoice:
     stale_since: float | None = None
     distance: float | None = None
     subset: str = ""
+    round_trip: float | None = None
 
 
 def distance(a: tuple[float, float], b: tuple[float, float]) -> float:
@@ -81,9 +89,11 @@ def distance(a: tuple[float, float], b: tuple[float, float]) -> float:
 # 4. A site is HEALTHY while one of its remaining endpoints is fresh, or was within the last `degraded_after`
 #    seconds; else it is DEGRADED. Its weight is the sum over all of them, stale ones too: while a region comes back
 #    they are confirmed one by one, and the weights should not wander meanwhile.
-# 5. Order: the own site, then by great-circle distance (unknown last), then by name.
-# 6. Priority: LOCAL_PREFERRED numbers the sites in this order; DISTRIBUTED gives all of them 0, so that weights
-#    alone decide. DEGRADED sites keep their place: Envoy prefers a healthy host of any priority to a degraded one.
+# 5. Order: LOCAL_PREFERRED puts the own site first. Then by rank in the cluster's preferences, then by round-trip time
+#    and by great-circle distance (unknown last), then by name.
+# 6. Priority: LOCAL_PREFERRED numbers the sites in this order. DISTRIBUTED numbers the ranks that there are, so that
+#    weights decide among sites of one rank: of all sites, when none is preferred. DEGRADED sites keep their place:
+#    Envoy prefers a healthy host of any priority to a degraded one.
 def choose(
     own: SiteInfo,
     selection: Selection,
@@ -115,11 +125,21 @@ def choose(
                 choice = _remote(own, site, by_site[site.number], now, degraded_after)
                 if choice is not None:
                     candidates.append((site, choice))
-    candidates.sort(key=lambda pair: (pair[0].number != own.number, _rank(pair[1].distance), pair[0].name))
+    local_first = selection is not Selection.DISTRIBUTED
+    candidates.sort(key=lambda pair: (local_first and pair[0].number != own.number, *_order(*pair)))
+    if local_first:
+        priorities = list(range(len(candidates)))
+    else:
+        ranks = sorted({site.rank for site, _ in candidates})
+        priorities = [ranks.index(site.rank) for site, _ in candidates]
     return tuple(
-        replace(choice, priority=min(index, MAX_PRIORITY) if selection is Selection.LOCAL_PREFERRED else 0)
-        for index, (_, choice) in enumerate(candidates)
+        replace(choice, priority=min(priority, MAX_PRIORITY))
+        for (_, choice), priority in zip(candidates, priorities, strict=True)
     )
+
+
+def _order(site: SiteInfo, choice: SiteChoice) -> tuple[int, float, float, str]:
+    return site.rank, _last(site.round_trip), _last(choice.distance), site.name
 
 
 # The choice for subsets, in order:
@@ -186,12 +206,18 @@ def _remote(
         priority=0,
         weight=sum(e.route.weight for e in counted),
         state=state,
-        reason=reason if away is None else f"{reason}, {away:.0f} km away",
+        reason=", ".join((reason, *_nearness(away, site.round_trip))),
         endpoints=len(counted),
         stale_since=stale_since,
         distance=away,
+        round_trip=site.round_trip,
     )
 
 
-def _rank(away: float | None) -> float:
-    return math.inf if away is None else away
+def _nearness(away: float | None, round_trip: float | None) -> list[str]:
+    found = [] if away is None else [f"{away:.0f} km away"]
+    return found if round_trip is None else [*found, f"{round_trip:.3g} ms there and back"]
+
+
+def _last(value: float | None) -> float:
+    return math.inf if value is None else value

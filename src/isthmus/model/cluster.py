@@ -19,9 +19,11 @@ from isthmus.model.upstream import (
     SlowStart,
 )
 from isthmus.model.value import PositiveDuration
+from isthmus.model.where import Where
 
 LoadBalancing = Literal["ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "RING_HASH", "MAGLEV"]
 Protocol = Literal["HTTP1", "HTTP2", "AUTO"]
+Nearness = Literal["LOCATION", "ROUND_TRIP"]
 EndpointSelection = Literal["LOCAL_ONLY", "LOCAL_PREFERRED", "DISTRIBUTED"]
 
 
@@ -40,6 +42,19 @@ class ClusterSpec(Spec):
         "DISTRIBUTED",
         description="`LOCAL_ONLY`: endpoints of the ingress site. `LOCAL_PREFERRED`: those while healthy, then the "
         "next site by distance. `DISTRIBUTED`: all healthy endpoints everywhere, by weight.",
+    )
+    site_preferences: tuple[Where, ...] = Field(
+        (),
+        max_length=32,
+        description="Sites, or groups of them, in the order in which they are used; those not named come last. With "
+        "`DISTRIBUTED`, the sites of one entry share the requests by weight, and the next entry is used only while "
+        "none of them is healthy. With `LOCAL_PREFERRED`, the ingress site comes first; within an entry the nearer.",
+    )
+    nearness: Nearness = Field(
+        "LOCATION",
+        description="What makes a site near for `LOCAL_PREFERRED`. `LOCATION`: the distance on the map. `ROUND_TRIP`: "
+        "the round-trip time, as the ingress Site has it in `roundTrips`, or else as it measures it; sites without "
+        "one come after those that have one, by distance.",
     )
     protocol: Protocol = Field(
         "HTTP1",
@@ -93,6 +108,16 @@ class ClusterSpec(Spec):
         return self
 
     @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.endpoint_selection == "LOCAL_ONLY" and (self.site_preferences or self.nearness != "LOCATION"):
+            raise ValueError("LOCAL_ONLY uses no other site; remove sitePreferences and nearness")
+        if self.endpoint_selection == "DISTRIBUTED" and self.nearness != "LOCATION":
+            raise ValueError("DISTRIBUTED goes by weight, not by nearness; use LOCAL_PREFERRED, or remove nearness")
+        if len(set(self.site_preferences)) != len(self.site_preferences):
+            raise ValueError("the same entry stands twice in sitePreferences")
+        return self
+
+    @model_validator(mode="after")
     def _algorithm(self) -> Self:
         for field, value, algorithms in (
             ("leastRequest", self.least_request, ("LEAST_REQUEST",)),
@@ -135,11 +160,13 @@ class ClusterSpec(Spec):
         return self
 
     def uses(self, tenant: str, namespace: str) -> Iterator[Use]:
-        """Endpoints, then health checks."""
+        """Endpoints, then health checks, then sites and virtual sites."""
         for index, reference in enumerate(self.endpoints):
             yield Use(f"spec.endpoints[{index}]", resolve(reference, "Endpoint", tenant, namespace))
         for index, reference in enumerate(self.health_checks):
             yield Use(f"spec.healthChecks[{index}]", resolve(reference, "HealthCheck", tenant, namespace))
+        for index, where in enumerate(self.site_preferences):
+            yield from where.uses(tenant, f"spec.sitePreferences[{index}]")
 
 
 class Cluster(Object):

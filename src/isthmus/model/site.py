@@ -9,7 +9,7 @@ from isthmus.model.key import ObjectKey
 from isthmus.model.location import Location
 from isthmus.model.network import BUILT_IN_NETWORKS
 from isthmus.model.object import Frozen, Name, Object, Spec, Use
-from isthmus.model.value import Address, Port
+from isthmus.model.value import Address, Duration, Port
 
 
 class SocketAddress(Frozen):
@@ -43,6 +43,13 @@ class Interface(Frozen):
     addresses: tuple[Address, ...] = Field(min_length=1, description="IP addresses of the interface.")
 
 
+class RoundTrip(Frozen):
+    """How long a packet takes to another site and back, as it is known."""
+
+    site: Name = Field(description="Name of the other Site; passed over if there is none.")
+    time: Duration = Field(description="Round-trip time.")
+
+
 class SiteSpec(Spec):
     """A site's place, connections and state."""
 
@@ -57,6 +64,12 @@ class SiteSpec(Spec):
         description="The site faces the public internet: policies whose `where` is `public` take clients in here, on "
         "its network `outside`.",
     )
+    round_trips: tuple[RoundTrip, ...] = Field(
+        (),
+        max_length=1000,
+        description="Round-trip times to other sites that are not to be measured, for clusters with "
+        "`nearness: ROUND_TRIP`.",
+    )
     drained: bool = Field(False, description="When true, other sites stop sending requests here; running ones finish.")
 
     @model_validator(mode="after")
@@ -66,6 +79,8 @@ class SiteSpec(Spec):
             raise ValueError("interfaces have the same name; give each its own")
         if len(set(self.regions)) != len(self.regions):
             raise ValueError("the same region is named twice")
+        if len({each.site for each in self.round_trips}) != len(self.round_trips):
+            raise ValueError("roundTrips names the same site twice")
         return self
 
     def uses(self, tenant: str, namespace: str) -> Iterator[Use]:

@@ -43,6 +43,7 @@ from isthmus.site.inventory import Inventory, Refusal
 from isthmus.site.plan import Join, Plan, Planner
 from isthmus.site.report import SiteState, emit_report
 from isthmus.site.rollout import Outcome, Rollout, Superseded
+from isthmus.site.round_trip import keep_measuring
 from isthmus.site.settings import SiteSettings
 from isthmus.site.udp_probe import UdpProber
 from isthmus.site.upstream import plan_regions, plan_upstreams
@@ -157,6 +158,7 @@ class SiteAgent(UplinkHandler):
         self.discovery.start()
         self._spawn(self._configure())
         self._spawn(self._keep_table())
+        self._spawn(keep_measuring(self.ingress))
         self._spawn(self._keep_certificates())
         self._spawn(self._disk.keep_logs_small(self.envoy.admin))
 

@@ -11,12 +11,13 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from isthmus.compile.intent import Cluster, Intent, Member
+from isthmus.compile.intent import Cluster, Intent, Member, Socket
 from isthmus.health.choice import Selection, SiteChoice, SiteInfo, choose_subsets, next_change
 from isthmus.health.event import EndOfRib, Event
+from isthmus.health.round_trip import RoundTrips
 from isthmus.health.table import Entry, SessionState, Table
 from isthmus.model.key import ObjectKey
 from isthmus.model.subset import subset_mark
@@ -68,6 +69,8 @@ class Ingress:
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
+        self._round_trips = RoundTrips()
+        self._declared: Mapping[str, int] = {}
         self.changed = False
         """The table differs from what was last written to disk; its writer resets it."""
 
@@ -79,6 +82,7 @@ class Ingress:
         if (
             intent.clusters is self._clusters
             and _own(intent) == self._own
+            and dict(intent.round_trips) == self._declared
             and not self._touched
             and self._all is not None
         ):
@@ -86,7 +90,9 @@ class Ingress:
         self._clusters = intent.clusters
         before, self._by_key = self._by_key, {cluster.key: cluster for cluster in intent.clusters}
         own = _own(intent)
-        same = own == self._own
+        declared = dict(intent.round_trips)
+        same = own == self._own and declared == self._declared
+        self._declared = declared
         self._own = own
         self._by_number = {}
         for cluster in intent.clusters:
@@ -138,6 +144,27 @@ class Ingress:
         """Choose anew for these clusters: the health of their local endpoints has changed."""
         self._touched.update(key for key in keys if key in self._by_key)
         self._schedule()
+
+    def measured_sites(self) -> dict[str, tuple[Socket, ...]]:
+        """The sites to which the round-trip time matters and is not declared, and where they can be dialled."""
+        found = {
+            member.site: member.fabric
+            for cluster in self._clusters
+            if cluster.nearness == "ROUND_TRIP"
+            for member in cluster.members
+            if not member.own and member.fabric and member.site not in self._declared
+        }
+        self._round_trips.retain(frozenset(found))
+        return found
+
+    def measure(self, site: str, milliseconds: float) -> None:
+        """Take in a measured round-trip time."""
+        if self._round_trips.measure(site, milliseconds):
+            self.touch(
+                cluster.key
+                for cluster in self._clusters
+                if cluster.nearness == "ROUND_TRIP" and any(member.site == site for member in cluster.members)
+            )
 
     def choice(self, key: ObjectKey, subset: str = "") -> tuple[SiteChoice, ...]:
         """The sites in use for a cluster or a subset of it, best first; empty when it is unknown here."""
@@ -193,16 +220,25 @@ class Ingress:
 
     def _choose(self, cluster: Cluster) -> Choices:
         assert self._own is not None
+        rank = next((member.rank for member in cluster.members if member.own), 0)
         return choose_subsets(
-            self._own,
+            replace(self._own, rank=rank) if rank else self._own,
             Selection(cluster.selection),
-            [_info(member) for member in cluster.members if not member.own],
+            [self._info(cluster, member) for member in cluster.members if not member.own],
             self.table.entries(cluster.number),
             self._clock(),
             {subset: subset_mark(subset) for subset in cluster.subsets},
             local_weight=partial(self._local_weight, cluster.key),
             fallback=cluster.fallback,
         )
+
+    def _info(self, cluster: Cluster, member: Member) -> SiteInfo:
+        place = (member.place.latitude, member.place.longitude) if member.place else None
+        round_trip = None
+        if cluster.nearness == "ROUND_TRIP":
+            declared = self._declared.get(member.site)
+            round_trip = self._round_trips.used(member.site) if declared is None else float(declared)
+        return SiteInfo(member.site, member.number, place, member.drained, member.rank, round_trip)
 
     def _assign(self, cluster: Cluster, choices: Choices) -> Assignments:
         self._choices[cluster.key] = choices
@@ -239,11 +275,6 @@ class Ingress:
         self._touch_numbers({*self.table.expire(now, limits), *overdue})
         if not self._touched:
             self._set_timer(overdue)
-
-
-def _info(member: Member) -> SiteInfo:
-    place = (member.place.latitude, member.place.longitude) if member.place else None
-    return SiteInfo(member.site, member.number, place, member.drained)
 
 
 def _own(intent: Intent) -> SiteInfo:

@@ -205,4 +205,5 @@ def _choice(each: SiteChoice) -> dict[str, Any]:
         "endpoints": each.endpoints,
         "staleSince": each.stale_since,
         "distance": each.distance,
+        "roundTrip": each.round_trip,
     }

@@ -8,6 +8,8 @@ from collections import Counter
 
 import httpx
 
+from isthmus.emit.envoy import nominal_choices
+
 from .conftest import StartApp, StartSite
 from .rig import access, choice, parse_objects, until_served
 from .test_data_path import Shop, callers, deployment, some_ports
@@ -185,3 +187,28 @@ async def places(port: int, path: str, keys: list[str]) -> dict[str, str]:
 
     await asyncio.gather(*(ask(keys[index::8]) for index in range(8)))
     return found
+
+
+async def test_preferred_site_that_dies_fails_no_request(
+    start_site: StartSite, start_app: StartApp, client: httpx.AsyncClient
+) -> None:
+    apps = {site: await start_app(site) for site in ("ams", "fra", "nyc")}
+    ports = some_ports(*apps)
+    text = deployment(
+        ports,
+        endpoints={site: (site, app.port) for site, app in apps.items()},
+        cluster=", sitePreferences: [{site: nyc}, {site: fra}]",
+    )
+    objects = parse_objects(text) | callers(*apps)
+    nodes = {site: await start_site(site) for site in apps}
+    for node in nodes.values():
+        await node.apply(objects)
+    intent = nodes["ams"].intent
+    await nodes["ams"].choose("web", nominal_choices(intent, intent.clusters[0]))
+    shop = Shop(client, ports["ams"])
+    await until_served(client, shop.url, "shop.example")
+    assert await shop.count(10) == {"nyc": 10}
+    await nodes["nyc"].kill()
+    assert await shop.count(30) == {"fra": 30}
+    await nodes["fra"].kill()
+    assert await shop.count(30) == {"ams": 30}

@@ -1,5 +1,6 @@
 """Which site a request goes to."""
 
+from dataclasses import replace
 from typing import Any
 
 from isthmus.health.choice import (
@@ -146,3 +147,23 @@ def test_subsets_are_chosen_by_their_own_endpoints() -> None:
     assert chosen("") == {**own, "three": own[""], "none": own[""]}
     assert chosen("two") == {**own, "three": own["two"], "none": own["two"]}
     assert chosen("none")["three"] == []
+
+
+def test_preferences_come_before_nearness() -> None:
+    nyc, fra = replace(NYC, rank=0), replace(FRA, rank=1)
+    lab, own = replace(LAB, rank=1), replace(AMS, rank=2)
+    entries = [entry(FRA, 2), entry(NYC, 3), entry(LAB, 4)]
+    near = choose(own, Selection.LOCAL_PREFERRED, (own, fra, nyc, lab), entries, 0, local_weight=1)
+    assert [(c.site, c.priority) for c in near] == [("ams", 0), ("nyc", 1), ("fra", 2), ("lab", 3)]
+    spread = choose(own, Selection.DISTRIBUTED, (own, fra, nyc, lab), entries, 0, local_weight=1)
+    assert [(c.site, c.priority) for c in spread] == [("nyc", 0), ("fra", 1), ("lab", 1), ("ams", 2)]
+    # Ranks of which no site is there leave no gap.
+    left = choose(own, Selection.DISTRIBUTED, (own, fra, nyc, lab), entries[:1], 0, local_weight=1)
+    assert [(c.site, c.priority) for c in left] == [("fra", 0), ("ams", 1)]
+
+
+def test_round_trip_time_comes_before_distance() -> None:
+    nyc, fra = replace(NYC, round_trip=8.0), replace(FRA, round_trip=12.5)
+    chosen = choose(AMS, Selection.LOCAL_PREFERRED, (fra, nyc, LAB), [entry(FRA), entry(NYC), entry(LAB)], 0)
+    assert [(c.site, c.round_trip) for c in chosen] == [("nyc", 8.0), ("fra", 12.5), ("lab", None)]
+    assert chosen[1].reason == "1 healthy endpoint, 364 km away, 12.5 ms there and back"

@@ -14,14 +14,22 @@ def nominal_choices(intent: Intent, cluster: Cluster, subset: str = "") -> list[
     def weights(member: Member) -> list[int]:
         return [each.weight for each in member.endpoints if not each.drained and (not subset or subset in each.subsets)]
 
+    local_first = cluster.selection != "DISTRIBUTED"
     ordered = sorted(
         ((member, away(member)) for member in cluster.members if weights(member) or not subset),
-        key=lambda pair: (not pair[0].own, pair[1] is None, pair[1] or 0.0, pair[0].site),
+        key=lambda pair: (
+            local_first and not pair[0].own,
+            pair[0].rank,
+            pair[1] is None,
+            pair[1] or 0.0,
+            pair[0].site,
+        ),
     )
+    ranks = sorted({member.rank for member, _ in ordered})
     return [
         SiteChoice(
             site=member.site,
-            priority=index if cluster.selection == "LOCAL_PREFERRED" else 0,
+            priority=index if cluster.selection == "LOCAL_PREFERRED" else ranks.index(member.rank),
             weight=sum(weights(member)),
             state=SiteState.DRAINING if member.drained else SiteState.HEALTHY,
             reason="drained" if member.drained else "as declared",

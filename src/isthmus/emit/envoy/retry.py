@@ -40,7 +40,7 @@ def emit_retry(retry: Retry, shares: tuple[Share, ...]) -> EnvoyRetryPolicy:
     if retry.elsewhere:
         policy.retry_host_predicate.append(_PREVIOUS_HOSTS)
         policy.host_selection_retry_max_attempts = 5
-        if any(share.shape in (Shape.LOCAL_FIRST, Shape.FABRIC) or share.subset for share in shares):
+        if any(share.shape is Shape.FABRIC or (share.ordered and share.shape is not Shape.LOCAL) for share in shares):
             policy.retry_priority.CopyFrom(_PREVIOUS_PRIORITIES)
     if retry.per_try_timeout is not None:
         policy.per_try_timeout.CopyFrom(duration(retry.per_try_timeout))
