@@ -27,7 +27,7 @@ from isthmus.model.value import milliseconds
 
 def nowhere() -> DirectResponse:
     """The rule of a route without any cluster that exists. It still matches: its requests are not another rule's."""
-    return DirectResponse(503, "no cluster")
+    return DirectResponse(503, "no cluster", nowhere=True)
 
 
 def compile_forward(memo: Memo, key: ObjectKey, spec: ForwardSpec, found: list[Diagnostic]) -> Forward | DirectResponse:

@@ -151,11 +151,12 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class DirectResponse:
-    """Answer at once."""
+    """Answer at once. `nowhere`: for want of a cluster, and not because a route says so."""
 
     status: int
     body: str
     content_type: str = "text/plain"
+    nowhere: bool = False
 
 
 Action = Forward | Redirect | DirectResponse

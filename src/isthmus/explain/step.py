@@ -9,7 +9,7 @@ import re2
 from isthmus.compile.condition import Match
 from isthmus.compile.intent import VirtualHost
 from isthmus.compile.option import Compression, Cors, Csrf, Fault, HeaderEdit, TextMatch
-from isthmus.compile.rule import Forward, HashKey, Redirect, RegexRewrite, Retry, Rule
+from isthmus.compile.rule import DirectResponse, Forward, HashKey, Redirect, RegexRewrite, Retry, Rule
 from isthmus.explain.condition import header_holds, matches_fully
 from isthmus.explain.request import Request
 
@@ -49,7 +49,8 @@ def explain_way(request: Request, virtual_host: VirtualHost, rule: Rule, match: 
     steps.extend(_edits("request", shared.request_headers, own.request_headers))
     steps.extend(_edits("response", shared.response_headers, own.response_headers))
     steps.extend(_answers(own.compression or shared.compression))
-    pages = [*own.error_pages, *shared.error_pages]
+    declared = isinstance(rule.action, DirectResponse) and not rule.action.nowhere
+    pages = [*own.error_pages, *(() if declared and not own.error_pages else shared.error_pages)]
     steps.extend(
         f"errors {', '.join(page.statuses)} {'of anyone' if page.applications else 'of Envoy'} get a page"
         for page in pages

@@ -102,6 +102,11 @@ def _switched(options: Options) -> list[tuple[str, Any]]:
     return found
 
 
+def emit_without_pages(route: Route) -> None:
+    """The virtual host's error pages do not concern this route."""
+    route.typed_per_filter_config[name.ERROR_PAGES_FILTER].CopyFrom(_OFF)
+
+
 def emit_forget_marks(virtual_host: VirtualHost, *, seen_by_pages: bool) -> None:
     """Keep marks of other sites' own answers from clients: in the virtual host itself, which is the cheaper way, or
     after the error pages have seen them."""

@@ -12,9 +12,8 @@ from isthmus.emit.envoy import name
 from isthmus.emit.envoy.forward import emit_forward, emit_rewrite
 from isthmus.emit.envoy.hash import emit_made_cookie, made_cookie
 from isthmus.emit.envoy.header import set_header
-from isthmus.emit.envoy.http_filter import emit_options
+from isthmus.emit.envoy.http_filter import emit_options, emit_without_pages
 from isthmus.emit.envoy.match import emit_match
-from isthmus.model.key import ObjectKey
 
 _PLAIN = "text/plain"
 """What Envoy says of a body by itself."""
@@ -37,17 +36,17 @@ def emit_routes(virtual_host: VirtualHost, rule: Rule, port: int) -> Iterator[Ro
         if cors is not None and cors.enabled:
             preflight = preflight_match(match)
             if preflight is not None:
-                yield _emit(virtual_host.key, rule, preflight)
+                yield _emit(virtual_host, rule, preflight)
         cookie = made_cookie(rule.action.hash_keys) if isinstance(rule.action, Forward) else None
         if cookie is not None:
-            route = _emit(virtual_host.key, rule, match, made=True)
+            route = _emit(virtual_host, rule, match, made=True)
             emit_made_cookie(route, cookie)
             yield route
-        yield _emit(virtual_host.key, rule, match)
+        yield _emit(virtual_host, rule, match)
 
 
-def _emit(virtual_host: ObjectKey, rule: Rule, match: Match, *, made: bool = False) -> Route:
-    route = Route(name=name.route(virtual_host, rule.route), match=emit_match(match))
+def _emit(virtual_host: VirtualHost, rule: Rule, match: Match, *, made: bool = False) -> Route:
+    route = Route(name=name.route(virtual_host.key, rule.route), match=emit_match(match))
     action = rule.action
     if isinstance(action, Forward):
         emit_forward(route, action, made=made)
@@ -55,6 +54,9 @@ def _emit(virtual_host: ObjectKey, rule: Rule, match: Match, *, made: bool = Fal
         _redirect(route, action)
     else:
         _direct(route, action)
+        if not action.nowhere and virtual_host.options.error_pages:
+            # What a route answers in so many words is no error of Envoy's; its own pages stand in for it below.
+            emit_without_pages(route)
     emit_options(route, rule.options)
     return route
 
