@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -17,7 +18,11 @@ from isthmus.health.choice import SiteChoice
 from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
+from isthmus.site.collection import collection_paused
 from isthmus.site.inventory import Refusal
+
+_MANY = 1000
+"""Changed objects from which on a plan is large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +63,12 @@ class Planner:
     def _plan(
         self, changed: Mapping[ObjectKey, Object | None], found: Mapping[Lookup, tuple[Found, ...] | None]
     ) -> Plan:
-        for lookup, servers in found.items():
-            self._compiler.discover(lookup.registry, lookup.query, servers)
-        compilation = self._compiler.update(changed)
-        diagnostics = tuple(_refusal(each) for each in compilation.diagnostics)
-        return Plan(compilation.intent, diagnostics, self._emitter.emit(compilation.intent))
+        with collection_paused() if len(changed) > _MANY else contextlib.nullcontext():
+            for lookup, servers in found.items():
+                self._compiler.discover(lookup.registry, lookup.query, servers)
+            compilation = self._compiler.update(changed)
+            diagnostics = tuple(_refusal(each) for each in compilation.diagnostics)
+            return Plan(compilation.intent, diagnostics, self._emitter.emit(compilation.intent))
 
 
 class Join:
