@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from isthmus.cli.option import DatabaseOption, StateOption
-from isthmus.cli.process import MetricsOption
+from isthmus.cli.process import MetricsOption, TelemetryOption
 
 
 def console(
@@ -40,6 +40,20 @@ def console(
         ),
     ] = None,
     metrics: MetricsOption = "",
+    telemetry: TelemetryOption = True,
+    telemetry_url: Annotated[
+        str,
+        typer.Option(
+            "--telemetry-url",
+            envvar="ISTHMUS_TELEMETRY_URL",
+            metavar="URL",
+            help="ClickHouse server for telemetry, http(s)://HOST:PORT/DATABASE; an embedded store when left out. "
+            "With a password the URL belongs in the environment variable.",
+        ),
+    ] = "",
+    keep_records: Annotated[
+        float, typer.Option("--keep-records", min=0.04, metavar="DAYS", help="How long single requests are kept.")
+    ] = 7,
 ) -> None:
     """Run the console: objects, revisions, certificate authority, and what each site must be told.
 
@@ -49,6 +63,7 @@ def console(
     from isthmus.cli.process import console_errors, run_process
     from isthmus.console.process import run
     from isthmus.console.settings import ConsoleSettings
+    from isthmus.telemetry.retention import Retention
 
     for text, option in ((listen, "--listen"), (stream, "--stream"), (metrics, "--metrics")):
         if text:
@@ -62,6 +77,9 @@ def console(
         trust_domain=trust_domain or None,
         metrics=metrics or None,
         secrets_key=secrets_key.absolute() if secrets_key is not None else None,
+        telemetry=telemetry,
+        telemetry_url=telemetry_url or None,
+        retention=Retention(records=keep_records),
     )
     with console_errors():
         run_process(run, settings)

@@ -31,6 +31,9 @@ StopEnginesOption = Annotated[
         "(Ctrl-C) always stops them.",
     ),
 ]
+TelemetryOption = Annotated[
+    bool, typer.Option("--telemetry/--no-telemetry", help="Whether what requests did is told and kept.")
+]
 
 
 def state_directory(path: Path) -> Path:

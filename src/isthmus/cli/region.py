@@ -21,6 +21,10 @@ def region(
     ] = "",
     metrics: MetricsOption = "",
     stop_engines: StopEnginesOption = False,
+    telemetry_buffer: Annotated[
+        int,
+        typer.Option("--telemetry-buffer", min=1, metavar="MIB", help="Disk for telemetry while the console is away."),
+    ] = 1024,
 ) -> None:
     """Run a region: relay configuration to its sites from a durable copy, and reflect their health routes.
 
@@ -40,5 +44,6 @@ def region(
         bgp_listen=parse_address(bgp_listen, "--bgp-listen") if bgp_listen else None,
         metrics=parse_address(metrics, "--metrics") if metrics else None,
         stop_engines=stop_engines,
+        telemetry_buffer=telemetry_buffer << 20,
     )
     run_process(run, settings, (RegionRefused,))

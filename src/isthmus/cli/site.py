@@ -7,7 +7,7 @@ import typer
 
 from isthmus.cli.error import CommandError, Exit
 from isthmus.cli.option import ContextOption
-from isthmus.cli.process import MetricsOption, StopEnginesOption, TokenFileOption, state_directory
+from isthmus.cli.process import MetricsOption, StopEnginesOption, TelemetryOption, TokenFileOption, state_directory
 
 app = typer.Typer(help="Run a site; drain it.", invoke_without_command=True)
 
@@ -28,6 +28,29 @@ def site(
         int, typer.Option("--max-connections", min=1, metavar="N", help="Client connections of Envoy in all.")
     ] = 50_000,
     stop_engines: StopEnginesOption = False,
+    telemetry: TelemetryOption = True,
+    telemetry_buffer: Annotated[
+        int,
+        typer.Option("--telemetry-buffer", min=1, metavar="MIB", help="Disk for telemetry that no region has taken."),
+    ] = 256,
+    record_share: Annotated[
+        float,
+        typer.Option(
+            "--record-share",
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Of the requests that did not fail, how many are kept as whole records. All are counted.",
+        ),
+    ] = 1.0,
+    records_per_second: Annotated[
+        int,
+        typer.Option("--records-per-second", min=0, metavar="N", help="At most about so many of these in a second."),
+    ] = 1000,
+    access_log: Annotated[
+        bool,
+        typer.Option("--access-log", help="Write each request to STATE/access.log as well, as a line of JSON."),
+    ] = False,
 ) -> None:
     """Run a site: its agent, which supervises Envoy and the BGP speaker and gives them what the objects say.
 
@@ -52,6 +75,11 @@ def site(
         concurrency=concurrency,
         max_connections=max_connections,
         stop_engines=stop_engines,
+        access_log=access_log,
+        telemetry=telemetry,
+        telemetry_buffer=telemetry_buffer << 20,
+        record_share=record_share,
+        records_per_second=records_per_second,
     )
     run_process(run, settings, (TokenMissing, StateInUse, StateUnusable))
 

@@ -42,10 +42,12 @@ from isthmus.console.server import HttpServer, require_loopback
 from isthmus.console.session import SessionBook
 from isthmus.console.settings import ConsoleSettings, is_wildcard, split_address
 from isthmus.console.store import Store
+from isthmus.console.telemetry import ConsoleTelemetry
 from isthmus.console.token import TokenBook
 from isthmus.console.watch import Watch
 from isthmus.identity import Credential, Role
-from isthmus.protocol import Hub, StreamServer, make_trust
+from isthmus.protocol import DeliveryService, Hub, StreamServer, make_trust
+from isthmus.telemetry.batch import subject_of
 
 _RENEWAL_CHECK_SECONDS = 3600.0
 _log = structlog.get_logger()
@@ -130,7 +132,15 @@ class Console:
         deployment.changed = _Announcer(deployment, observation, watch, hub)
         credential = await asyncio.to_thread(open_credential, settings, keyring, store)
         holder = [credential]
-        stream = StreamServer(hub, lambda: holder[0])
+        telemetry = None
+        if settings.telemetry:
+            telemetry = ConsoleTelemetry(settings.state / "telemetry", settings.telemetry_url, settings.retention)
+            telemetry.start()
+            self._stack.push_async_callback(telemetry.stop)
+        delivery = (
+            DeliveryService(deployment.publication, [Role.REGION], telemetry.take, subject_of) if telemetry else None
+        )
+        stream = StreamServer(hub, lambda: holder[0], delivery=delivery)
         try:
             self.stream_port = await stream.start(settings.stream)
         except OSError as error:
@@ -151,6 +161,7 @@ class Console:
             metrics=ConsoleMetrics(deployment, observation, membership, lambda: len(hub.streams)),
             release=__version__,
             started=time.time(),
+            telemetry=telemetry,
             stream_host="" if is_wildcard(host) else host,
             stream_port=self.stream_port,
         )

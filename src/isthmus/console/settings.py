@@ -1,9 +1,10 @@
 """What a console is started with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from isthmus.console.error import ConsoleError
+from isthmus.telemetry.retention import Retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,10 @@ class ConsoleSettings:
         trust_domain: SPIFFE trust domain of a new deployment; a random one when None.
         secrets_key: file with the key to the private values in the database; `{state}/authority/secrets.key` when
             None. It is made when it is missing and there are no such values yet.
+        telemetry: take telemetry from regions, and answer questions about it.
+        telemetry_url: `http(s)://[user:password@]host:port[/database]` of a ClickHouse server; an embedded store in
+            `state` when None.
+        retention: how long telemetry is kept.
         metrics: host:port on a loopback address for /healthz and /metrics over plain HTTP; none when None.
     """
 
@@ -31,6 +36,9 @@ class ConsoleSettings:
     trust_domain: str | None = None
     metrics: str | None = None
     secrets_key: Path | None = None
+    telemetry: bool = True
+    telemetry_url: str | None = None
+    retention: Retention = field(default_factory=Retention)
 
     @property
     def database_url(self) -> str:

@@ -245,3 +245,43 @@ class Renewed(_message.Message):
     chain_pem: bytes
     error: str
     def __init__(self, subject: _Optional[str] = ..., chain_pem: _Optional[bytes] = ..., error: _Optional[str] = ...) -> None: ...
+
+class Batch(_message.Message):
+    __slots__ = ("subject", "token", "at", "requests", "tables", "losses")
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    TABLES_FIELD_NUMBER: _ClassVar[int]
+    LOSSES_FIELD_NUMBER: _ClassVar[int]
+    subject: str
+    token: str
+    at: float
+    requests: int
+    tables: _containers.RepeatedCompositeFieldContainer[Table]
+    losses: _containers.RepeatedCompositeFieldContainer[Loss]
+    def __init__(self, subject: _Optional[str] = ..., token: _Optional[str] = ..., at: _Optional[float] = ..., requests: _Optional[int] = ..., tables: _Optional[_Iterable[_Union[Table, _Mapping]]] = ..., losses: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ...) -> None: ...
+
+class Table(_message.Message):
+    __slots__ = ("name", "rows", "count")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    rows: bytes
+    count: int
+    def __init__(self, name: _Optional[str] = ..., rows: _Optional[bytes] = ..., count: _Optional[int] = ...) -> None: ...
+
+class Loss(_message.Message):
+    __slots__ = ("reason", "requests")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    requests: int
+    def __init__(self, reason: _Optional[str] = ..., requests: _Optional[int] = ...) -> None: ...
+
+class Receipt(_message.Message):
+    __slots__ = ("refusal",)
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    refusal: str
+    def __init__(self, refusal: _Optional[str] = ...) -> None: ...

@@ -20,6 +20,8 @@ from isthmus.protocol.client_session import (
     TrustReceived,
     Welcomed,
 )
+from isthmus.protocol.delivery import DeliveryService
+from isthmus.protocol.delivery_client import DeliveryClient
 from isthmus.protocol.error import ManifestGap, ManifestRefused, PeerRefused, ProtocolError, QueryFailed
 from isthmus.protocol.holding import Holdings, MemoryBodies
 from isthmus.protocol.hub import Hub, HubHandler, Stream
@@ -41,6 +43,8 @@ __all__ = [
     "Chain",
     "ClientSession",
     "ConnectionState",
+    "DeliveryClient",
+    "DeliveryService",
     "Holdings",
     "Hub",
     "HubHandler",

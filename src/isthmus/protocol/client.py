@@ -93,7 +93,7 @@ class StreamClient:
             certificate_chain=credential.chain_pem,
         )
         async with grpc.aio.secure_channel(
-            self.upstream.target, channel_credentials, options=_options(self.upstream)
+            self.upstream.target, channel_credentials, options=channel_options(self.upstream)
         ) as channel:
             call = channel.stream_stream(
                 METHOD, request_serializer=wire.Up.SerializeToString, response_deserializer=wire.Down.FromString
@@ -145,7 +145,8 @@ class StreamClient:
                 await asyncio.sleep(self._linger)
 
 
-def _options(upstream: Upstream) -> list[tuple[str, Any]]:
+def channel_options(upstream: Upstream) -> list[tuple[str, Any]]:
+    """How to dial: the name that the certificate has to carry, pings, sizes."""
     return [
         ("grpc.ssl_target_name_override", upstream.dns_name),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

@@ -69,7 +69,7 @@ class Hub:
         roles: Iterable[Role],
         tenant: str | None = None,
     ) -> None:
-        self._shelf = shelf
+        self.shelf = shelf
         self._handler = handler
         self._trust = trust
         self._release = release
@@ -94,7 +94,7 @@ class Hub:
         """A new stream of an authenticated peer. Raises PeerRefused for one of another role or tenant."""
         if identity.role not in self._roles or (self._tenant is not None and identity.tenant != self._tenant):
             raise PeerRefused("wrong_peer", f"{identity.uri} has no business here.")
-        session = ServerSession(identity, self._shelf, self._trust, self._release)
+        session = ServerSession(identity, self.shelf, self._trust, self._release)
         stream = Stream(identity, session, wake, time.time())
         self._streams.setdefault(identity.subject, []).append(stream)
         return stream
@@ -121,7 +121,7 @@ class Hub:
         """The shelf has new manifests of these subjects: every stream that may have them gets them."""
         woken: dict[int, Stream] = {}
         for subject in subjects:
-            for peer in self._shelf.audience(subject):
+            for peer in self.shelf.audience(subject):
                 for stream in self._streams.get(peer, ()):
                     stream.session.mark(subject)
                     woken[id(stream)] = stream

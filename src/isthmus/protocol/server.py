@@ -13,6 +13,7 @@ from isthmus.identity.certificate import parse_leaf
 from isthmus.identity.credential import Credential
 from isthmus.identity.error import IdentityError
 from isthmus.protocol.admission import Admission
+from isthmus.protocol.delivery import DeliveryService
 from isthmus.protocol.error import PeerRefused
 from isthmus.protocol.hub import Hub, Stream
 
@@ -36,10 +37,20 @@ _log = structlog.get_logger()
 
 
 class StreamServer:
-    """Serves a hub's streams on one port. `credentials` gives the credential of now, so a renewal needs no restart."""
+    """Serves a hub's streams on one port. `credentials` gives the credential of now, so a renewal needs no restart.
 
-    def __init__(self, hub: Hub, credentials: Callable[[], Credential], admission: Admission | None = None) -> None:
+    With `delivery` it takes batches of telemetry too.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        credentials: Callable[[], Credential],
+        admission: Admission | None = None,
+        delivery: DeliveryService | None = None,
+    ) -> None:
         self._hub = hub
+        self._delivery = delivery
         self._credentials = credentials
         self._admission = admission or Admission()
         self._server: grpc.aio.Server | None = None
@@ -55,6 +66,8 @@ class StreamServer:
         )
         service, method = METHOD.strip("/").rsplit("/", 1)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
+        if self._delivery is not None:
+            server.add_generic_rpc_handlers((self._delivery.handler(_identify),))
         try:
             port = server.add_secure_port(listen, _server_credentials(self._credentials))
         except RuntimeError as error:

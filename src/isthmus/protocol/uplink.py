@@ -113,6 +113,11 @@ class Uplink:
         """The credential of now."""
         return self._credential
 
+    @property
+    def connected_upstreams(self) -> list[Upstream]:
+        """Those whose stream works now, the preferred first."""
+        return [each for name, each in self._wanted.items() if name in self._sessions]
+
     def state(self, subject: str | None = None) -> State | None:
         """The content of the highest complete manifest, of the own subject by default."""
         return self.holdings.state(subject or self.subject)

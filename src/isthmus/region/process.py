@@ -29,6 +29,8 @@ from isthmus.identity import (
     write_file,
 )
 from isthmus.protocol import (
+    ConnectionState,
+    DeliveryService,
     Hub,
     QueryFailed,
     Refused,
@@ -43,7 +45,9 @@ from isthmus.region.reflection import Reflection
 from isthmus.region.relay import RelayHandler, RelayShelf
 from isthmus.region.roster import Roster, parse_regions
 from isthmus.region.settings import RegionSettings
+from isthmus.region.telemetry import RegionTelemetry
 from isthmus.region.web import WebServer
+from isthmus.telemetry.batch import subject_of
 
 _log = structlog.get_logger()
 
@@ -110,6 +114,8 @@ class RegionProcess(UplinkHandler):
             tenant=self.identity.tenant,
         )
         self.reflection = Reflection(settings.state / "bgp", self._credentials, self._roster, settings.bgp_listen)
+        self.telemetry = RegionTelemetry(settings.state / "telemetry", settings.telemetry_buffer, self.uplink)
+        self._delivery = DeliveryService(self.hub.shelf, [Role.SITE], self.telemetry.take, subject_of)
         self._console = Identity(membership.trust_domain, Role.CONSOLE)
         self._console_address = membership.console
         self._server: StreamServer | None = None
@@ -152,6 +158,7 @@ class RegionProcess(UplinkHandler):
             self._web.start()
         self._learn(frozenset(self.uplink.holdings.subjects))
         self.reflection.start()
+        self.telemetry.start()
         await self._bind()
         host, port = self._console_address
         self.uplink.set_upstreams([Upstream("console", host, port, self._console.dns_name, _CONSOLE_WAIT)])
@@ -168,6 +175,7 @@ class RegionProcess(UplinkHandler):
         if self._server is not None:
             await self._server.stop(0.2)
         await self.hub.close()
+        await self.telemetry.stop()
         await self.uplink.stop()
         await self.reflection.stop(engine=engines)
         if self._web is not None:
@@ -192,6 +200,10 @@ class RegionProcess(UplinkHandler):
     def credential(self, credential: Credential) -> None:
         """See UplinkHandler."""
         self.reflection.renew()
+
+    def connection(self, upstream: str, state: ConnectionState) -> None:
+        """See UplinkHandler."""
+        self.telemetry.wake()
 
     def refused(self, upstream: str, refusal: Refused) -> None:
         """See UplinkHandler."""
@@ -253,6 +265,7 @@ class RegionProcess(UplinkHandler):
                 "regionSessions": len(reflector.regions),
             },
             "certificate": {"validUntil": self.uplink.credential.leaf.valid_until.timestamp()},
+            "telemetry": self.telemetry.status(),
         }
         if sites:
             versions = self.uplink.holdings.versions()
@@ -294,7 +307,7 @@ class RegionProcess(UplinkHandler):
         wanted = self._settings.listen or ((own.address, own.port) if own else None)
         if wanted is None or wanted == self._bound:
             return
-        server = StreamServer(self.hub, lambda: self.uplink.credential)
+        server = StreamServer(self.hub, lambda: self.uplink.credential, delivery=self._delivery)
         host = f"[{wanted[0]}]" if ":" in wanted[0] else wanted[0]
         self.port = await server.start(f"{host}:{wanted[1]}")
         before, self._server, self._bound = self._server, server, wanted

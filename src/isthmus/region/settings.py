@@ -18,6 +18,7 @@ class RegionSettings:
             addresses are accepted.
         stop_engines: stop GoBGP on SIGTERM too. By default it runs on, so that a restarted region adopts it with all
             routes; SIGINT always stops it.
+        telemetry_buffer: bytes on disk for telemetry that the console has not taken; beyond it the oldest is dropped.
     """
 
     state: Path
@@ -26,3 +27,4 @@ class RegionSettings:
     bgp_listen: tuple[str, int] | None = None
     metrics: tuple[str, int] | None = None
     stop_engines: bool = False
+    telemetry_buffer: int = 1 << 30

@@ -45,6 +45,7 @@ from isthmus.site.report import SiteState, emit_report
 from isthmus.site.rollout import Outcome, Rollout, Superseded
 from isthmus.site.round_trip import keep_measuring
 from isthmus.site.settings import SiteSettings
+from isthmus.site.telemetry import SiteTelemetry
 from isthmus.site.udp_probe import UdpProber
 from isthmus.site.upstream import plan_regions, plan_upstreams
 from isthmus.site.vault import Vault
@@ -109,7 +110,8 @@ class SiteAgent(UplinkHandler):
             told=self.changed.set,
             save=self._disk.save_ledger,
         )
-        self._planner = Planner(self.key, identity.trust_domain, directory.envoy_paths, self.discovery.take)
+        paths = directory.envoy_paths(access_log=settings.access_log, log_service=settings.telemetry)
+        self._planner = Planner(self.key, identity.trust_domain, paths, self.discovery.take)
         self._endpoints = Join()
         self._allowed: tuple[Access, ...] = ()
         self._rollout = Rollout(self._inventory, self._build, self._push, self._manifest, self.key)
@@ -123,6 +125,11 @@ class SiteAgent(UplinkHandler):
             on_down=self._on_envoy_down,
             on_ready=self._on_envoy_ready,
             changed=self.changed.set,
+        )
+        self.telemetry = (
+            SiteTelemetry(settings, directory, identity.name, self.uplink, self.envoy.admin)
+            if settings.telemetry
+            else None
         )
         self.egress = Egress(
             self._disk.load_numbers(),
@@ -148,6 +155,8 @@ class SiteAgent(UplinkHandler):
 
     async def start(self) -> None:
         """Start or adopt the engines, then apply what is on disk, then connect. Raises OSError."""
+        if self.telemetry is not None:
+            await self.telemetry.start()
         adopted = await self.envoy.start()
         if self.uplink.state() is not None:
             self._manifest.set()
@@ -174,6 +183,8 @@ class SiteAgent(UplinkHandler):
         await self._prober.stop()
         self.ingress.stop()
         await self.discovery.stop(withdraw=engines)
+        if self.telemetry is not None:
+            await self.telemetry.stop()
         await self.uplink.stop()
         if self._routes is not None:
             await self._routes.end(engine=engines)
@@ -211,6 +222,7 @@ class SiteAgent(UplinkHandler):
             sessions={name: str(session) for name, session in self.ingress.table.sessions().items()},
             discovered=self.discovery.entries(),
             published=self.discovery.published(),
+            telemetry=self.telemetry.status() if self.telemetry is not None else None,
             exceptions_only=exceptions_only,
         )
 
@@ -226,6 +238,8 @@ class SiteAgent(UplinkHandler):
 
     def connection(self, upstream: str, state: ConnectionState) -> None:
         """See UplinkHandler."""
+        if self.telemetry is not None:
+            self.telemetry.wake()
         self.changed.set()
 
     def credential(self, credential: Credential) -> None:
@@ -266,6 +280,8 @@ class SiteAgent(UplinkHandler):
         self.plan = outcome.plan
         self._addresses.settle()
         self.discovery.use(outcome.plan.intent.registries)
+        if self.telemetry is not None:
+            self.telemetry.use(outcome.plan.intent)
         if self._routes is not None:
             await self._routes.set_clusters(outcome.plan.intent.imports)
         self._confirm(outcome.plan)

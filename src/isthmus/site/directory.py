@@ -9,7 +9,8 @@ health.json          table of remote endpoints
 discovered.json      last good answers of service registries
 addresses.json       addresses that the agent has put on interfaces
 envoy/, gobgp/       the engines' own directories
-access.log           Envoy's access log, JSON lines
+access.log           Envoy's access log, JSON lines, if the agent was started with it
+telemetry/           batches of telemetry that no region has taken yet
 site.sock            status and explain for people on this machine
 lock                 held by the running agent
 """
@@ -113,13 +114,21 @@ class SiteDirectory:
         return self.envoy / "admin.sock"
 
     @property
+    def log_socket(self) -> Path:
+        return self.envoy / "log.sock"
+
+    @property
+    def telemetry(self) -> Path:
+        return self.root / "telemetry"
+
+    @property
     def health_events(self) -> Path:
         return self.envoy / "health" / "events.log"
 
-    @property
-    def envoy_paths(self) -> EnvoyPaths:
-        """What the emitter needs to know of this directory."""
-        return EnvoyPaths(access_log=str(self.access_log), health_events=str(self.health_events))
+    def envoy_paths(self, *, access_log: bool, log_service: bool) -> EnvoyPaths:
+        """What the emitter needs to know of this directory, and which logs there are."""
+        file = str(self.access_log) if access_log else ""
+        return EnvoyPaths(file, str(self.health_events), log_service)
 
     @property
     def gobgp(self) -> Path:

@@ -112,6 +112,7 @@ def _engine_settings(settings: SiteSettings, directory: SiteDirectory, identity:
         node=identity.node,
         ads_socket=str(directory.ads_socket),
         admin_socket=str(directory.admin_socket),
+        log_socket=str(directory.log_socket) if settings.telemetry else "",
         max_connections=settings.max_connections,
     )
     return EnvoySettings(directory.envoy, emit_bootstrap(bootstrap), concurrency=settings.concurrency)

@@ -72,6 +72,7 @@ def emit_report(
     sessions: Mapping[str, str],
     discovered: Mapping[Lookup, Entry] = MappingProxyType({}),
     published: Iterable[PublishedRecord] = (),
+    telemetry: Mapping[str, object] | None = None,
     exceptions_only: bool = False,
 ) -> bytes:
     """Canonical JSON. `exceptions_only`: of many remote endpoints and clusters, only what is not as it should be."""
@@ -117,6 +118,7 @@ def emit_report(
             for name, each in sorted(streams.items())
         ],
         "certificate": {"validUntil": state.certificate_until},
+        "telemetry": telemetry,
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 

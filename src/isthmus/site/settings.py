@@ -20,6 +20,12 @@ class SiteSettings:
         max_connections: client connections of Envoy in all.
         stop_engines: stop Envoy and GoBGP on SIGTERM too. By default they serve on, so that a restart of the agent
             loses no request; SIGINT always stops them.
+        access_log: have Envoy write each request to `access.log` in the state directory too, as a line of JSON. The
+            file is kept small. Telemetry does not need it.
+        telemetry: tell the console what requests did.
+        telemetry_buffer: bytes on disk for what no region takes; beyond it the oldest is dropped.
+        record_share: of the requests that did not fail, how many are kept as whole records, 0 to 1.
+        records_per_second: at most about so many of these; above it the share becomes smaller.
     """
 
     state: Path
@@ -28,3 +34,8 @@ class SiteSettings:
     concurrency: int = 1
     max_connections: int = 50_000
     stop_engines: bool = False
+    access_log: bool = False
+    telemetry: bool = True
+    telemetry_buffer: int = 256 << 20
+    record_share: float = 1.0
+    records_per_second: int = 1000

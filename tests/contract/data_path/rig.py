@@ -145,18 +145,20 @@ class App:
 class SiteNode:
     """One site's Envoy."""
 
-    def __init__(self, site: str, directory: Path, authority: Authority) -> None:
+    def __init__(self, site: str, directory: Path, authority: Authority, *, log_service: bool = False) -> None:
         directory.mkdir()
         self.site = site
         self.directory = directory
         self.access_log = directory / "access.log"
         self.health_events = directory / "health.log"
         self.compiler = Compiler(ObjectKey("default", "Site", "", site), TRUST_DOMAIN)
-        self.emitter = EnvoyEmitter(EnvoyPaths(str(self.access_log), str(self.health_events)))
+        self.emitter = EnvoyEmitter(EnvoyPaths(str(self.access_log), str(self.health_events), log_service))
         self.intent = Intent("default", site)
         self.admin = Admin(directory / "admin.sock")
         self._server = AdsServer(directory / "ads.sock")
-        bootstrap = Bootstrap("default", site, "0", str(directory / "ads.sock"), str(directory / "admin.sock"))
+        self.log_socket = directory / "log.sock"
+        sockets = [str(directory / name) for name in ("ads.sock", "admin.sock", "log.sock")]
+        bootstrap = Bootstrap("default", site, "0", *sockets[: 3 if log_service else 2])
         self.process = EnvoyProcess(EnvoySettings(directory, emit_bootstrap(bootstrap)))
         key = generate_key()
         chain = authority.issue(

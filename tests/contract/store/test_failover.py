@@ -22,7 +22,9 @@ async def directory() -> AsyncIterator[Path]:
 
 
 def make(state: Path, url: str) -> Console:
-    return Console(ConsoleSettings(state, "127.0.0.1:0", "127.0.0.1:0", url, trust_domain="test.example"))
+    return Console(
+        ConsoleSettings(state, "127.0.0.1:0", "127.0.0.1:0", url, trust_domain="test.example", telemetry=False)
+    )
 
 
 async def create_site(console: Console, admin: Path, name: str) -> None:

@@ -97,7 +97,9 @@ def directory() -> Any:
 
 @pytest.fixture
 def settings(directory: Path) -> ConsoleSettings:
-    return ConsoleSettings(directory / "console", "127.0.0.1:0", "127.0.0.1:0", trust_domain="test.example")
+    return ConsoleSettings(
+        directory / "console", "127.0.0.1:0", "127.0.0.1:0", trust_domain="test.example", telemetry=False
+    )
 
 
 @pytest.fixture

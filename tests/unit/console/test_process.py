@@ -104,7 +104,7 @@ import asyncio, sys
 from pathlib import Path
 from isthmus.console.process import run
 from isthmus.console.settings import ConsoleSettings
-asyncio.run(run(ConsoleSettings(Path(sys.argv[1]), "127.0.0.1:0", "127.0.0.1:0")))
+asyncio.run(run(ConsoleSettings(Path(sys.argv[1]), "127.0.0.1:0", "127.0.0.1:0", telemetry=False)))
 """
 
 

@@ -15,6 +15,7 @@ from isthmus.console.observation import Observation
 from isthmus.console.record import ApiToken
 from isthmus.console.session import SessionBook
 from isthmus.console.store import Store
+from isthmus.console.telemetry import ConsoleTelemetry
 from isthmus.console.token import TokenBook
 from isthmus.console.watch import Watch
 from isthmus.protocol import Hub
@@ -25,6 +26,7 @@ class ApiContext:
     """The running console, as the API sees it.
 
     Attributes:
+        telemetry: what requests did; None when the console takes no telemetry.
         stream_host: the host of the stream's address; empty when it listens on every address.
         stream_port: TCP port of the stream.
         started: seconds since 1970.
@@ -41,6 +43,7 @@ class ApiContext:
     metrics: ConsoleMetrics
     release: str
     started: float
+    telemetry: ConsoleTelemetry | None = None
     stream_host: str = ""
     stream_port: int = 0
 

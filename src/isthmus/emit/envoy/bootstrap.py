@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _TYPE = "type.googleapis.com/envoy.extensions"
+LOG_CLUSTER = "isthmus_log"
+"""The agent's access log service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class Bootstrap:
     node: str
     ads_socket: str
     admin_socket: str
+    log_socket: str = ""
+    """Where the agent takes access logs; empty: it does not."""
     max_connections: int = 50_000
     """Downstream connections in all, after which new ones are refused."""
     max_heap_bytes: int = 0
@@ -41,7 +45,13 @@ def emit_bootstrap(bootstrap: Bootstrap) -> bytes:
             "ignore_global_conn_limit": True,
         },
         "dynamic_resources": _dynamic_resources(),
-        "static_resources": {"clusters": [_ads_cluster(bootstrap.ads_socket)]},
+        "static_resources": {
+            "clusters": [
+                _agent_cluster(cluster, socket)
+                for cluster, socket in (("isthmus_ads", bootstrap.ads_socket), (LOG_CLUSTER, bootstrap.log_socket))
+                if socket
+            ]
+        },
         "bootstrap_extensions": [
             {
                 "name": "envoy.bootstrap.internal_listener",
@@ -78,9 +88,9 @@ def _dynamic_resources() -> dict[str, Any]:
     }
 
 
-def _ads_cluster(path: str) -> dict[str, Any]:
+def _agent_cluster(name: str, path: str) -> dict[str, Any]:
     return {
-        "name": "isthmus_ads",
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
         "typed_extension_protocol_options": {
@@ -90,7 +100,7 @@ def _ads_cluster(path: str) -> dict[str, Any]:
             }
         },
         "load_assignment": {
-            "cluster_name": "isthmus_ads",
+            "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": path}}}}]}],
         },
     }

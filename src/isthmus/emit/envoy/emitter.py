@@ -92,7 +92,7 @@ class EnvoyEmitter:
         return {
             **{name.ingress_listener(each.socket): emit_ingress_listener(each, self._paths) for each in ingress},
             **{name.fabric_listener(each): emit_fabric_listener(each, self._paths) for each in fabric},
-            name.OWN_LISTENER: emit_own_listener(),
+            name.OWN_LISTENER: emit_own_listener(self._paths),
             **({name.TUNNEL_LISTENER: emit_tunnel_listener()} if tunnels else {}),
         }
 

@@ -31,7 +31,7 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutat
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from isthmus.emit.envoy import name
-from isthmus.emit.envoy.access_log import FABRIC_FIELDS, INGRESS_FIELDS, emit_access_log
+from isthmus.emit.envoy.access_log import FABRIC_FIELDS, INGRESS_FIELDS, emit_access_log, emit_log_service
 from isthmus.emit.envoy.http_filter import emit_optional_filters
 from isthmus.emit.envoy.setting import EnvoyPaths
 from isthmus.emit.envoy.source import ADS
@@ -81,7 +81,7 @@ def emit_ingress_manager(routes: str, paths: EnvoyPaths, *, clients_known: bool 
         stream_idle_timeout=duration(300_000),
         request_headers_timeout=duration(10_000),
         upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
-        access_log=emit_access_log(paths.access_log, INGRESS_FIELDS),
+        access_log=emit_access_log(paths, INGRESS_FIELDS),
     )
     if clients_known:
         manager.forward_client_cert_details = HttpConnectionManager.SANITIZE_SET
@@ -96,15 +96,16 @@ def emit_fabric_manager(paths: EnvoyPaths) -> HttpConnectionManager:
     manager.http2_protocol_options.connection_keepalive.CopyFrom(
         KeepaliveSettings(interval=duration(30_000), timeout=duration(10_000))
     )
-    manager.access_log.extend(emit_access_log(paths.access_log, FABRIC_FIELDS))
+    manager.access_log.extend(emit_access_log(paths, FABRIC_FIELDS))
     return manager
 
 
-def emit_own_manager() -> HttpConnectionManager:
-    """The connection manager for this site's own requests, by the door that only this Envoy can open. Ingress has
-    logged them, and has set the header that names the cluster."""
+def emit_own_manager(paths: EnvoyPaths) -> HttpConnectionManager:
+    """The connection manager for this site's own requests, by the door that only this Envoy can open. Ingress has set
+    the header that names the cluster; which endpoint it was is only known here."""
     manager = _transparent_manager("own")
     manager.http_filters.extend((_subset_filter(), _router()))
+    manager.access_log.extend(emit_log_service(paths, "egress"))
     return manager
 
 

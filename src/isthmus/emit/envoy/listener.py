@@ -134,13 +134,13 @@ def emit_fabric_listener(socket: Socket, paths: EnvoyPaths) -> bytes:
     )
 
 
-def emit_own_listener() -> bytes:
+def emit_own_listener(paths: EnvoyPaths) -> bytes:
     """The internal listener through which this site calls itself as it calls others."""
     return serialize(
         EnvoyListener(
             name=name.OWN_LISTENER,
             internal_listener={},
-            filter_chains=[FilterChain(filters=[_manager(emit_own_manager())])],
+            filter_chains=[FilterChain(filters=[_manager(emit_own_manager(paths))])],
         )
     )
 

@@ -9,8 +9,10 @@ class EnvoyPaths:
 
     Attributes:
         access_log: one JSON document per request, of ingress and of the fabric.
+        log_service: requests are told to the agent, through the bootstrap's cluster for that.
         health_events: one JSON document per change of an endpoint's health (`envoy.data.core.v3.HealthCheckEvent`).
     """
 
     access_log: str = ""
     health_events: str = ""
+    log_service: bool = False

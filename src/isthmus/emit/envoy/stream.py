@@ -40,7 +40,7 @@ from xds.type.matcher.v3.matcher_pb2 import Matcher
 from isthmus.compile.intent import Stream
 from isthmus.compile.rule import Shape, Share
 from isthmus.emit.envoy import name
-from isthmus.emit.envoy.access_log import STREAM_FIELDS, emit_access_log
+from isthmus.emit.envoy.access_log import STREAM_FIELDS, emit_file_log, emit_stream_log
 from isthmus.emit.envoy.setting import EnvoyPaths
 from isthmus.emit.envoy.wire import duration, pack, serialize, struct
 from isthmus.model.key import ObjectKey
@@ -68,7 +68,7 @@ def _tcp_proxy(stream_name: str, stream: Stream, paths: EnvoyPaths) -> TcpProxy:
         stat_prefix=name.statistics(stream_name),
         idle_timeout=duration(stream.idle_timeout),
         max_connect_attempts={"value": _ATTEMPTS},
-        access_log=emit_access_log(paths.access_log, _fields(stream, "TCP")),
+        access_log=emit_stream_log(paths, _fields(stream, "TCP"), _log_name(stream)),
     )
     share = _tunnelled(stream)
     if share is not None:
@@ -84,6 +84,11 @@ def _tcp_proxy(stream_name: str, stream: Stream, paths: EnvoyPaths) -> TcpProxy:
     if any(share.hashes for share in stream.shares):
         proxy.hash_policy.append(HashPolicy(source_ip={}))
     return proxy
+
+
+def _log_name(stream: Stream) -> str:
+    """Says in the log, which has no field for it, whose connections these are."""
+    return name.route(stream.key, stream.route) if stream.route is not None else name.path(stream.key)
 
 
 def _tunnelled(stream: Stream) -> Share | None:
@@ -119,7 +124,7 @@ def _udp_proxy(stream_name: str, stream: Stream, paths: EnvoyPaths) -> UdpProxyC
         stat_prefix=name.statistics(stream_name),
         idle_timeout=duration(stream.idle_timeout),
         upstream_socket_config=UdpSocketConfig(max_rx_datagram_size={"value": LARGEST_DATAGRAM}),
-        access_log=emit_access_log(paths.access_log, _fields(stream, "UDP")),
+        access_log=emit_file_log(paths, _fields(stream, "UDP")),
         matcher=Matcher(),
     )
     for share in stream.shares[:1]:

@@ -50,6 +50,11 @@ class Admin:
         """All used statistics in Prometheus' text format."""
         return (await self._get("/stats/prometheus", usedonly="")).content
 
+    async def counters(self, pattern: str) -> dict[str, int]:
+        """Counters and gauges whose names match a regular expression."""
+        document = (await self._get("/stats", format="json", filter=pattern)).json()
+        return {each["name"]: int(each["value"]) for each in document.get("stats", ()) if "value" in each}
+
     async def config_dump(self) -> dict[str, Any]:
         """The configuration as Envoy holds it, endpoints included. Private keys are redacted by Envoy."""
         document: dict[str, Any] = (await self._get("/config_dump", include_eds="")).json()

@@ -1,0 +1,156 @@
+"""Telemetry in the console: the store, its process if it is the embedded one, and what comes from the regions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import structlog
+
+from isthmus.identity import Identity, parse_subject
+from isthmus.protocol import ProtocolError
+from isthmus.telemetry.batch import BatchInvalid, parse_batch
+from isthmus.telemetry.retention import Retention
+from isthmus.telemetry.store import QueryRefused, StoreUnavailable, TelemetryStore
+
+_LONGEST_SOCKET = 100
+_WAITING = 64
+"""Batches that wait for the store, beyond which regions are asked to keep theirs."""
+_RESTART = 1.0
+
+log = structlog.get_logger()
+
+
+class ConsoleTelemetry:
+    """The store at `url`, or with None an embedded one in `directory`.
+
+    Attributes:
+        store: for questions; it may not answer (yet).
+        ready: whether the tables are there.
+        error: why not, for people.
+        kind: "embedded" or "server".
+        requests, batches: taken since the console started.
+    """
+
+    def __init__(self, directory: Path, url: str | None, retention: Retention) -> None:
+        self._directory = directory
+        self._embedded = url is None
+        self.kind = "embedded" if url is None else "server"
+        self._retention = retention
+        self._aside: tempfile.TemporaryDirectory[str] | None = None
+        self.store = TelemetryStore(url if url is not None else self._socket())
+        self.ready = False
+        self.error = "The telemetry store is starting."
+        self.requests = 0
+        self.batches = 0
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def pid(self) -> int | None:
+        """The embedded store's process."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    def start(self) -> None:
+        """Start the store and make its tables, in the background: nothing else waits for it."""
+        loop = asyncio.get_running_loop()
+        if self._embedded:
+            if importlib.util.find_spec("chdb") is None:
+                self.error = "There is no telemetry store: install isthmus[store], or name a ClickHouse server."
+                log.warning("telemetry.no_store", reason=self.error)
+                return
+            self._tasks.append(loop.create_task(self._supervise()))
+        self._tasks.append(loop.create_task(self._prepare()))
+
+    async def stop(self) -> None:
+        """End the store's process; what it has acknowledged is on disk."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end()
+        await self.store.close()
+        if self._aside is not None:
+            self._aside.cleanup()
+
+    async def take(self, peer: Identity, subject: str, body: bytes) -> str:
+        """Keep a batch of a site or region. As `protocol.delivery.Take`."""
+        if not self.ready:
+            raise ProtocolError("not_ready", self.error)
+        if self._waiting >= _WAITING:
+            raise ProtocolError("busy", "The telemetry store is busy.")
+        tenant, role, name = parse_subject(subject)
+        self._waiting += 1
+        try:
+            async with self._turn:
+                batch = await asyncio.to_thread(parse_batch, body, time.time())
+                await self.store.insert(tenant, name, str(role), batch)
+        except BatchInvalid as error:
+            log.warning("telemetry.refused", subject=subject, via=peer.uri, reason=str(error))
+            return str(error)
+        except StoreUnavailable as error:
+            raise ProtocolError("store", str(error)) from error
+        finally:
+            self._waiting -= 1
+        self.batches += 1
+        self.requests += batch.requests
+        return ""
+
+    def _socket(self) -> Path:
+        """A Unix socket's path has 107 bytes at most."""
+        path = (self._directory / "store.sock").absolute()
+        if len(os.fsencode(path)) <= _LONGEST_SOCKET:
+            return path
+        self._aside = tempfile.TemporaryDirectory(prefix="isthmus-")
+        return Path(self._aside.name) / "store.sock"
+
+    async def _prepare(self) -> None:
+        reported = ""
+        while True:
+            try:
+                await self.store.prepare(self._retention)
+                break
+            except (StoreUnavailable, QueryRefused) as error:
+                self.error = str(error)
+                if isinstance(error, QueryRefused) and self.error != reported:
+                    reported = self.error
+                    log.error("telemetry.not_prepared", reason=self.error)
+                await asyncio.sleep(0.2)
+        self.ready, self.error = True, ""
+        log.info("telemetry.ready", store=self.kind)
+
+    async def _supervise(self) -> None:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        socket = self._socket() if self._aside is None else Path(self._aside.name) / "store.sock"
+        while True:
+            with (self._directory / "store.log").open("ab") as output:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "isthmus.telemetry.embedded", str(self._directory), str(socket)),
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
+            status = await self._process.wait()
+            log.error("telemetry.store_ended", status=status)
+            await asyncio.sleep(_RESTART)
+
+    async def _end(self) -> None:
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(10):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()

@@ -1,0 +1,139 @@
+"""Batches: what a site tells of a few seconds, as one message of the stream's interface."""
+
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+from google.protobuf.message import DecodeError
+
+from isthmus.generated import stream_pb2 as wire
+from isthmus.telemetry.decoder import RECORD_SCHEMA
+from isthmus.telemetry.rollup import KEY
+
+MAX_ROWS = 1_000_000
+"""Rows of one table of a batch."""
+MAX_BYTES = 64 << 20
+"""Bytes of a batch, and of one table when it is unpacked."""
+_EARLY, _LATE = 30 * 86_400.0, 300.0
+
+_KEY_SCHEMA: dict[str, Any] = {"time": pl.Datetime("us", "UTC"), **dict.fromkeys(KEY, pl.String)}
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "record": RECORD_SCHEMA,
+    "signal": {
+        **_KEY_SCHEMA,
+        "code": pl.UInt16,
+        "error": pl.String,
+        **dict.fromkeys(("requests", "retries", "received", "sent", "total_sum", "own_sum", "upstream_sum"), pl.UInt64),
+    },
+    "latency": {**_KEY_SCHEMA, "part": pl.String, "bucket": pl.UInt16, "requests": pl.UInt64},
+    "gauge": {"time": pl.Datetime("us", "UTC"), "name": pl.String, "label": pl.String, "value": pl.Float64},
+}
+"""The tables of a batch and their columns. The store has `tenant` and `site` besides: the console says those."""
+
+
+class BatchInvalid(ValueError):
+    """A message that is no batch; it will never be taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A parsed batch.
+
+    Attributes:
+        subject: who measured it.
+        token: names the batch; the same is taken once.
+        requests: how many requests it tells of.
+        tables: rows by name of the table.
+        losses: requests that nothing is told of, by reason.
+    """
+
+    subject: str
+    token: str
+    at: float
+    requests: int
+    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    losses: Mapping[str, int] = field(default_factory=dict)
+
+
+def emit_batch(batch: Batch) -> bytes:
+    """The message."""
+    message = wire.Batch(subject=batch.subject, token=batch.token, at=batch.at, requests=batch.requests)
+    for name, frame in batch.tables.items():
+        message.tables.add(name=name, rows=_pack(frame), count=frame.height)
+    for reason, requests in sorted(batch.losses.items()):
+        message.losses.add(reason=reason, requests=requests)
+    return message.SerializeToString()
+
+
+def parse_batch(body: bytes, now: float) -> Batch:
+    """The batch, its rows checked against SCHEMAS. Tables that this release does not know are passed over.
+
+    Records of times that cannot be (over 30 days old, or over five minutes to come) are left out.
+
+    Raises BatchInvalid.
+    """
+    message = _parse(body)
+    tables = {each.name: _unpack(each.name, each.rows, now) for each in message.tables if each.name in SCHEMAS}
+    losses: dict[str, int] = {}
+    for loss in message.losses:
+        losses[loss.reason[:64]] = losses.get(loss.reason[:64], 0) + loss.requests
+    at = message.at if math.isfinite(message.at) else now
+    return Batch(message.subject, message.token, min(at, now), message.requests, tables, losses)
+
+
+def parse_head(body: bytes) -> tuple[str, str, int]:
+    """Subject, token and number of requests, without looking at the rows. Raises BatchInvalid."""
+    message = _parse(body)
+    return message.subject, message.token, message.requests
+
+
+def subject_of(body: bytes) -> str:
+    """Who says that it measured a batch. Raises BatchInvalid."""
+    return parse_head(body)[0]
+
+
+def _parse(body: bytes) -> wire.Batch:
+    try:
+        message = wire.Batch.FromString(body)
+    except DecodeError as error:
+        raise BatchInvalid("The message is no batch.") from error
+    if not message.subject or not 0 < len(message.token) <= 200:
+        raise BatchInvalid("A batch has a subject and a token of at most 200 characters.")
+    return message
+
+
+def _pack(frame: pl.DataFrame) -> bytes:
+    rows = io.BytesIO()
+    frame.write_ipc_stream(rows)
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(rows.getbuffer())
+    return bytes(sink.getvalue())
+
+
+def _unpack(name: str, rows: bytes, now: float) -> pl.DataFrame:
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(rows), "zstd") as stream:
+            plain = stream.read(MAX_BYTES + 1)
+        if len(plain) > MAX_BYTES:
+            raise BatchInvalid(f"The table {name} is larger than {MAX_BYTES} bytes.")
+        frame = pl.read_ipc_stream(io.BytesIO(plain))
+        frame = frame.select(
+            pl.col(column).cast(kind).fill_null(_empty(kind)) for column, kind in SCHEMAS[name].items()
+        )
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
+        raise BatchInvalid(f"The table {name} cannot be read: {error}") from error
+    if frame.height > MAX_ROWS:
+        raise BatchInvalid(f"The table {name} has more than {MAX_ROWS} rows.")
+    seconds = pl.col("time").dt.epoch("s")
+    return frame.filter(seconds.is_between(now - _EARLY, now + _LATE))
+
+
+def _empty(kind: Any) -> pl.Expr:
+    if kind == pl.String:
+        return pl.lit("")
+    return pl.lit(0).cast(kind)

@@ -1,0 +1,112 @@
+"""Real Envoys tell the access log service what requests did, across two sites, and carry on when nobody listens."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import polars as pl
+import pytest_asyncio
+
+from isthmus.engine.envoy import LogServer
+from isthmus.identity import Authority
+from isthmus.site.telemetry import plan_naming
+from isthmus.telemetry.decoder import Decoder
+
+from ..data_path.rig import TRUST_DOMAIN, App, SiteNode, access, free_port, parse_objects, until_served
+from ..data_path.test_data_path import deployment
+
+
+class Sites:
+    """`ams` takes clients in, `fra` runs the application; both tell their log."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="ist-"))
+        authority = Authority.create(TRUST_DOMAIN, datetime.now(UTC))
+        self.nodes = {
+            site: SiteNode(site, self.directory / site, authority, log_service=True) for site in ("ams", "fra")
+        }
+        self.servers = {site: LogServer(node.log_socket) for site, node in self.nodes.items()}
+        self.app = App("one")
+        self.ports = {name: free_port() for name in ("ams", "ams-fabric", "fra", "fra-fabric")}
+
+    async def start(self) -> None:
+        await self.app.start()
+        text = deployment(self.ports, endpoints={"one": ("fra", self.app.port)})
+        objects = parse_objects(text)
+        rule = access("web", "ams")
+        for node in self.nodes.values():
+            await node.start()
+            await node.apply({**objects, rule.key: rule})
+
+    async def stop(self) -> None:
+        for node in self.nodes.values():
+            await node.stop()
+        for server in self.servers.values():
+            await server.stop()
+        await self.app.stop()
+        shutil.rmtree(self.directory)
+
+    async def records(self, site: str, count: int) -> pl.DataFrame:
+        """So many records of requests for /telemetry…, as they come."""
+        decoder = Decoder(plan_naming(self.nodes[site].intent))
+        found: list[pl.DataFrame] = []
+        async with asyncio.timeout(20):
+            while sum(frame.height for frame in found) < count:
+                for log, messages in self.servers[site].take().items():
+                    frame = decoder.parse(log, messages)
+                    found.append(frame.filter(pl.col("path").str.starts_with("/telemetry")))
+                await asyncio.sleep(0.02)
+        return pl.concat(found)
+
+
+@pytest_asyncio.fixture
+async def sites() -> AsyncIterator[Sites]:
+    found = Sites()
+    try:
+        await found.start()
+        yield found
+    finally:
+        await found.stop()
+
+
+async def test_each_site_tells_its_part_of_a_request(sites: Sites) -> None:
+    """Envoy has started and serves though nobody listens; what is told from then on arrives from both sites."""
+    url = f"http://127.0.0.1:{sites.ports['ams']}"
+    async with httpx.AsyncClient() as client:
+        await until_served(client, url, "shop.example")
+        unheard = await sites.nodes["ams"].admin.counters(r"logs_written$")
+        for server in sites.servers.values():
+            await server.start()
+        async with asyncio.timeout(20):  # Envoy's own back-off until it finds the service
+            while not all(server.streams for server in sites.servers.values()):
+                await client.get(url + "/warm", headers={"host": "shop.example"})
+                await asyncio.sleep(0.05)
+        for number in range(20):
+            response = await client.get(f"{url}/telemetry/{number}", headers={"host": "shop.example"})
+            assert response.status_code == 200
+        assert (await client.get(url + "/telemetry", headers={"host": "nobody.example"})).status_code == 404
+    ingress, egress = await sites.records("ams", 21), await sites.records("fra", 20)
+    routed = ingress.filter(pl.col("code") == 200)
+    assert routed.height == 20
+    first = routed.row(0, named=True)
+    assert (first["virtual_host"], first["route"], first["cluster"]) == ("default/shop", "default/all", "default/web")
+    assert (first["log"], first["peer"], first["endpoint"], first["client"]) == ("ingress", "fra", "", "external")
+    assert (first["authority"], first["protocol"], first["method"]) == ("shop.example", "HTTP/1.1", "GET")
+    [lost] = ingress.filter(pl.col("code") == 404).to_dicts()
+    assert (lost["error"], lost["flags"], lost["virtual_host"]) == ("no-route", "no route", "")
+    there = egress.row(0, named=True)
+    assert (there["log"], there["peer"], there["cluster"]) == ("egress", "ams", "default/web")
+    assert (there["endpoint"], there["tls"]) == (f"127.0.0.1:{sites.app.port}", "TLSv1.3")
+    assert set(routed["request_id"]) == set(egress["request_id"])
+    both = routed.join(egress, on="request_id", suffix="_there")
+    assert both.filter(pl.col("total") < pl.col("upstream")).height == 0
+    assert both.filter(pl.col("upstream") < pl.col("total_there")).height == 0
+    # what was told while nobody listened is counted by Envoy as written: the agent compares
+    assert all(name.startswith("access_logs.grpc_access_log") for name in unheard)
+    assert sum(unheard.values()) >= 1

@@ -1,0 +1,135 @@
+"""The embedded store, really running: exactly once, readers that can only read, and what a crash leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from isthmus.console.telemetry import ConsoleTelemetry
+from isthmus.identity import Identity, Role
+from isthmus.telemetry.batch import Batch, emit_batch
+from isthmus.telemetry.decoder import Decoder
+from isthmus.telemetry.naming import Naming
+from isthmus.telemetry.question import Question, Selection, ask_latencies, ask_losses, ask_records, ask_signals
+from isthmus.telemetry.rollup import latencies_of, signals_of
+from isthmus.telemetry.signal import add_counts, split_latencies
+from isthmus.telemetry.store import QueryRefused, StoreUnavailable
+from isthmus.telemetry.window import plan_window
+
+from ...unit.telemetry.message import entry, message
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+REGION = Identity("isthmus.test", Role.REGION, "default", "eu")
+
+
+def batch(site: str, token: str, count: int, at: datetime, **values: Any) -> bytes:
+    """A batch of so many requests at a moment, 5 ms each."""
+    records = Decoder(Naming(site)).parse("ingress", [message(*(entry(at=at, **values) for _ in range(count)))])
+    tables = {"record": records, "signal": signals_of(records), "latency": latencies_of(records)}
+    return emit_batch(Batch(f"default/site/{site}", token, time.time(), count, tables, {"envoy": 2}))
+
+
+async def ask(telemetry: ConsoleTelemetry, question: Question) -> list[dict[str, Any]]:
+    return await telemetry.store.query(question.sql, question.parameters)
+
+
+async def count(telemetry: ConsoleTelemetry, site: str, suffix_step: int = 1) -> int:
+    now = time.time()
+    window = plan_window(now - 600, now + 60, suffix_step, now)
+    rows = await ask(telemetry, ask_signals(Selection("default", window, (), {"site": [site]})))
+    return sum(int(row["requests"]) for row in rows)
+
+
+async def test_a_batch_that_comes_twice_counts_once_in_every_rollup(telemetry: ConsoleTelemetry) -> None:
+    now = datetime.now(UTC)
+    first, second = batch("ams", "1", 10, now), batch("ams", "2", 5, now - timedelta(seconds=70), code=500)
+    for body in (first, second, first, second, first):
+        assert await telemetry.take(REGION, "default/site/ams", body) == ""
+    for step in (1, 60, 3600):
+        assert await count(telemetry, "ams", step) == 15
+    moment = now.timestamp()
+    window = plan_window(moment - 600, moment + 60, 60, moment)
+    selection = Selection("default", window, ("route",), {"site": ["ams"]})
+    counts = add_counts(await ask(telemetry, ask_signals(selection)), ("route",))
+    assert counts[0, ("shop/home",)].failed == 5
+    places = split_latencies(await ask(telemetry, ask_latencies(selection)), [], [], ("route",))
+    assert places[0, ("shop/home",)]["total"]["p50"] == pytest.approx(5, rel=0.03)
+    losses = await ask(telemetry, ask_losses("default", moment - 60, moment + 60))
+    assert losses == [{"role": "site", "site": "ams", "reason": "envoy", "requests": 4}]
+
+
+async def test_whose_rows_they_are_is_not_theirs_to_say(telemetry: ConsoleTelemetry) -> None:
+    body = batch("ams", "of-fra", 3, datetime.now(UTC))
+    await telemetry.take(REGION, "default/site/fra", body)
+    assert await count(telemetry, "fra") == 3
+
+
+async def test_records_are_found_by_any_field(telemetry: ConsoleTelemetry) -> None:
+    now = datetime.now(UTC)
+    await telemetry.take(REGION, "default/site/nyc", batch("nyc", "a", 2, now, path="/cart/7", code=503))
+    await telemetry.take(REGION, "default/site/nyc", batch("nyc", "b", 2, now, path="/it's 50%", total=900_000))
+    moment = now.timestamp()
+    for conditions, found in (
+        (["site=nyc"], 4),
+        (["site=nyc", "path~CART"], 2),
+        (["site=nyc", "path=/it's 50%"], 2),
+        (["site=nyc", "code>=500"], 2),
+        (["site=nyc", "total>=900"], 2),
+        (["site=nyc", "error!="], 2),
+        (["site=nyc", "method=POST"], 0),
+    ):
+        rows = await ask(telemetry, ask_records("default", moment - 60, moment + 60, conditions, 100))
+        assert len(rows) == found, conditions
+    assert await ask(telemetry, ask_records("other", moment - 60, moment + 60, [], 100)) == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM file('/etc/hostname', 'LineAsString')",
+        "INSERT INTO record (site) VALUES ('x')",
+        "DROP TABLE record",
+        "SET readonly = 0",
+        "SELECT 1 SETTINGS max_execution_time = 1000",
+        "SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString')",
+        "SELECT nothing FROM record",
+    ],
+)
+async def test_questions_cannot_do_more_than_ask(telemetry: ConsoleTelemetry, sql: str) -> None:
+    with pytest.raises(QueryRefused):
+        await telemetry.store.query(sql, {})
+
+
+async def test_what_was_acknowledged_outlives_a_crash_of_the_store(telemetry: ConsoleTelemetry) -> None:
+    acknowledged = 0
+    pid = telemetry.pid
+    assert pid is not None
+    for number in range(6):
+        body = batch("sin", str(number), 10, datetime.now(UTC))
+        if number == 3:
+            os.kill(pid, signal.SIGKILL)
+        for _ in range(600):
+            try:
+                assert await telemetry.take(REGION, "default/site/sin", body) == ""
+                break
+            except Exception:  # as a region does: the same batch, until it is taken
+                await asyncio.sleep(0.05)
+        acknowledged += 10
+    assert telemetry.pid != pid
+    for step in (1, 60, 3600):
+        assert await count(telemetry, "sin", step) == acknowledged
+
+
+async def test_a_store_that_is_not_there_is_no_answer(telemetry: ConsoleTelemetry) -> None:
+    from isthmus.telemetry.store import TelemetryStore
+
+    store = TelemetryStore("http://127.0.0.1:9/isthmus")
+    with pytest.raises(StoreUnavailable):
+        await store.query("SELECT 1", {})
+    await store.close()

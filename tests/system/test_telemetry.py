@@ -1,0 +1,96 @@
+"""What requests did reaches the console, whatever is away meanwhile, and counts once."""
+
+import asyncio
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+from isthmus.client import ConsoleError
+from isthmus.demo.deployment import CONSOLE, wait_until
+from isthmus.demo.shop import Shop
+
+from .conftest import Measure, report
+
+
+async def ask(shop: Shop, path: str, **query: Any) -> Any:
+    return await shop.deployment.ask("GET", f"/telemetry/{path}?{urlencode(query, doseq=True)}")
+
+
+async def found(shop: Shop, path: str, count: int, seconds: float = 60) -> list[dict[str, Any]]:
+    """The ingress records of requests for a path, once so many have come."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            answer = await ask(shop, "records", where=["log=ingress", f"path={path}"], limit=1000)
+            if len(answer["items"]) >= count:
+                items: list[dict[str, Any]] = answer["items"]
+                return items
+        except (ConsoleError, OSError):  # console or store are starting
+            pass
+        assert time.monotonic() < deadline, f"{path} is missing"
+        await asyncio.sleep(0.3)
+
+
+async def whole(shop: Shop, request_id: str) -> dict[str, Any]:
+    """The path of a request, once both sites have told their part."""
+    deadline = time.monotonic() + 20
+    while True:
+        path: dict[str, Any] = await ask(shop, f"records/{request_id}")
+        if len(path["hops"]) == 2:
+            return path
+        assert time.monotonic() < deadline, path
+        await asyncio.sleep(0.3)
+
+
+async def test_requests_are_told_by_every_site_that_they_pass(shop: Shop, measured: Measure) -> None:
+    since = str(time.time() - 1)
+    await shop.ask("ams", 30, "/told")  # ams has no endpoints of its own: these cross the fabric
+    await shop.ask("fra", 20, "/told")
+    began = time.monotonic()
+    records = await found(shop, "/told", 50)
+    measured(f"requests seen in the console within {time.monotonic() - began:.1f} s")
+    assert len({record["requestId"] for record in records}) == 50
+    crossed = next(record for record in records if record["site"] == "ams")
+    assert (crossed["peer"], crossed["virtualHost"], crossed["cluster"]) == ("fra", "shop/shop", "shop/web")
+    path = await whole(shop, crossed["requestId"])
+    assert [hop["log"] for hop in path["hops"]] == ["ingress", "egress"]
+    assert path["hops"][1]["endpoint"]
+    places = [path[place] for place in ("ingress", "fabric", "egress", "application")]
+    assert all(value >= 0 for value in places)
+    assert abs(sum(places) - path["total"]) < 0.1
+
+    answer = await ask(shop, "signals", since=since, by=["site", "peer"], where=["cluster=shop/web"], split="true")
+    pair = next(group for group in answer["groups"] if group["labels"] == {"site": "ams", "peer": "fra"})
+    assert pair["total"]["requests"] >= 30
+    assert sum(point["requests"] for point in pair["points"]) == pair["total"]["requests"]
+    assert {place for place, value in pair["total"]["latency"].items() if value} == {
+        "total", "ingress", "fabric", "egress", "application",
+    }  # fmt: skip
+    graph = await ask(shop, "graph", since=since, group="namespace")
+    edges = {(edge["source"], edge["target"]) for edge in graph["edges"]}
+    assert {("virtual-host:shop/shop", "cluster:shop/web"), ("site:ams", "site:fra")} <= edges
+    rollout = await ask(shop, "rollout", route=crossed["route"], cluster="shop/web", seconds=300)
+    assert rollout["requests"] >= 50
+    assert rollout["errorRate"] == 0
+
+
+async def test_nothing_is_lost_while_console_and_a_region_are_away(shop: Shop, measured: Measure) -> None:
+    await shop.ask("ams", 10, "/buffered")
+    await shop.deployment.kill(CONSOLE)
+    await shop.ask("ams", 20, "/buffered")
+    region = shop.regions[0]
+    await shop.deployment.kill(region)
+    await shop.ask("ams", 30, "/buffered")
+    await asyncio.sleep(2.5)  # so that there is a batch of this time
+    await shop.deployment.kill("ams")  # and the agent itself: what it told is on disk
+    await shop.ask("fra", 15, "/buffered")
+    for name in ("ams", region, CONSOLE):
+        shop.deployment.start(name)
+    await wait_until(lambda: shop.deployment.processes["ams"].running, 20, "ams runs")
+    records = await found(shop, "/buffered", 75, 90)
+    assert len(records) == 75
+    assert len({record["requestId"] for record in records}) == 75
+    lost = (await ask(shop, "status"))["lost"]
+    assert [each for each in lost if each["reason"] == "buffer"] == []
+    assert "telemetry" in report(shop, "fra")
+    measured("75 of 75 requests, once each")

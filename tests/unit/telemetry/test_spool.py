@@ -1,0 +1,147 @@
+"""Batches on their way: on disk, bounded, delivered once each, and nobody's but their own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from isthmus.generated import stream_pb2 as wire
+from isthmus.identity import Identity, Role
+from isthmus.protocol import PeerRefused, ProtocolError
+from isthmus.protocol.delivery import DeliveryService
+from isthmus.telemetry.batch import Batch, BatchInvalid, emit_batch, parse_batch, parse_head, subject_of
+from isthmus.telemetry.decoder import Decoder
+from isthmus.telemetry.forwarder import Forwarder
+from isthmus.telemetry.naming import Naming
+from isthmus.telemetry.rollup import latencies_of, signals_of
+from isthmus.telemetry.spool import Spool
+
+from .message import entry, message
+
+
+def batch(token: str = "1", requests: int = 3) -> Batch:
+    records = Decoder(Naming("ams")).parse(
+        "ingress", [message(*(entry(at=datetime.now(UTC)) for _ in range(requests)))]
+    )
+    tables = {"record": records, "signal": signals_of(records), "latency": latencies_of(records)}
+    return Batch("default/site/ams", token, time.time(), requests, tables, {"buffer": 4})
+
+
+def test_a_batch_arrives_as_it_was() -> None:
+    sent = batch()
+    body = emit_batch(sent)
+    assert parse_head(body) == ("default/site/ams", "1", 3)
+    got = parse_batch(body, time.time() + 10)
+    assert got.losses == {"buffer": 4}
+    assert got.tables["record"].to_dicts() == sent.tables["record"].to_dicts()
+    assert got.tables["latency"].to_dicts() == sent.tables["latency"].to_dicts()
+
+
+def test_what_cannot_be_is_refused_or_left_out() -> None:
+    with pytest.raises(BatchInvalid):
+        parse_batch(b"\xff", time.time())
+    with pytest.raises(BatchInvalid):
+        parse_batch(wire.Batch(subject="default/site/ams").SerializeToString(), time.time())
+    damaged = wire.Batch.FromString(emit_batch(batch()))
+    damaged.tables[0].rows = damaged.tables[0].rows[:-20]
+    with pytest.raises(BatchInvalid, match="cannot be read"):
+        parse_batch(damaged.SerializeToString(), time.time())
+    unknown = wire.Batch.FromString(emit_batch(batch()))
+    unknown.tables[0].name = "of-a-later-release"
+    assert "of-a-later-release" not in parse_batch(unknown.SerializeToString(), time.time()).tables
+    assert parse_batch(emit_batch(batch()), time.time() - 3600).tables["record"].height == 0  # an hour to come
+    wrong = Batch("default/site/ams", "1", 0, 1, {"signal": pl.DataFrame({"nothing": [1]})})
+    with pytest.raises(BatchInvalid):
+        parse_batch(emit_batch(wrong), time.time())
+
+
+def test_a_full_spool_drops_the_oldest_and_counts(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", 100)
+    for number in range(5):
+        spool.put(spool.next_name(), bytes([number]) * 30, 7)
+    assert (len(spool), spool.size, spool.dropped_batches, spool.dropped_requests) == (3, 90, 2, 14)
+    oldest = spool.oldest()
+    assert oldest is not None
+    assert oldest[1] == b"\x02" * 30
+    spool.put(spool.next_name(), b"x" * 101, 9)
+    assert spool.dropped_requests == 23
+    assert spool.waiting_requests == 21
+
+
+def test_a_spool_is_found_again_in_order(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", 1000)
+    for number in range(3):
+        spool.put(spool.next_name(), b"%d" % number, number)
+    (tmp_path / "spool" / "half.part").write_bytes(b"?")
+    again = Spool(tmp_path / "spool", 1000)
+    assert (len(again), again.waiting_requests) == (3, 3)
+    assert again.next_name() > spool.next_name()[:10]
+    seen = []
+    while (oldest := again.oldest()) is not None:
+        seen.append(oldest[1])
+        again.remove(oldest[0])
+    assert seen == [b"0", b"1", b"2"]
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+async def test_batches_are_tried_again_until_they_are_taken(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", 1000)
+    for number in range(4):
+        spool.put(spool.next_name(), b"%d" % number, 5)
+    taken: list[bytes] = []
+    tries = 0
+
+    async def deliver(body: bytes) -> None:
+        nonlocal tries
+        tries += 1
+        if tries <= 2:
+            raise ProtocolError("not_delivered", "No region is connected.")
+        if body == b"1":
+            raise BatchInvalid("never")
+        taken.append(body)
+
+    forwarder = Forwarder(spool, deliver)
+    task = asyncio.create_task(forwarder.run())
+    async with asyncio.timeout(5):
+        while len(spool):
+            forwarder.wake()
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert taken == [b"0", b"2", b"3"]
+    assert (forwarder.delivered, forwarder.refused_requests, forwarder.error) == (3, 5, "")
+
+
+class OneRegion:
+    """A shelf that lets the region `eu` have the site `ams` alone."""
+
+    def chain(self, subject: str, peer: str) -> object | None:
+        return object() if (subject, peer) == ("default/site/ams", "default/region/eu") else None
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "allowed"),
+    [(Role.SITE, "ams", True), (Role.SITE, "fra", False), (Role.REGION, "eu", True), (Role.REGION, "us", False)],
+)
+async def test_nobody_brings_batches_of_others(role: Role, name: str, allowed: bool) -> None:
+    got = []
+
+    async def take(peer: Identity, subject: str, body: bytes) -> str:
+        got.append(subject)
+        return ""
+
+    service = DeliveryService(OneRegion(), [Role.SITE, Role.REGION], take, subject_of)  # type: ignore[arg-type]
+    peer = Identity("isthmus.test", role, "default", name)
+    body = emit_batch(batch())
+    if allowed:
+        assert await service.receive(peer, body) == ""
+        assert got == ["default/site/ams"]
+    else:
+        with pytest.raises(PeerRefused):
+            await service.receive(peer, body)
+        assert got == []
+    assert "no batch" in await service.receive(peer, b"\xff")
