@@ -11,6 +11,8 @@ import yaml
 
 from isthmus.compile import Compilation, compile_site, diagnostic_document, intent_document
 from isthmus.compile.intent import Intent
+from isthmus.discovery.found import Found
+from isthmus.discovery.query import Query
 from isthmus.emit.envoy import (
     EnvoyPaths,
     Resources,
@@ -45,7 +47,26 @@ def read_objects(case: str) -> dict[ObjectKey, Object]:
 def compile_case(case: str) -> Compilation:
     objects = read_objects(case)
     site = next(key for key in objects if key.kind == "Site")
-    return compile_site(objects, site, TRUST_DOMAIN)
+    compilation = compile_site(objects, site, TRUST_DOMAIN)
+    found = read_found(case, compilation.intent)
+    return compile_site(objects, site, TRUST_DOMAIN, found) if found else compilation
+
+
+def read_found(case: str, intent: Intent) -> dict[tuple[ObjectKey | None, Query], tuple[Found, ...]]:
+    """What registries answer in a case."""
+    path = CORPUS / case / "found.yaml"
+    answers = yaml.safe_load(path.read_text()) if path.exists() else []
+    queries = {
+        (str(registry.key), str(query)): (registry.key, query)
+        for registry in intent.registries
+        for query in registry.queries
+    }
+    return {queries[each["registry"], each["query"]]: tuple(map(_server, each["servers"])) for each in answers}
+
+
+def _server(document: dict[str, Any]) -> Found:
+    labels = tuple(sorted(document.pop("labels", {}).items()))
+    return Found(**document, labels=labels)
 
 
 def emit_case(intent: Intent) -> Resources:

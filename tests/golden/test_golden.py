@@ -54,4 +54,4 @@ def test_envoy_accepts(case: str, tmp_path: Path) -> None:
 
 
 def _files(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*.yaml")} - {"input.yaml"}
+    return {str(path.relative_to(folder)) for path in folder.rglob("*.yaml")} - {"input.yaml", "found.yaml"}

@@ -29,10 +29,10 @@ def compile_objects(
     """Compile the objects of files for one site, offline: no console, no root, no Envoy.
 
     Prints YAML of what is valid, as if every endpoint were healthy, and on standard error what is wrong with the
-    rest. Exits 1 when something is wrong.
+    rest. Exits 1 when something is wrong. Servers that sites discover are unknown offline and left out, with a note.
     """
     from isthmus.cli.document import read_documents
-    from isthmus.cli.offline import compile_offline, emit_offline, plain
+    from isthmus.cli.offline import compile_offline, emit_offline, plain, unknown_lookups
     from isthmus.cli.output import print_value, say
     from isthmus.model import ObjectKey
     from isthmus.model.document import parse_documents
@@ -44,5 +44,7 @@ def compile_objects(
     diagnostics = (*documents.diagnostics, *parsed.diagnostics, *result.diagnostics)
     for diagnostic in diagnostics:
         say(str(diagnostic))
+    for lookup in unknown_lookups(result.intent):
+        say(f"note: unknown offline, and left out: what the site finds by {lookup}")
     if diagnostics:
         raise typer.Exit(Exit.NEGATIVE)

@@ -63,6 +63,15 @@ def compile_offline(objects: Iterable[Object], site: ObjectKey, trust_domain: st
     return Result(compilation.intent, tuple(found))
 
 
+def unknown_lookups(intent: Intent) -> list[str]:
+    """What the site would ask registries for, in words: its servers are not known without asking."""
+    return [
+        f"{query} ({registry.key.title if registry.key else 'the resolver of the system'})"
+        for registry in intent.registries
+        for query in registry.queries
+    ]
+
+
 def emit_offline(intent: Intent) -> dict[str, list[dict[str, Any]]]:
     """The site's Envoy resources as plain values, by section. Certificates are not among them."""
     resources = EnvoyEmitter(EnvoyPaths()).emit(intent)

@@ -45,13 +45,12 @@ def compile_settings(memo: Memo, key: ObjectKey) -> CompiledSettings | None:
     obj = find(memo, ServiceDiscovery, key)
     if obj is None:
         return None
-    spec, here = obj.spec, scope(memo).site
-    owner = f"{here.tenant}/{here.name}"
+    spec, owner = obj.spec, _owner(memo, key)
     if spec.dns is not None:
         return _dns(memo, key, spec.dns, owner)
     if spec.kubernetes is not None:
-        return _kubernetes(key, spec.kubernetes, _owner(memo, key))
-    return _consul(key, spec.consul, _owner(memo, key)) if spec.consul is not None else None
+        return _kubernetes(key, spec.kubernetes, owner)
+    return _consul(key, spec.consul, owner) if spec.consul is not None else None
 
 
 def _owner(memo: Memo, key: ObjectKey) -> str:

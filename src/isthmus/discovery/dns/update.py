@@ -44,6 +44,8 @@ from isthmus.discovery.record import VipRecord
 from isthmus.discovery.setting import DnsUpdate
 from isthmus.model.dns_discovery import parse_tsig_secret
 
+MAX_OWNER = 240
+"""Bytes of an owner that fit one text of a TXT record; of a longer one its hash is written."""
 REFRESH = 300.0
 """Seconds between looks whether everything is still there: others may have changed the zone."""
 TIMEOUT = 5.0
@@ -83,8 +85,9 @@ class UpdatePublisher(Publisher):
         self._random = random or Random()  # noqa: S311 - spreads load, keeps no secret
         self._key: dns.tsig.Key | None = None
         self._zone = dns.name.from_text(update.zone)
-        digest = hashlib.sha256(update.owner.encode()).hexdigest()[:16]
-        self._index = dns.name.from_text(f"_{digest}._isthmus", self._zone)
+        digest = hashlib.sha256(update.owner.encode()).hexdigest()
+        self._owner = update.owner if len(update.owner) <= MAX_OWNER else digest
+        self._index = dns.name.from_text(f"_{digest[:16]}._isthmus", self._zone)
         self._records: frozenset[VipRecord] | None = None
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -155,7 +158,7 @@ class UpdatePublisher(Publisher):
         """Make a domain's addresses of this owner these. Raises _Foreign, RegistryError."""
         for _ in range(_RACES):
             state = await self._state(name)
-            own = state.listed.get(self._update.owner)
+            own = state.listed.get(self._owner)
             if state.taken and not state.listed and addresses:
                 raise _Foreign(f"{_text(name)} has records already that Isthmus has not made")
             if own == addresses and (not addresses or await self._holds(name, addresses)):
@@ -189,17 +192,17 @@ class UpdatePublisher(Publisher):
             message.absent(claim_name, "TXT")
             for rdtype in (*_ADDRESS_TYPES.values(), dns.rdatatype.CNAME) if addresses else ():
                 message.absent(name, rdtype)
-        others = {a for owner, found in state.listed.items() if owner != self._update.owner for a in found}
-        for address in sorted(state.listed.get(self._update.owner, frozenset()) - addresses - others):
+        others = {a for owner, found in state.listed.items() if owner != self._owner for a in found}
+        for address in sorted(state.listed.get(self._owner, frozenset()) - addresses - others):
             message.delete(name, _rdata(address))
         for claim in state.claims:
             parsed = _parse_claim(claim)
-            if parsed is not None and parsed[0] == self._update.owner:
+            if parsed is not None and parsed[0] == self._owner:
                 message.delete(claim_name, claim)
         for address in sorted(addresses):
             message.add(name, ttl, _rdata(address))
         if addresses:
-            message.add(claim_name, ttl, _claim(self._update.owner, addresses))
+            message.add(claim_name, ttl, _claim(self._owner, addresses))
             message.add(self._index, ttl, "PTR", name.to_text())
         else:
             message.delete(self._index, dns.rdata.from_text("IN", "PTR", name.to_text()))
