@@ -23,7 +23,10 @@ from isthmus.discovery.found import Answer, Found
 from isthmus.discovery.query import Query
 from isthmus.discovery.record import VipRecord
 
+from .kubernetes_request import Rule
+
 Object = dict[str, Any]
+RIGHTS = Path(__file__).parents[3] / "docs/examples/kubernetes-rbac.yaml"
 
 
 class Hasty(Random):
@@ -185,6 +188,13 @@ def kubeconfig(
             "current-context": "one",
         }
     )
+
+
+def documented_rights(role: str, namespace: str = "") -> tuple[Rule, ...]:
+    """What a role of the documentation allows, in a namespace or, bound for the whole cluster, everywhere."""
+    documents = yaml.safe_load_all(RIGHTS.read_text())
+    rules = next(each["rules"] for each in documents if each["metadata"]["name"] == role and "rules" in each)
+    return tuple(Rule(frozenset(rule["verbs"]), frozenset(rule["resources"]), namespace) for rule in rules)
 
 
 def namespace(name: str) -> Object:

@@ -18,6 +18,7 @@ from .material import (
     Certificates,
     Ear,
     by_address,
+    documented_rights,
     endpoint,
     endpoint_slice,
     kubeconfig,
@@ -299,6 +300,20 @@ async def test_missing_rights_are_named(cluster: KubernetesServer, discover: Sta
     await ear.error(WEB, "grant the user of the kubeconfig the rights")
     cluster.tokens["t0k3n"] = (Rule(rights, frozenset({"services", "endpointslices"}), "shop"),)
     await ear.addresses(WEB, "10.1.0.1:8080")
+
+
+@pytest.mark.parametrize("pods", [True, False])
+async def test_documented_rights_are_enough(
+    cluster: KubernetesServer, discover: StartSource, ear: Ear, pods: bool
+) -> None:
+    cluster.put(service("web", {"port": 80, "nodePort": 30080}, type="NodePort"))
+    cluster.put(endpoint_slice("web-1", "web", endpoint("10.1.0.1", pod="web-a")))
+    cluster.put(node("n1", "192.168.0.1"))
+    extra = documented_rights("isthmus-discover-pods", "shop") if pods else documented_rights("isthmus-discover-nodes")
+    cluster.tokens["t0k3n"] = documented_rights("isthmus-discover", "shop") + extra
+    query = KubernetesQuery("shop", "web", addresses="pods" if pods else "node-ports")
+    await discover(query, pod_labels=pods)
+    await ear.addresses(query, "10.1.0.1:8080" if pods else "192.168.0.1:30080")
 
 
 async def test_a_revoked_token_is_an_error_and_its_successor_works(

@@ -43,7 +43,7 @@ def test_canary_edits_an_object_of_the_demo() -> None:
     assert set(load("canary")) <= set(load("demo"))
 
 
-ELSEWHERE = {"Certificate", "Secret", "TrustedAuthority"}
+ELSEWHERE = {"Certificate", "TrustedAuthority"}
 """Kinds whose examples need material that is made for the occasion."""
 
 
