@@ -280,7 +280,8 @@ def test_a_form_gives_every_example_back() -> None:
         document = document_of(obj)
         fields = blank.draw(obj.kind, document, new=True)
         again = blank.read(obj.kind, Form(list(blank.sent(fields))), {"metadata": {}})
-        assert parse_documents([again]).objects == (obj,), obj.key
+        (found,) = parse_documents([again]).objects
+        assert found == obj or (obj.kind == "Secret" and document_of(found) == document), obj.key
 
 
 def test_every_kind_has_a_form() -> None:
