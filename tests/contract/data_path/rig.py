@@ -115,7 +115,7 @@ class App:
                 lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
                 method, path, _ = lines[0].split(" ")
                 headers = join_headers(line.split(": ", 1) for line in lines[1:] if line)
-                if headers.get("upgrade") == "websocket":
+                if headers.get("upgrade") == "websocket" and "sec-websocket-key" in headers:
                     await self._echo(reader, writer)
                     break
                 await reader.readexactly(int(headers.get("content-length", 0)))

@@ -16,6 +16,10 @@ from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption, Runtim
 from envoy.config.core.v3.config_source_pb2 import ExtensionConfigSource
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions, HttpProtocolOptions, KeepaliveSettings
+from envoy.extensions.filters.http.header_mutation.v3.header_mutation_pb2 import (
+    HeaderMutation as HeaderMutationFilter,
+)
+from envoy.extensions.filters.http.header_mutation.v3.header_mutation_pb2 import Mutations
 from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as MetadataFilter
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
@@ -77,12 +81,17 @@ def emit_ingress_manager(routes: str, paths: EnvoyPaths, *, clients_known: bool 
         common_http_protocol_options=HttpProtocolOptions(
             idle_timeout=duration(3_600_000), headers_with_underscores_action=HttpProtocolOptions.REJECT_REQUEST
         ),
-        http2_protocol_options=Http2ProtocolOptions(max_concurrent_streams={"value": 100}, **_WINDOW),
+        http2_protocol_options=Http2ProtocolOptions(
+            max_concurrent_streams={"value": 100},
+            allow_connect=True,  # WebSocket over HTTP/2 (RFC 8441)
+            **_WINDOW,
+        ),
         stream_idle_timeout=duration(300_000),
         request_headers_timeout=duration(10_000),
-        upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
         access_log=emit_access_log(paths, INGRESS_FIELDS),
     )
+    *filters, router = manager.http_filters
+    manager.upgrade_configs.add(upgrade_type="websocket", filters=[*filters, _websocket_key(), router])
     if clients_known:
         manager.forward_client_cert_details = HttpConnectionManager.SANITIZE_SET
         manager.set_current_client_cert_details.CopyFrom(_CLIENT_DETAILS)
@@ -132,6 +141,15 @@ def _transparent_manager(prefix: str) -> HttpConnectionManager:
 
 def _router() -> HttpFilter:
     return HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router(suppress_envoy_headers=True)))
+
+
+def _websocket_key() -> HttpFilter:
+    """HTTP/2 knows no key of WebSocket, and applications that speak HTTP/1.1 refuse a handshake without one. Which key
+    it is matters to nobody: the answer to it ends at this Envoy."""
+    key = HeaderValue(key="sec-websocket-key", value="aXN0aG11cy1pc3RobXVzLQ==")
+    mutation = HeaderMutation(append=HeaderValueOption(header=key, append_action=HeaderValueOption.ADD_IF_ABSENT))
+    config = HeaderMutationFilter(mutations=Mutations(request_mutations=[mutation]))
+    return HttpFilter(name="envoy.filters.http.header_mutation", typed_config=pack(config))
 
 
 def _subset_filter() -> HttpFilter:
