@@ -12,10 +12,13 @@ from isthmus.model import Diagnostic, ObjectKey, Route
 from isthmus.model import VirtualHost as VirtualHostObject
 from isthmus.model.reference import resolve
 from isthmus.model.stream import stream_faults
+from isthmus.model.value import milliseconds
 from isthmus.model.virtual_host import STREAMS, transport_of
 
 _IDLE = {"tcp": 3_600_000, "udp": 60_000}
 """Milliseconds after which a connection or session without any data ends: an hour, and a minute."""
+
+_LONGEST_SESSION = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,11 @@ def _compile(memo: Memo, key: ObjectKey) -> _Compiled:
 
 
 def _idle(route: Route, transport: str) -> int:
-    return _IDLE[transport]
+    """As the route says. Sessions of UDP have no end that anybody could see, so they cannot idle for ever."""
+    said = route.spec.forward.idle_timeout if route.spec.forward is not None else None
+    if said is None:
+        return _IDLE[transport]
+    return milliseconds(said) or (_LONGEST_SESSION if transport == "udp" else 0)
 
 
 def _wrong_protocol(key: ObjectKey, cluster: ObjectKey, transport: str) -> Diagnostic:

@@ -175,7 +175,9 @@ class Forward(Frozen):
     host_rewrite: HostRewrite | None = Field(None, description="Changes the Host header.")
     timeout: Duration = Field("30s", description="Limit until the response is complete; 0s: none.")
     idle_timeout: Duration | None = Field(
-        None, description="Limit without a byte in either direction; 0s: none. 5 minutes when left out."
+        None,
+        description="Limit without a byte in either direction; 0s: none. When left out 5 minutes, of TCP connections "
+        "an hour, of UDP sessions a minute.",
     )
     retry: RetryPolicy = Field(RetryPolicy(), description="Tries after a failure.")
     hash_policy: tuple[HashPolicy, ...] = Field(
