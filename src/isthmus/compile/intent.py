@@ -44,6 +44,8 @@ class VirtualHost:
     domains: tuple[str, ...]
     rules: tuple[Rule, ...]
     options: Options = NO_OPTIONS
+    pages: bool = False
+    """It or one of its rules has error pages."""
 
 
 @dataclass(frozen=True, slots=True)

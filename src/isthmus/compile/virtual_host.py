@@ -127,7 +127,9 @@ def compile_virtual_host(memo: Memo, question: tuple[ObjectKey, tuple[str, ...]]
     key, domains = question
     obj = find(memo, VirtualHostObject, key)
     options = compile_options(obj.spec) if obj else NO_OPTIONS
-    return VirtualHost(key, domains, memo.ask(compile_rules, key).rules, options)
+    rules = memo.ask(compile_rules, key).rules
+    pages = any(each.error_pages for each in (options, *(rule.options for rule in rules)))
+    return VirtualHost(key, domains, rules, options, pages)
 
 
 def compile_rules(memo: Memo, key: ObjectKey) -> Rules:

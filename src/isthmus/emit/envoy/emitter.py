@@ -114,7 +114,9 @@ class _IngressRoutes:
 
     def __init__(self, socket: Socket) -> None:
         self._socket = socket
-        self._virtual_hosts: Each[VirtualHost, bytes] = Each(partial(emit_virtual_host, port=socket.port))
+        self._virtual_hosts: dict[bool, Each[VirtualHost, bytes]] = {
+            pages: Each(partial(emit_virtual_host, port=socket.port, pages=pages)) for pages in (False, True)
+        }
         self._chains: Each[TlsChain, dict[str, bytes]] = Each(self._emit_chain)
         self._routes = Last(self._emit)
 
@@ -125,7 +127,9 @@ class _IngressRoutes:
         found = {key: body for routes in self._chains(listener.chains) for key, body in routes.items()}
         if listener.virtual_hosts:
             routes = name.ingress_listener(self._socket)
-            found[routes] = emit_ingress_routes(routes, self._virtual_hosts(listener.virtual_hosts))
+            pages = any(host.pages for host in listener.virtual_hosts)
+            hosts = self._virtual_hosts[pages](listener.virtual_hosts)
+            found[routes] = emit_ingress_routes(routes, hosts, pages=pages)
         return found
 
     def _emit_chain(self, chain: TlsChain) -> dict[str, bytes]:
@@ -133,10 +137,10 @@ class _IngressRoutes:
         if not isinstance(host, VirtualHost):
             return {}
         routes = name.chain(self._socket, host.key)
-        hosts = [emit_virtual_host(host, self._socket.port)]
+        hosts = [emit_virtual_host(host, self._socket.port, pages=host.pages)]
         if "*" not in host.domains:
             hosts.append(emit_misdirected())
-        return {routes: emit_ingress_routes(routes, hosts)}
+        return {routes: emit_ingress_routes(routes, hosts, pages=host.pages)}
 
 
 class _Named:
