@@ -133,7 +133,7 @@ def choose(
         ranks = sorted({site.rank for site, _ in candidates})
         priorities = [ranks.index(site.rank) for site, _ in candidates]
     return tuple(
-        replace(choice, priority=min(priority, MAX_PRIORITY))
+        replace(choice, priority=min(priority, MAX_PRIORITY)) if priority else choice
         for (_, choice), priority in zip(candidates, priorities, strict=True)
     )
 

@@ -345,11 +345,16 @@ class SiteAgent(UplinkHandler):
             self.envoy.ads.update({EXTENSION: dict(self.plan.resources.get(EXTENSION, {}))})
 
     def _local_assignments(self, hosted: Iterable[Hosted]) -> dict[str, bytes]:
-        """Of clusters with health checks beside the one that Envoy runs: it is told what those found."""
+        """Of clusters with health checks beside the one that Envoy runs, which it is told the results of; and of those
+        with subsets that have a fallback."""
         return {
-            local_cluster(each.key): emit_hosted_endpoints(each, self.egress.unhealthy(each))
+            local_cluster(each.key): emit_hosted_endpoints(
+                each, self.egress.unhealthy(each), self.egress.unserved(each)
+            )
             for each in hosted
-            if len(each.health_checks) > 1 or any(check.udp for check in each.health_checks)
+            if len(each.health_checks) > 1
+            or any(check.udp for check in each.health_checks)
+            or each.fallback is not None
         }
 
     def _secrets(self) -> dict[str, bytes]:

@@ -91,6 +91,8 @@ class Egress:
         self._announcer: Announcer | None = None
         self._site = 0
         self._intent: Intent | None = None
+        self._indexed: Intent | None = None
+        self._by_xds: dict[str, Hosted] = {}
         self._verdicts: dict[_Host, Verdict] = {}
         self._announced: set[str] = set()
         self._reconciled = False
@@ -224,6 +226,14 @@ class Egress:
                 found.add(endpoint.socket)
         return frozenset(found)
 
+    def unserved(self, hosted: Hosted) -> frozenset[str]:
+        """Subsets without a healthy endpoint here, if the cluster has a fallback: by itself Envoy takes it only for
+        subsets without any endpoint."""
+        if hosted.fallback is None:
+            return frozenset()
+        able = (each for each in hosted.endpoints if not each.drained and self._healthy(hosted, each))
+        return frozenset(name for name, _ in hosted.subsets).difference(*(each.subsets for each in able))
+
     def endpoints(self) -> list[LocalEndpoint]:
         """Every endpoint of this site that Envoy has accepted."""
         found = []
@@ -284,12 +294,11 @@ class Egress:
 
     def _note(self, intent: Intent | None, names: Collection[str] | None = None, port: int | None = None) -> None:
         """Write down what has changed: of all endpoints, or of those that Envoy checks by these names, at this port."""
-        for hosted in intent.hosted if intent else ():
-            if not hosted.health_checks:
-                continue
-            if names is not None and not set(names) & set(self._xds_names(hosted.key, len(hosted.health_checks))):
-                continue
-            for endpoint in hosted.endpoints:
+        if intent is None:
+            return
+        clusters = intent.hosted if names is None else self._named(names)
+        for hosted in clusters:
+            for endpoint in hosted.endpoints if hosted.health_checks else ():
                 verdict = self._verdict(hosted, endpoint) if port in (None, endpoint.socket.port) else None
                 if verdict is None:
                     continue
@@ -299,9 +308,20 @@ class Egress:
                     transition = Transition(verdict.since, verdict.healthy, verdict.reason)
                     self._transitions[name] = (*before, transition)[-TRANSITIONS:]
 
-    def _clusters_of(self, names: set[str]) -> list[ObjectKey]:
-        hosted = self._intent.hosted if self._intent else ()
-        return [item.key for item in hosted if not names.isdisjoint(self._xds_names(item.key, len(item.health_checks)))]
+    def _clusters_of(self, names: Collection[str]) -> list[ObjectKey]:
+        return [hosted.key for hosted in self._named(names)]
+
+    def _named(self, names: Collection[str]) -> list[Hosted]:
+        """The clusters that Envoy checks by these names."""
+        if self._indexed is not self._intent:
+            self._indexed = self._intent
+            self._by_xds = {
+                name: hosted
+                for hosted in (self._intent.hosted if self._intent else ())
+                for name in self._xds_names(hosted.key, len(hosted.health_checks))
+            }
+        found = (self._by_xds.get(name) for name in names)
+        return list({hosted.key: hosted for hosted in found if hosted is not None}.values())
 
     def _hosts(self, hosted: Hosted, endpoint: Endpoint) -> list[_Host]:
         names = self._xds_names(hosted.key, len(hosted.health_checks))

@@ -61,6 +61,8 @@ def everybody(cluster: Cluster, subset: str = "") -> list[SiteChoice]:
         member: sum(each.weight for each in member.endpoints if not subset or subset in each.subsets)
         for member in sorted(cluster.members, key=lambda member: (not member.own, member.site))
     }
+    if subset and cluster.fallback not in (None, subset) and not any(weights.values()):
+        return everybody(cluster, cluster.fallback)
     able = ((member.site, weight) for member, weight in weights.items() if weight)
     return [choice(site, index, weight, cluster) for index, (site, weight) in enumerate(able)]
 

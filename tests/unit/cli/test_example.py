@@ -32,6 +32,7 @@ def load(*paths: str) -> dict[ObjectKey, Object]:
         ("discovery",),
         ("proxy-types",),
         ("routes",),
+        ("clusters",),
         ("rollout/1-places.yaml", "rollout/2-before.yaml"),
     ],
 )
@@ -54,4 +55,14 @@ def test_examples_show_every_kind() -> None:
 
 def test_every_file_is_read() -> None:
     folders = {path.parent.name for path in EXAMPLES.rglob("*.yaml")}
-    assert folders == {"examples", "demo", "canary", "rollout", "routes", "tutorial", "discovery", "proxy-types"}
+    assert folders == {
+        "examples",
+        "demo",
+        "canary",
+        "rollout",
+        "routes",
+        "tutorial",
+        "discovery",
+        "proxy-types",
+        "clusters",
+    }

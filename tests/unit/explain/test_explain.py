@@ -293,3 +293,25 @@ def test_steps_name_filters() -> None:
         "errors 404 of anyone get a page",
         "errors 5xx of Envoy get a page",
     ]
+
+
+def test_subsets() -> None:
+    result = document("subsets", "http://shop.example:8080/app")
+    assert [(each["subset"], each["percent"], each["shape"]) for each in result["clusters"]] == [
+        ("stable", 95.0, "uniform"),
+        ("canary", 5.0, "uniform"),
+    ]
+    stable, canary = result["clusters"]
+    assert [(each["site"], each["percent"]) for each in stable["sites"]] == [("ams", 100.0), ("fra", 0.0)]
+    assert [each["endpoint"] for each in canary["sites"][0]["endpoints"]] == ["default/own-2"]
+    assert result["outcome"].startswith(
+        "Goes 95 % to default/app subset stable at ams (100 %), 5 % to default/app subset"
+    )
+
+
+def test_a_subset_that_nobody_serves() -> None:
+    result = document("subsets", "http://shop.example:8080/here", bad=("own-1",))
+    (view,) = result["clusters"]
+    assert "nobody serves subset stable, any endpoint stands in" in view["reason"]
+    assert view["sites"][0]["percent"] == 100.0
+    assert {each["endpoint"] for each in view["sites"][0]["endpoints"]} == {"default/own-1", "default/own-2"}

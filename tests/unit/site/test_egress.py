@@ -10,6 +10,7 @@ from isthmus.compile.probe import HealthCheck, UdpProbe
 from isthmus.engine.envoy import HealthEvent, HostHealth
 from isthmus.health.announcer import AnnouncementPlan, EndpointNumbers
 from isthmus.model.key import ObjectKey
+from isthmus.model.subset import subset_mark
 from isthmus.site.egress import DRAIN, TRANSITIONS, Egress
 
 WEB = ObjectKey("default", "Cluster", "shop", "web")
@@ -217,3 +218,26 @@ def test_envoy_is_told_what_it_cannot_probe() -> None:
     assert desk.egress.unhealthy(hosted) == frozenset()
     desk.event("a", False)
     assert desk.egress.unhealthy(hosted) == {hosted.endpoints[0].socket}
+
+
+def test_subsets_are_announced_and_unserved_ones_are_known() -> None:
+    desk = ready("a", "b")
+    before = intent("a", "b")
+    hosted = before.hosted[0]
+    endpoints = tuple(
+        replace(each, subsets=subsets)
+        for each, subsets in zip(hosted.endpoints, (("one", "two"), ("two",)), strict=True)
+    )
+    hosted = replace(
+        hosted, endpoints=endpoints, subsets=(("one", ("x",)), ("three", ("z",)), ("two", ("y",))), fallback=""
+    )
+    desk.egress.confirm(replace(before, hosted=(hosted,)), 2.0)
+    desk.event("a", True)
+    desk.event("b", True)
+    marks = {frozenset(each.subsets) for plan in desk.plans for each in plan.announce}
+    assert marks == {frozenset(map(subset_mark, ("one", "two"))), frozenset({subset_mark("two")})}
+    assert [desk.egress.weight(WEB, subset) for subset in ("", "one", "two", "three")] == [2, 1, 2, 0]
+    assert desk.egress.unserved(hosted) == {"three"}
+    desk.event("a", False)
+    assert desk.egress.unserved(hosted) == {"one", "three"}
+    assert desk.egress.unserved(replace(hosted, fallback=None)) == frozenset()

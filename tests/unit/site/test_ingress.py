@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 from isthmus.compile.intent import Cluster, Intent, Member, Place, Shape, Socket
 from isthmus.health.choice import SiteChoice
@@ -11,6 +12,7 @@ from isthmus.health.event import Announced, EndOfRib, SessionUp, Withdrawn
 from isthmus.health.route import EndpointKey, EndpointRoute
 from isthmus.health.table import Table
 from isthmus.model.key import ObjectKey
+from isthmus.model.subset import subset_mark
 from isthmus.site.ingress import Ingress
 
 NUMBERS = {"fra": 1, "nyc": 2}
@@ -118,4 +120,19 @@ async def test_a_stale_endpoint_is_degraded_after_a_while_and_removed_after_its_
         desk.ingress._expire()  # the timer's callback; the clock here is the test's
         await asyncio.sleep(0)
         assert desk.pushed[-1] == {"web": expected}
+    desk.ingress.stop()
+
+
+async def test_sites_are_chosen_for_every_subset() -> None:
+    desk = Desk()
+    web = replace(cluster("web", 5), subsets=("v1", "v2"), fallback=None)
+    desk.ingress.use(replace(INTENT, clusters=(web,), imports=(5,)))
+    desk.hear(
+        replace(route(1, 5), subsets=frozenset({subset_mark("v1")})),
+        replace(route(2, 5), subsets=frozenset({subset_mark("v1"), subset_mark("v2")})),
+    )
+    await asyncio.sleep(0)
+    sites = {subset: [each.site for each in desk.ingress.choice(web.key, subset)] for subset in ("", "v1", "v2")}
+    assert sites == {"": ["fra", "nyc"], "v1": ["fra", "nyc"], "v2": ["nyc"]}
+    assert (web.key, "v2") in desk.ingress.choices()
     desk.ingress.stop()

@@ -23,20 +23,23 @@ _STATE = {SiteState.HEALTHY: HEALTHY, SiteState.DEGRADED: DEGRADED, SiteState.DR
 _POLICY = ClusterLoadAssignment.Policy(overprovisioning_factor={"value": 100_000})
 
 
-def emit_hosted_endpoints(hosted: Hosted, unhealthy: frozenset[Socket] = frozenset()) -> bytes:
-    """The assignment of a local cluster. `unhealthy`: those that a health check beside its own one found bad."""
-    return _hosted(hosted, name.local_cluster(hosted.key), unhealthy)
+def emit_hosted_endpoints(
+    hosted: Hosted, unhealthy: frozenset[Socket] = frozenset(), unserved: frozenset[str] = frozenset()
+) -> bytes:
+    """The assignment of a local cluster. `unhealthy`: those that a health check beside its own one found bad.
+    `unserved`: subsets that nobody healthy is in, so that their fallback stands in for them."""
+    return _hosted(hosted, name.local_cluster(hosted.key), unhealthy, unserved)
 
 
 def emit_probe_endpoints(hosted: Hosted, index: int) -> bytes:
     """The assignment of the cluster for the health check of this index."""
-    return _hosted(hosted, name.probe_cluster(hosted.key, index), frozenset())
+    return _hosted(hosted, name.probe_cluster(hosted.key, index), frozenset(), frozenset())
 
 
-def _hosted(hosted: Hosted, cluster_name: str, unhealthy: frozenset[Socket]) -> bytes:
+def _hosted(hosted: Hosted, cluster_name: str, unhealthy: frozenset[Socket], unserved: frozenset[str]) -> bytes:
     by_priority: dict[int, list[LbEndpoint]] = defaultdict(list) if hosted.endpoints else {0: []}
     for each in hosted.endpoints:
-        by_priority[each.priority].append(_endpoint(each, bad=each.socket in unhealthy))
+        by_priority[each.priority].append(_endpoint(each, unserved, bad=each.socket in unhealthy))
     return serialize(
         ClusterLoadAssignment(
             cluster_name=cluster_name,
@@ -49,14 +52,13 @@ def _hosted(hosted: Hosted, cluster_name: str, unhealthy: frozenset[Socket]) -> 
     )
 
 
-def _endpoint(endpoint: Endpoint, *, bad: bool) -> LbEndpoint:
+def _endpoint(endpoint: Endpoint, unserved: frozenset[str], *, bad: bool) -> LbEndpoint:
+    subsets = [subset for subset in endpoint.subsets if subset not in unserved]
     return LbEndpoint(
         endpoint=EnvoyEndpoint(address=emit_address(endpoint.socket)),
         load_balancing_weight={"value": endpoint.weight},
         health_status=DRAINING if endpoint.drained else UNHEALTHY if bad else 0,
-        metadata=Metadata(filter_metadata={name.LB_METADATA: struct({name.SUBSET_KEY: list(endpoint.subsets)})})
-        if endpoint.subsets
-        else None,
+        metadata=Metadata(filter_metadata={name.LB_METADATA: struct({name.SUBSET_KEY: subsets})}) if subsets else None,
     )
 
 

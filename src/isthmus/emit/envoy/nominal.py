@@ -14,6 +14,13 @@ def nominal_choices(intent: Intent, cluster: Cluster, subset: str = "") -> list[
     def weights(member: Member) -> list[int]:
         return [each.weight for each in member.endpoints if not each.drained and (not subset or subset in each.subsets)]
 
+    if (
+        subset
+        and cluster.fallback is not None
+        and subset != cluster.fallback
+        and not any(map(weights, cluster.members))
+    ):
+        return nominal_choices(intent, cluster, cluster.fallback)
     local_first = cluster.selection != "DISTRIBUTED"
     ordered = sorted(
         ((member, away(member)) for member in cluster.members if weights(member) or not subset),
@@ -35,6 +42,7 @@ def nominal_choices(intent: Intent, cluster: Cluster, subset: str = "") -> list[
             reason="drained" if member.drained else "as declared",
             endpoints=len(weights(member)),
             distance=kilometres,
+            subset=subset,
         )
         for index, (member, kilometres) in enumerate(ordered)
     ]

@@ -1,0 +1,64 @@
+"""The example of docs/clusters.md: one cluster for each need."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+import pytest_asyncio
+
+from isthmus.emit.envoy import nominal_choices
+
+from .running_example import RunningExample, run_example
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+APPS = {"ams-1": ("ams", 9101), "fra-1": ("fra", 9101), "fra-2": ("fra", 9102), "fra-3": ("fra", 9103)}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shop() -> AsyncIterator[RunningExample]:
+    async with run_example("clusters", apps=APPS, ready="/") as example:
+        for node in example.nodes.values():
+            for cluster in node.intent.clusters:
+                choices = partial(nominal_choices, node.intent, cluster)
+                await node.choose(cluster.key.name, choices())
+        yield example
+
+
+async def apps(shop: RunningExample, path: str, site: str, requests: int = 12, **headers: str) -> set[str]:
+    found = set()
+    for _ in range(requests):
+        response = await shop.ask(path, site=site, **headers)
+        assert response.status_code == 200, response.text
+        found.add(response.json()["app"])
+    return found
+
+
+async def test_nearest_endpoints_are_those_of_the_own_site(shop: RunningExample) -> None:
+    assert await apps(shop, "/", "ams") == {"ams-1"}
+    assert await apps(shop, "/", "fra") == {"fra-1", "fra-2"}  # the third is drained
+
+
+async def test_preferred_site_takes_all(shop: RunningExample) -> None:
+    for site in ("ams", "fra"):
+        assert await apps(shop, "/preferred", site) == {"fra-1", "fra-2"}
+
+
+async def test_keys_stick(shop: RunningExample) -> None:
+    chosen = set()
+    for user in range(20):
+        found = {app for site in ("ams", "fra") for app in await apps(shop, "/sticky", site, 2, x_user=f"user-{user}")}
+        assert len(found) == 1
+        chosen |= found
+    assert chosen == {"ams-1", "fra-1", "fra-2"}
+
+
+async def test_subset_and_its_fallback(shop: RunningExample) -> None:
+    for site in ("ams", "fra"):
+        assert await apps(shop, "/pictures", site) == {"fra-2"}
+        assert await apps(shop, "/huge", site) == {"fra-2"}
+
+
+async def test_urgent_requests_use_both_sites(shop: RunningExample) -> None:
+    assert await apps(shop, "/guarded", "ams", 30) == {"ams-1", "fra-1"}
