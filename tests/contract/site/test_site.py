@@ -7,8 +7,9 @@ import json
 import os
 import signal
 import time
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -27,6 +28,9 @@ class World:
         self.endpoints = ["one", "two"]
         self.extra: list[dict[str, Any]] = []
         self.cluster: dict[str, Any] = {}
+        self.routes = ["all"]
+        self.gone: set[str] = set()
+        """Endpoints that are drained."""
 
     def documents(self) -> list[dict[str, Any]]:
         ports = {origin.name: origin.port for origin in self.origins}
@@ -47,12 +51,7 @@ class World:
             ),
             document("HealthCheck", "http", check, "shop"),
             document("HealthCheck", "deep", check | {"http": {"path": "/deep"}}, "shop"),
-            *(
-                document(
-                    "Endpoint", name, {"where": {"site": "fra"}, "address": "127.0.0.1", "port": ports[name]}, "shop"
-                )
-                for name in self.endpoints
-            ),
+            *(self._endpoint(name, ports[name]) for name in self.endpoints),
             document(
                 "Cluster",
                 "web",
@@ -70,7 +69,7 @@ class World:
                 "site",
                 {
                     "domains": ["*"],
-                    "routes": [{"name": "all"}],
+                    "routes": [{"name": name} for name in self.routes],
                     "advertisePolicies": [{"name": "public"}],
                 },
                 "shop",
@@ -78,15 +77,21 @@ class World:
             *self.extra,
         ]
 
+    def _endpoint(self, name: str, port: int) -> dict[str, Any]:
+        """Its own name is its label `version`."""
+        spec = {"where": {"site": "fra"}, "address": "127.0.0.1", "port": port, "drained": name in self.gone}
+        found = document("Endpoint", name, spec, "shop")
+        return found | {"metadata": found["metadata"] | {"labels": {"version": name}}}
+
 
 class Client:
     def __init__(self, port: int) -> None:
         self.port = port
         self.http = httpx.AsyncClient(timeout=10)
 
-    async def ask(self) -> tuple[int, str]:
+    async def ask(self, path: str = "") -> tuple[int, str]:
         try:
-            response = await self.http.get(f"http://127.0.0.1:{self.port}/")
+            response = await self.http.get(f"http://127.0.0.1:{self.port}/{path}")
         except httpx.HTTPError as error:
             return 0, repr(error)
         return response.status_code, response.text
@@ -305,6 +310,82 @@ async def test_removal_of_an_endpoint_loses_no_request(deployment: Deployment) -
         await traffic.stop()
         assert traffic.failed == []
         assert traffic.bodies[-1] == "two"
+
+
+class Echo(asyncio.DatagramProtocol):
+    """Says back every datagram unless it is silent."""
+
+    silent = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if not self.silent:
+            self.transport.sendto(data, addr)
+
+
+async def test_subsets_probes_by_datagram_and_drained_endpoints_between_agents(deployment: Deployment) -> None:
+    """Each goes all the way: from fra's verdicts by BGP to the choice of ams, for a subset of the endpoints alone."""
+    world = World()
+    probe = {"udp": {"send": {"text": "ping"}, "expect": {"text": "pin"}}, "interval": "50ms", "timeout": "250ms"}
+    subsets = [{"name": name, "selector": [f"version={name}"]} for name in ("one", "two")]
+    world.cluster = {
+        "healthChecks": [{"name": "ping"}, {"name": "http"}],
+        "subsets": subsets,
+        "endpointSelection": "LOCAL_PREFERRED",
+        "nearness": "ROUND_TRIP",
+    }
+    target = {"cluster": {"name": "web"}, "subset": "one"}
+    forward = {"clusters": [target], "retry": {"attempts": 0}}
+    world.extra = [
+        document("HealthCheck", "ping", probe | {"healthyThreshold": 1}, "shop"),
+        document("Route", "one", {"match": [{"path": {"prefix": "/one"}}], "forward": forward}, "shop"),
+    ]
+    world.routes = ["one", "all"]
+    loop = asyncio.get_running_loop()
+    async with running(*world.origins):
+        sockets = [("127.0.0.1", origin.port) for origin in world.origins]
+        echoes = [(await loop.create_datagram_endpoint(Echo, local_addr=socket))[1] for socket in sockets]
+        ams, fra, client = await begin(deployment, world)
+
+        def answers(path: str, *expected: tuple[int, str]) -> Callable[[], Awaitable[bool]]:
+            async def asked() -> bool:
+                return {await client.ask(path) for _ in range(10)} == set(expected)
+
+            return asked
+
+        await until(answers("one", (200, "one")), 60)
+        await until(answers("", (200, "one"), (200, "two")))
+        report = await ams.status()
+        sites = {each["subset"]: [site["endpoints"] for site in each["sites"]] for each in report["clusters"]}
+        assert sites == {"": [2], "one": [1], "two": [1]}
+
+        async def measured() -> bool:
+            (choice,) = (await ams.status())["clusters"][0]["sites"]
+            return choice["roundTrip"] is not None and 0 < choice["roundTrip"] < 1000
+
+        await until(measured)
+
+        echoes[0].silent = True
+        await until(answers("", (200, "two")))
+        assert (await client.ask("one"))[0] == 503
+        (one, _) = (await fra.status())["endpoints"]
+        assert one["reason"] == "fails its health check: timeout"
+        assert [each["healthy"] for each in one["transitions"]][-1] is False
+        echoes[0].silent = False
+        await until(answers("one", (200, "one")))
+
+        world.gone = {"two"}
+        await deployment.publish(world.documents())
+        await until(answers("", (200, "one")), 60)
+
+        async def withdrawn() -> bool:
+            return [each["announced"] for each in (await fra.status())["endpoints"]] == [True, False]
+
+        await until(withdrawn, 60)
+        for echo in echoes:
+            echo.transport.close()
 
 
 async def test_a_certificate_is_renewed_under_traffic(deployment: Deployment) -> None:
