@@ -85,10 +85,10 @@ class UdpProber:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _targets(self, hosted: Hosted) -> list[_Target]:
-        names = self._xds_names(hosted.key, len(hosted.health_checks))
+        names = self._xds_names(hosted.key, len(hosted.health_checks))  # one, too, of a cluster without health checks
         return [
             (name, endpoint.socket, check)
-            for name, check in zip(names, hosted.health_checks, strict=True)
+            for name, check in zip(names, hosted.health_checks, strict=False)
             if check.udp is not None
             for endpoint in hosted.endpoints
         ]
