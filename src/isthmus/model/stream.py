@@ -12,6 +12,7 @@ from isthmus.model.advertise_policy import AdvertisePolicy
 from isthmus.model.cluster import Cluster
 from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.endpoint import Endpoint
+from isthmus.model.health_check import HealthCheck
 from isthmus.model.key import ObjectKey
 from isthmus.model.network import BUILT_IN_NETWORKS, Network
 from isthmus.model.object import Object
@@ -109,7 +110,7 @@ def cluster_protocol(key: ObjectKey, objects: Mapping[ObjectKey, Object]) -> str
 
 
 def check_protocols(cluster: Cluster, objects: Mapping[ObjectKey, Object]) -> Iterator[Diagnostic]:
-    """A cluster with endpoints of TCP and of UDP."""
+    """A cluster with endpoints of TCP and of UDP, or whose endpoints of UDP are to be asked over TCP."""
     first: Endpoint | None = None
     for endpoint in _endpoints(cluster, objects):
         first = first or endpoint
@@ -118,6 +119,13 @@ def check_protocols(cluster: Cluster, objects: Mapping[ObjectKey, Object]) -> It
             message = f"{one}, and {other}"
             yield Diagnostic("mixed-protocols", cluster.key, "spec.endpoints", message, "make two clusters of them")
             return
+    if first is None or first.spec.protocol == "TCP":
+        return
+    for field, target in cluster.uses():
+        check = objects.get(target)
+        if isinstance(check, HealthCheck) and check.spec.udp is None:
+            message = f"{check.key.title} asks over TCP, and the endpoints are of UDP"
+            yield Diagnostic("wrong-protocol", cluster.key, field, message, "use a check with udp")
 
 
 def _endpoints(cluster: Cluster, objects: Mapping[ObjectKey, Object]) -> Iterator[Endpoint]:

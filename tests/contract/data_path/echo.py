@@ -76,10 +76,16 @@ class Connection:
 
 @contextlib.asynccontextmanager
 async def connected(
-    port: int, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None, server_name: str | None = None
+    port: int,
+    address: str = "127.0.0.1",
+    tls: ssl.SSLContext | None = None,
+    server_name: str | None = None,
+    local: str = "",
 ) -> AsyncIterator[Connection]:
     """A connection to an Echo, whose name is read. It is empty when the connection was closed at once."""
-    reader, writer = await asyncio.open_connection(address, port, ssl=tls, server_hostname=server_name)
+    reader, writer = await asyncio.open_connection(
+        address, port, ssl=tls, server_hostname=server_name, local_addr=(local, 0) if local else None
+    )
     try:
         name = (await asyncio.wait_for(reader.readline(), 10)).decode().strip()
         yield Connection(reader, writer, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from .conftest import StartSite
 from .echo import Echo, ask, connected, names
 from .rig import SiteNode, access, choice, free_port, parse_objects
 
-PORTS = ("tcp", "both", "weighted", "udp", "here")
+PORTS = ("tcp", "both", "weighted", "hashed", "udp", "here")
 """What each site's virtual hosts of the same name listen on."""
 
 
@@ -61,6 +62,7 @@ spec: {{where: {{site: {site}}}, address: 127.0.0.1, port: {echoes[site].port}, 
         "remote": ("fra-tcp",),
         "both": ("ams-tcp", "fra-tcp"),
         "near": ("ams-tcp",),
+        "hashed": ("ams-tcp", "fra-tcp"),
         "datagrams": ("fra-udp",),
         "near-datagrams": ("ams-udp",),
     }
@@ -70,12 +72,14 @@ apiVersion: isthmus/v1
 kind: Cluster
 metadata: {{name: {name}}}
 spec:
-  endpointSelection: LOCAL_PREFERRED
+  endpointSelection: {"DISTRIBUTED" if name == "hashed" else "LOCAL_PREFERRED"}
+  loadBalancing: {"MAGLEV" if name == "hashed" else "ROUND_ROBIN"}
   endpoints: [{", ".join(f"{{name: {each}}}" for each in endpoints)}]""")
     hosts = {
         "tcp": ("TCP", {"remote": 1}),
         "both": ("SMA", {"both": 1}),
         "weighted": ("TCP", {"remote": 1, "near": 3}),
+        "hashed": ("TCP", {"hashed": 1}),
         "udp": ("UDP", {"datagrams": 1}),
         "here": ("UDP", {"near-datagrams": 1}),
     }
@@ -104,7 +108,9 @@ async def deployment(start_site: StartSite) -> AsyncIterator[Deployment]:
         await echo.start()
     ports = {f"{site}-{name}": free_port() for site in echoes for name in ("fabric", *PORTS)}
     found = Deployment({site: await start_site(site) for site in echoes}, echoes, ports)
-    callers = [access(name, "ams", "fra") for name in ("remote", "both", "near", "datagrams", "near-datagrams")]
+    callers = [
+        access(name, "ams", "fra") for name in ("remote", "both", "near", "hashed", "datagrams", "near-datagrams")
+    ]
     found.objects = {**parse_objects(documents(ports, echoes)), **{obj.key: obj for obj in callers}}
     for site in found.sites.values():
         await site.apply(found.objects)
@@ -149,6 +155,18 @@ async def test_tcp_by_weight_over_sites_and_endpoints(deployment: Deployment) ->
     assert 55 <= found["ams"] <= 92  # of 75; six standard deviations would be 26
 
 
+async def test_tcp_of_one_client_reaches_one_endpoint_through_either_site(deployment: Deployment) -> None:
+    found: Counter[str] = Counter()
+    for number in range(2, 34):
+        reached = set()
+        for site in ("ams", "fra", "ams"):
+            async with connected(deployment.port(site, "hashed"), local=f"127.0.0.{number}") as connection:
+                reached.add(connection.name)
+        assert len(reached) == 1
+        found.update(reached)
+    assert found.keys() == {"ams", "fra"}
+
+
 async def test_a_route_that_changes_cuts_no_connection(deployment: Deployment) -> None:
     port = deployment.port("ams", "tcp")
     async with connected(port) as connection:
@@ -167,6 +185,19 @@ async def test_udp(deployment: Deployment) -> None:
     large = bytes(range(250)) * 32
     assert await ask(deployment.port("ams", "udp"), large) == b"fra " + large
     assert await ask(deployment.port("ams", "here"), large) == b"ams " + large
+
+
+async def test_a_udp_route_that_changes_takes_its_clients_along(deployment: Deployment) -> None:
+    port = deployment.port("ams", "udp")
+    assert await ask(port, b"ping") == b"fra ping"
+    key = ObjectKey("default", "Route", "default", "udp")
+    other = deployment.objects[key._replace(name="here")]
+    moved = other.model_copy(update={"metadata": deployment.objects[key].metadata})
+    await deployment.sites["ams"].apply({**deployment.objects, key: moved})
+    for _ in range(50):
+        if await ask(port, b"ping") == b"ams ping":
+            return
+    raise AssertionError("the old route stays")
 
 
 async def test_every_connection_and_session_is_logged(deployment: Deployment) -> None:

@@ -210,6 +210,12 @@ def test_valid_objects_have_no_diagnostics() -> None:
             ("mixed-protocols", "Cluster shop/a", "spec.endpoints"),
         ),
         (
+            document("Cluster", "shop/a", "{endpoints: [{name: a}], healthChecks: [{namespace: shared, name: http}]}")
+            + "---\n"
+            + document("Endpoint", "shop/a", "{where: {site: fra}, address: 192.0.2.4, port: 80, protocol: UDP}"),
+            ("wrong-protocol", "Cluster shop/a", "spec.healthChecks[0]"),
+        ),
+        (
             document("AdvertisePolicy", "shop/a", "{where: {network: office}}"),
             ("dangling-reference", "AdvertisePolicy shop/a", "spec.where.network"),
         ),
