@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 from rich.console import Console
 
-from bench import across, compile, configuration, gateway, health, https, machine, profile, report, scale
+from bench import across, compile, configuration, gateway, health, https, machine, profile, report, scale, telemetry
 from bench.document import emit_page
 
 CASES = {
@@ -22,6 +22,7 @@ CASES = {
     "configuration": configuration.run,
     "compile": compile.run,
     "scale": scale.run,
+    "telemetry": telemetry.run,
 }
 
 

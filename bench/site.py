@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from bench.world import TRUST_DOMAIN
 from isthmus.compile import Compilation, Compiler
@@ -23,6 +24,7 @@ from isthmus.identity.key import emit_key
 from isthmus.model import Certificate, Object, ObjectKey
 
 Changes = dict[str, dict[str, bytes | None]]
+Log = Literal["file", "service", "none"]
 
 
 def site_key(name: str) -> ObjectKey:
@@ -41,9 +43,10 @@ def choices(cluster: Cluster) -> list[SiteChoice]:
 class DataPath:
     """One running site: `compiler` and `emitter` remember what Envoy was last given."""
 
-    def __init__(self, site: str, folder: Path, envoy: EnvoyProcess, ads: AdsServer) -> None:
+    def __init__(self, site: str, folder: Path, envoy: EnvoyProcess, ads: AdsServer, log: Log = "file") -> None:
         self.compiler = Compiler(site_key(site), TRUST_DOMAIN)
-        self.emitter = EnvoyEmitter(EnvoyPaths(str(folder / "access.log"), str(folder / "health.log")))
+        file = str(folder / "access.log") if log == "file" else ""
+        self.emitter = EnvoyEmitter(EnvoyPaths(file, str(folder / "health.log"), log == "service"))
         self.ads = ads
         self.envoy = envoy
         self.admin = Admin(folder / "admin.sock")
@@ -120,14 +123,19 @@ async def data_path(
     known: Mapping[ObjectKey, Object],
     authority: Authority,
     core: str | None = None,
+    log: Log = "file",
 ) -> AsyncIterator[DataPath]:
-    """A site that serves `known`, its Envoy (one worker) on `core`. RuntimeError when Envoy refuses something."""
+    """A site that serves `known`, its Envoy (one worker) on `core`. RuntimeError when Envoy refuses something.
+
+    `log`: requests are logged to a file, told to a service at `log.sock` in the folder, or neither.
+    """
     os.makedirs(folder)
     ads = AdsServer(folder / "ads.sock")
     await ads.start()
-    bootstrap = Bootstrap("default", site, "0", str(folder / "ads.sock"), str(folder / "admin.sock"))
+    ads_socket, admin_socket, log_socket = (str(folder / f"{name}.sock") for name in ("ads", "admin", "log"))
+    bootstrap = Bootstrap("default", site, "0", ads_socket, admin_socket, log_socket)
     envoy = EnvoyProcess(EnvoySettings(folder / "envoy", emit_bootstrap(bootstrap)))
-    path = DataPath(site, folder, envoy, ads)
+    path = DataPath(site, folder, envoy, ads, log)
     compilation, changes = path.update(known)
     if compilation.diagnostics:
         raise RuntimeError(str(compilation.diagnostics[0]))

@@ -1,12 +1,14 @@
 """What requests did reaches the console, whatever is away meanwhile, and counts once."""
 
 import asyncio
+import os
+import subprocess
 import time
 from typing import Any
 from urllib.parse import urlencode
 
 from isthmus.client import ConsoleError
-from isthmus.demo.deployment import CONSOLE, wait_until
+from isthmus.demo.deployment import CONSOLE, isthmus, wait_until
 from isthmus.demo.shop import Shop
 
 from .conftest import Measure, report
@@ -94,3 +96,38 @@ async def test_nothing_is_lost_while_console_and_a_region_are_away(shop: Shop, m
     assert [each for each in lost if each["reason"] == "buffer"] == []
     assert "telemetry" in report(shop, "fra")
     measured("75 of 75 requests, once each")
+
+
+async def test_traffic_from_the_shell(shop: Shop) -> None:
+    await shop.ask("ams", 10, "/shell")
+    records = await found(shop, "/shell", 10)
+    table = command(shop, "traffic", "--by", "site", "--by", "peer", "--where", "cluster=shop/web")
+    head, *lines = table.splitlines()
+    assert head.split()[:3] == ["SITE", "PEER", "RATE/S"]
+    assert any(line.split()[:2] == ["ams", "fra"] for line in lines)
+    found_there = command(shop, "requests", "--where", "path=/shell", "--where", "log=ingress")
+    assert found_there.count("/shell") == 10
+    request = records[0]["requestId"]
+    await whole(shop, request)
+    path = command(shop, "requests", request)
+    assert "ams: ingress" in path
+    assert "fra: egress" in path
+    assert "APPLICATION" in path
+
+
+def command(shop: Shop, *arguments: str) -> str:
+    """What a command of the shell prints."""
+    done = subprocess.run(
+        isthmus(*arguments),
+        env={
+            **os.environ,
+            "ISTHMUS_URL": shop.deployment.url,
+            "ISTHMUS_TOKEN_FILE": str(shop.deployment.token_file),
+            "ISTHMUS_CA": str(shop.deployment.ca_file),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

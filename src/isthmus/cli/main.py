@@ -22,6 +22,7 @@ from isthmus.cli import (
     site,
     status,
     token,
+    traffic,
     user,
     version,
     web,
@@ -46,6 +47,8 @@ app.command("delete", rich_help_panel=_OBJECTS)(delete.delete)
 app.command("compile", rich_help_panel=_OBJECTS)(compile.compile_objects)
 app.command("status", rich_help_panel=_LOOK)(status.status)
 app.command("explain", rich_help_panel=_LOOK)(explain.explain)
+app.command("traffic", rich_help_panel=_LOOK)(traffic.traffic)
+app.command("requests", rich_help_panel=_LOOK)(traffic.requests)
 app.command("web", rich_help_panel=_LOOK)(web.web)
 app.command("demo", rich_help_panel=_LOOK)(demo.demo)
 app.command("console", rich_help_panel=_RUN)(console.console)

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from isthmus.console.deployment import Deployment
 from isthmus.console.membership import Membership
 from isthmus.console.observation import Observation
+from isthmus.console.telemetry import ConsoleTelemetry
 
 
 class ConsoleMetrics(Collector):
@@ -23,6 +24,7 @@ class ConsoleMetrics(Collector):
         self._observation = observation
         self._membership = membership
         self._streams = streams
+        self.telemetry: ConsoleTelemetry | None = None
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "isthmus_api_requests", "Requests to the API.", ("method", "route", "status"), registry=self.registry
@@ -67,6 +69,11 @@ class ConsoleMetrics(Collector):
         for outcome, count in self._membership.joins.items():
             joins.add_metric((outcome,), count)
         yield joins
+        telemetry = self.telemetry
+        if telemetry is not None:
+            yield GaugeMetricFamily("isthmus_telemetry_ready", "Whether the telemetry store works.", telemetry.ready)
+            yield CounterMetricFamily("isthmus_telemetry_batches", "Batches of telemetry taken.", telemetry.batches)
+            yield CounterMetricFamily("isthmus_telemetry_requests", "Requests that these told of.", telemetry.requests)
 
     def _errors(self) -> int:
         return len(self._deployment.validation.all())

@@ -165,6 +165,7 @@ class Console:
             stream_host="" if is_wildcard(host) else host,
             stream_port=self.stream_port,
         )
+        context.metrics.telemetry = telemetry
         identity = settings.state / "identity" / "identity.pem"
         api = HttpServer(create_application(context), settings.listen, identity)
         self.port = api.port

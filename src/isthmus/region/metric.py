@@ -18,6 +18,8 @@ class Reading:
     gobgp_up: bool
     gobgp_restarts: int
     certificate_expires: float
+    telemetry_waiting_bytes: int = 0
+    telemetry_lost: int = 0
 
 
 class Metrics:
@@ -41,6 +43,8 @@ class Metrics:
             "region_sessions": "Established BGP sessions of other regions.",
             "gobgp_up": "1 while gobgpd runs.",
             "gobgp_restarts": "How often gobgpd was restarted since the region started.",
+            "telemetry_waiting_bytes": "Batches of telemetry that wait for the console.",
+            "telemetry_lost": "Requests that nothing is told of, since the buffer was full.",
             "certificate_expires": "When the own certificate expires, seconds since 1970.",
         }
         self._gauges = {name: Gauge(f"isthmus_region_{name}", text, registry=registry) for name, text in names.items()}

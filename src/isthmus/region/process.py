@@ -241,6 +241,8 @@ class RegionProcess(UplinkHandler):
             gobgp_up=self.reflection.ready,
             gobgp_restarts=self.reflection.restarts,
             certificate_expires=self.uplink.credential.leaf.valid_until.timestamp(),
+            telemetry_waiting_bytes=self.telemetry.spool.size,
+            telemetry_lost=self.telemetry.spool.dropped_requests,
         )
         return self._metrics.emit(reading)
 

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import httpx
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from isthmus.site.agent import SiteAgent
+from isthmus.site.telemetry import SiteTelemetry
+
+
+class _Telemetry(Collector):
+    def __init__(self, telemetry: SiteTelemetry) -> None:
+        self._telemetry = telemetry
+
+    def collect(self) -> Iterable[Metric]:
+        return self._telemetry.collect()
 
 
 class Metrics:
@@ -29,6 +41,8 @@ class Metrics:
         self._endpoints = gauge("endpoints", "Endpoints of this site.", "state")
         self._remote = gauge("remote_endpoints", "Endpoints of other sites.", "state")
         self._stream = gauge("stream_up", "Whether the stream to a region works.", "region")
+        if agent.telemetry is not None:
+            self._registry.register(_Telemetry(agent.telemetry))
         self._certificate = gauge("certificate_seconds", "Seconds until the certificate is no longer valid.")
 
     async def collect(self) -> bytes:

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 import httpx
 import polars as pl
 import structlog
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 
 from isthmus.compile.intent import Intent
 from isthmus.engine.envoy import Admin, LogServer
@@ -21,12 +23,13 @@ from isthmus.protocol import DeliveryClient, Uplink
 from isthmus.site.directory import SiteDirectory
 from isthmus.site.settings import SiteSettings
 from isthmus.telemetry.batch import Batch, BatchInvalid, emit_batch
+from isthmus.telemetry.collection import collect
 from isthmus.telemetry.decoder import Decoder
 from isthmus.telemetry.forwarder import Forwarder
 from isthmus.telemetry.naming import Naming
-from isthmus.telemetry.rollup import few_clients, latencies_of, signals_of
-from isthmus.telemetry.sampling import Sampling, sample
+from isthmus.telemetry.sampling import Sampling
 from isthmus.telemetry.spool import Spool
+from isthmus.telemetry.total import Totals
 
 INTERVAL = 2.0
 """Seconds that a batch tells of."""
@@ -53,6 +56,7 @@ class SiteTelemetry:
         self._client = DeliveryClient(lambda: uplink.connected_upstreams, lambda: uplink.credential)
         self.spool = Spool(directory.telemetry, settings.telemetry_buffer)
         self.forwarder = Forwarder(self.spool, self._deliver)
+        self.totals = Totals()
         self._tasks: list[asyncio.Task[None]] = []
         self._since = time.monotonic()
         self._written: int | None = None
@@ -104,6 +108,20 @@ class SiteTelemetry:
             "lost": dict(sorted(self._all_losses().items())),
         }
 
+    def collect(self) -> Iterable[Metric]:
+        """For Prometheus: what requests did, and telemetry itself."""
+        yield from self.totals.collect()
+        yield CounterMetricFamily("isthmus_site_telemetry_requests", "Requests that Envoy told of.", self.requests)
+        lost = CounterMetricFamily("isthmus_site_telemetry_lost", "Requests never told of.", labels=["reason"])
+        for reason, requests in self._all_losses().items():
+            lost.add_metric([reason], requests)
+        yield lost
+        yield GaugeMetricFamily(
+            "isthmus_site_telemetry_waiting_bytes", "Batches that wait for a region.", self.spool.size
+        )
+        connected = self._server.streams > 0
+        yield GaugeMetricFamily("isthmus_site_telemetry_envoy_connected", "Whether Envoy tells of requests.", connected)
+
     # ---- in
 
     async def _keep_batching(self) -> None:
@@ -135,21 +153,10 @@ class SiteTelemetry:
 
     def _tables(self, messages: Mapping[str, list[bytes]], seconds: float) -> tuple[dict[str, pl.DataFrame], int]:
         self._decoder.use(self._naming)
-        frames = []
-        for name, some in messages.items():
-            try:
-                frames.append(self._decoder.parse(name, some))
-            except ValueError as error:
-                log.error("telemetry.not_decoded", log=name, error=str(error))
-        records = pl.concat(frames) if frames else None
-        if records is None or not records.height:
-            return {}, 0
-        records = few_clients(records)
-        return {
-            "signal": signals_of(records),
-            "latency": latencies_of(records),
-            "record": sample(records, self._sampling, seconds).sort("time"),
-        }, records.height
+        tables, requests = collect(self._decoder, messages, self._sampling, seconds)
+        if tables:
+            self.totals.add(tables["signal"], tables["latency"])
+        return tables, requests
 
     # ---- losses
 

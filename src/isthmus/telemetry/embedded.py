@@ -90,7 +90,7 @@ class Embedded:
             return bytes(session.query(sql or body.decode(), "TabSeparated").bytes() or b"")
         head, separator, form = sql.rpartition(" FORMAT ")
         if not separator:
-            raise RuntimeError("Code: 62. DB::Exception: rows come with a FORMAT")
+            return bytes(session.query(sql, "TabSeparated").bytes() or b"")
         columns = head[head.index("(") + 1 : head.rindex(")")]
         given = [f"{name} = {_quote(parameters[name])}" for name in _INSERT_SETTINGS if name in parameters]
         settings = "SETTINGS " + ", ".join(given) if given else ""

@@ -54,7 +54,11 @@ class TelemetryStore:
         """Make the tables that are missing. Raises StoreUnavailable, QueryRefused."""
         await self._post({"query": f"CREATE DATABASE IF NOT EXISTS {self.database}", "database": "default"})
         for statement in emit_schema(retention):
-            await self._post({"query": statement})
+            await self.execute(statement)
+
+    async def execute(self, sql: str) -> None:
+        """Run a statement of ours. Raises StoreUnavailable, QueryRefused."""
+        await self._post({"query": sql})
 
     async def insert(self, tenant: str, site: str, role: str, batch: Batch) -> None:
         """Keep a batch. The same one again changes nothing. Raises StoreUnavailable: try again."""

@@ -15,7 +15,7 @@ from .conftest import Run
 
 VERBS = [
     "apply", "backup", "compile", "completion", "console", "context", "delete", "demo", "diff", "explain", "get",
-    "region", "restore", "site", "status", "token", "user", "version", "web",
+    "region", "requests", "restore", "site", "status", "token", "traffic", "user", "version", "web",
 ]  # fmt: skip
 NESTED = [
     ("user", "create"), ("user", "list"), ("user", "password"), ("user", "remove"),
