@@ -67,8 +67,11 @@ def _inline_secrets(holder: Any, context_type: Any) -> None:
     if not holder.transport_socket.typed_config.Unpack(context):
         return
     common = context.common_tls_context
-    trusted = common.validation_context_sds_secret_config
-    for secret in (*common.tls_certificate_sds_secret_configs, *([trusted] if trusted.name else [])):
+    combined = common.combined_validation_context.validation_context_sds_secret_config
+    for secret in (
+        *common.tls_certificate_sds_secret_configs,
+        *(each for each in (common.validation_context_sds_secret_config, combined) if each.name),
+    ):
         secret.ClearField("sds_config")
     holder.transport_socket.typed_config.Pack(context)
 

@@ -134,14 +134,16 @@ SPECS: dict[tuple[str, tuple[str, ...]], st.SearchStrategy[dict[str, object]]] =
         lambda clusters: {"forward": {"clusters": [{"cluster": cluster} for cluster in clusters]}}
     ),
     ("Cluster", CLUSTERS): st.builds(
-        lambda endpoints, checks, selection: {
-            "endpoints": endpoints,
-            "healthChecks": checks,
-            "endpointSelection": selection,
-        },
+        lambda endpoints, checks, selection, shown: without_none(
+            endpoints=endpoints,
+            healthChecks=checks,
+            endpointSelection=selection,
+            tls={"sni": "a.example", "certificate": shown[0]} if shown else None,
+        ),
         refs(ENDPOINTS, 1),
         refs(CHECKS),
         st.sampled_from(("DISTRIBUTED", "LOCAL_ONLY")),
+        refs(CERTIFICATES, most=1),
     ),
     ("Endpoint", ENDPOINTS): st.builds(
         lambda at, weight: {"where": at, "address": "127.0.0.1", "port": 8080, "weight": weight},

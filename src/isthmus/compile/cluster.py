@@ -10,6 +10,7 @@ from isthmus.compile.intent import Cluster, Endpoint, Hosted, Member, Shape, Soc
 from isthmus.compile.memo import Memo
 from isthmus.compile.place import compile_site_fact, compile_where, dns_name
 from isthmus.compile.source import find, foreign, scope
+from isthmus.compile.tls import compile_upstream_tls
 from isthmus.compile.upstream import compile_upstream
 from isthmus.model import Cluster as ClusterObject
 from isthmus.model import Diagnostic, ObjectKey
@@ -187,6 +188,8 @@ def compile_hosted(memo: Memo, key: ObjectKey) -> CompiledHosted | None:
             found.append(_dangling(key, f"spec.healthChecks[{index}]", target, "the check is left out"))
         else:
             checks.append(check)
+    tls, missing = compile_upstream_tls(memo, obj) if local else (None, ())
+    found.extend(missing)
     hosted = Hosted(
         key=key,
         number=obj.system.number or 0,
@@ -194,11 +197,12 @@ def compile_hosted(memo: Memo, key: ObjectKey) -> CompiledHosted | None:
         connect_timeout=milliseconds(obj.spec.connect_timeout),
         # Those that Envoy can do come first: it does the first itself.
         health_checks=tuple(sorted(dict.fromkeys(checks), key=lambda check: check.udp is not None)),
-        endpoints=endpoints,
+        endpoints=() if missing else endpoints,
         protocol=obj.spec.protocol,
         subsets=subsets,
         fallback=_fallback(obj.spec),
         upstream=compile_upstream(obj.spec),
+        tls=tls,
     )
     return CompiledHosted(hosted, bool(local), tuple(found))
 

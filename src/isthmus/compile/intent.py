@@ -75,6 +75,24 @@ class TlsParameters:
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """TLS towards endpoints.
+
+    Attributes:
+        sni: the server name that is asked for.
+        names: one of them must be in the endpoint's certificate; none: it is not verified at all.
+        trusted: who must have issued it; None: whom the site's system trusts.
+        certificate: what is shown to endpoints that ask.
+    """
+
+    parameters: TlsParameters
+    sni: str | None
+    names: tuple[str, ...]
+    trusted: ObjectKey | None
+    certificate: ObjectKey | None
+
+
+@dataclass(frozen=True, slots=True)
 class DownstreamTls:
     """How TLS of clients is terminated.
 
@@ -223,6 +241,7 @@ class Hosted:
         subsets: name and selector of each subset, by name.
         fallback: as in `Cluster`.
         upstream: limits, connections, and what takes an endpoint out.
+        tls: None: plain connections.
     """
 
     key: ObjectKey
@@ -235,6 +254,7 @@ class Hosted:
     subsets: tuple[tuple[str, tuple[str, ...]], ...] = ()
     fallback: str | None = None
     upstream: Upstream = USUAL
+    tls: UpstreamTls | None = None
 
 
 @dataclass(frozen=True, slots=True)

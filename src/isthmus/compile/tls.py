@@ -2,12 +2,22 @@
 
 from dataclasses import dataclass
 
-from isthmus.compile.intent import DownstreamTls, TlsParameters
+from isthmus.compile.intent import DownstreamTls, TlsParameters, UpstreamTls
 from isthmus.compile.memo import Memo
 from isthmus.compile.source import find, foreign
-from isthmus.model import AdvertisePolicy, Certificate, Diagnostic, Object, ObjectKey, TrustedAuthority, VirtualHost
+from isthmus.model import (
+    AdvertisePolicy,
+    Certificate,
+    Cluster,
+    Diagnostic,
+    Object,
+    ObjectKey,
+    TrustedAuthority,
+    VirtualHost,
+)
 from isthmus.model.tls import DownstreamTls as DownstreamTlsSpec
 from isthmus.model.tls import Parameters
+from isthmus.model.tls import UpstreamTls as UpstreamTlsSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +40,37 @@ def compile_downstream_tls(memo: Memo, question: tuple[ObjectKey, ObjectKey]) ->
         diagnostic = Diagnostic("missing-tls", host_key, "spec.tls", message, "set spec.tls, with a certificate")
         return CompiledTls(None, (diagnostic,))
     owner, spec = found[0]
-    missing = _missing(memo, owner, spec)
+    missing = _missing(memo, owner, spec, "TLS is not served")
     return CompiledTls(None if missing else _tls(owner, spec), missing)
 
 
-def _missing(memo: Memo, owner: Object, spec: DownstreamTlsSpec) -> tuple[Diagnostic, ...]:
+def compile_upstream_tls(memo: Memo, cluster: Cluster) -> tuple[UpstreamTls | None, tuple[Diagnostic, ...]]:
+    """TLS towards a cluster's endpoints, and what it names that does not exist: the endpoints are then not used, rather
+    than less securely than was asked for."""
+    spec = cluster.spec.tls
+    if spec is None:
+        return None, ()
+    uses = {use.target.kind: use.target for use in spec.uses(cluster.key.tenant, cluster.key.namespace, "spec.tls")}
+    names = spec.subject_names or ((spec.sni,) if spec.sni is not None else ())
+    tls = UpstreamTls(
+        parameters=parameters(spec),
+        sni=spec.sni,
+        names=names if spec.verify else (),
+        trusted=uses.get("TrustedAuthority"),
+        certificate=uses.get("Certificate"),
+    )
+    return tls, _missing(memo, cluster, spec, "its endpoints are not used")
+
+
+def _missing(
+    memo: Memo, owner: Object, spec: DownstreamTlsSpec | UpstreamTlsSpec, effect: str
+) -> tuple[Diagnostic, ...]:
     return tuple(
         Diagnostic(
             "dangling-reference",
             owner.key,
             use.field,
-            f"{use.target.title} does not exist; TLS is not served",
+            f"{use.target.title} does not exist; {effect}",
             "create it, or correct the name",
         )
         for use in spec.uses(owner.key.tenant, owner.key.namespace, "spec.tls")

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from isthmus.model.object import Name, Object, Reference, Spec, Use
 from isthmus.model.reference import resolve
 from isthmus.model.subset import MAX_SUBSETS, Fallback, Subset, subset_mark
+from isthmus.model.tls import UpstreamTls
 from isthmus.model.upstream import (
     CircuitBreakers,
     ConnectionPool,
@@ -96,6 +97,9 @@ class ClusterSpec(Spec):
         description="Tell endpoints the client's address in front of each connection (PROXY protocol). Needs "
         "`endpointSelection: LOCAL_ONLY`.",
     )
+    tls: UpstreamTls | None = Field(
+        None, description="TLS of the connections to endpoints, health checks too; plain connections when left out."
+    )
     stale_after: PositiveDuration | None = Field(
         None,
         description="How long remote endpoints stay in use after the control plane is lost; for ever when left out.",
@@ -144,7 +148,7 @@ class ClusterSpec(Spec):
 
     @model_validator(mode="after")
     def _negotiates(self) -> Self:
-        if self.protocol == "AUTO" and getattr(self, "tls", None) is None:
+        if self.protocol == "AUTO" and self.tls is None:
             raise ValueError("protocol AUTO is agreed on in the TLS handshake; set tls, or protocol HTTP1 or HTTP2")
         return self
 
@@ -160,13 +164,15 @@ class ClusterSpec(Spec):
         return self
 
     def uses(self, tenant: str, namespace: str) -> Iterator[Use]:
-        """Endpoints, then health checks, then sites and virtual sites."""
+        """Endpoints, then health checks, then sites and virtual sites, then what TLS needs."""
         for index, reference in enumerate(self.endpoints):
             yield Use(f"spec.endpoints[{index}]", resolve(reference, "Endpoint", tenant, namespace))
         for index, reference in enumerate(self.health_checks):
             yield Use(f"spec.healthChecks[{index}]", resolve(reference, "HealthCheck", tenant, namespace))
         for index, where in enumerate(self.site_preferences):
             yield from where.uses(tenant, f"spec.sitePreferences[{index}]")
+        if self.tls is not None:
+            yield from self.tls.uses(tenant, namespace, "spec.tls")
 
 
 class Cluster(Object):

@@ -1,13 +1,16 @@
 """TLS parameters: of the connections of clients, and of those to endpoints."""
 
+import ipaddress
+import re
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from isthmus.model.object import Frozen, Reference, Use
 from isthmus.model.reference import resolve
 
+_SERVER_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?(\.[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?)*", re.I)
 TlsVersion = Literal["TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 CipherSuite = Literal[
     "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -85,3 +88,70 @@ class DownstreamTls(Parameters):
         if self.client_certificates is not None:
             trusted = resolve(self.client_certificates.trusted_authority, "TrustedAuthority", tenant, namespace)
             yield Use(f"{field}.clientCertificates.trustedAuthority", trusted)
+
+
+def _check_server_name(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        pass
+    if not _SERVER_NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a host name or IP address")
+    return value.lower()
+
+
+ServerName = Annotated[str, Field(max_length=253), AfterValidator(_check_server_name)]
+
+
+class UpstreamTls(Parameters):
+    """TLS of the connections to endpoints, which the site of the endpoints makes."""
+
+    sni: ServerName | None = Field(
+        None, description="Host name that is asked for in the handshake; none when left out. Not an address."
+    )
+    subject_names: tuple[ServerName, ...] = Field(
+        (),
+        max_length=16,
+        description="Host names or IP addresses, one of which the endpoint's certificate must be for; `sni` when "
+        "empty.",
+    )
+    trusted_authority: Reference | None = Field(
+        None,
+        description="The TrustedAuthority whose certificates are believed; those of the site's system when left out.",
+    )
+    verify: bool = Field(
+        True,
+        description="Check the endpoint's certificate: issued by a trusted authority, for one of `subjectNames`. With "
+        "false, anybody who answers is believed.",
+    )
+    certificate: Reference | None = Field(
+        None, description="The Certificate that is shown to endpoints that ask for one."
+    )
+
+    @model_validator(mode="after")
+    def _verifiable(self) -> Self:
+        if self.sni is not None and _is_address(self.sni):
+            raise ValueError("sni must be a host name (RFC 6066); put the address into subjectNames")
+        if self.verify and self.sni is None and not self.subject_names:
+            raise ValueError("nothing says whom the endpoint's certificate must be for; set sni or subjectNames")
+        if not self.verify and (self.subject_names or self.trusted_authority is not None):
+            raise ValueError(
+                "subjectNames and trustedAuthority mean nothing with verify: false; remove one or the other"
+            )
+        return self
+
+    def uses(self, tenant: str, namespace: str, field: str) -> Iterator[Use]:
+        """The authority, then the certificate."""
+        if self.trusted_authority is not None:
+            trusted = resolve(self.trusted_authority, "TrustedAuthority", tenant, namespace)
+            yield Use(f"{field}.trustedAuthority", trusted)
+        if self.certificate is not None:
+            yield Use(f"{field}.certificate", resolve(self.certificate, "Certificate", tenant, namespace))
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return True

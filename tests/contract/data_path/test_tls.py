@@ -68,7 +68,7 @@ spec: {{where: {{site: ams}}, address: 127.0.0.1, port: {port}{tls}}}
 ---"""
 
 
-def application(port: int, site: str = "ams", fabric: dict[str, int] | None = None) -> str:
+def application(port: int, site: str = "ams", fabric: dict[str, int] | None = None, cluster: str = "") -> str:
     addresses = {name: f"{{address: 127.0.0.1, port: {each}}}" for name, each in (fabric or {}).items()}
     sites = [
         f"""
@@ -90,7 +90,7 @@ spec: {{where: {{site: {site}}}, address: 127.0.0.1, port: {port}}}
 apiVersion: isthmus/v1
 kind: Cluster
 metadata: {{name: web}}
-spec: {{endpoints: [{{name: app}}]}}
+spec: {{endpoints: [{{name: app}}]{cluster}}}
 ---
 apiVersion: isthmus/v1
 kind: Route
@@ -278,3 +278,58 @@ async def test_a_certificate_is_replaced_under_load_and_no_connection_notices(
     for issued in (first, second):
         assert b64encode(issued.private_key.encode()).decode() not in dump
         assert issued.private_key.splitlines()[1] not in dump
+
+
+async def test_connections_to_endpoints_are_verified_and_may_show_a_certificate(
+    pki: Any, start_site: StartSite, start_app: StartApp, tmp_path: Path
+) -> None:
+    """At the egress site, for requests of another site; the health check goes the same way."""
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=pki.pem)
+    server.verify_mode = ssl.CERT_REQUIRED
+    shown, client = pki.issue("backend.example", "127.0.0.1"), pki.issue("site.example")
+    (tmp_path / "server.pem").write_text(shown.private_key + shown.chain)
+    server.load_cert_chain(tmp_path / "server.pem")
+    server.set_alpn_protocols(["http/1.1"])
+    asked: list[str | None] = []
+    server.sni_callback = lambda _, name, __: asked.append(name)
+    app, port, fabric = await start_app("app", tls=server), free_port(), {"ams": free_port(), "fra": free_port()}
+    check = """
+apiVersion: isthmus/v1
+kind: HealthCheck
+metadata: {name: http}
+spec: {http: {path: /healthz}, interval: 50ms, timeout: 2s, healthyThreshold: 1}
+---"""
+    fixed = policy("ams", port) + certificate("shop", pki.issue("shop.example")) + host("shop")
+    fixed += check + certificate("site", client) + authority("good", pki)
+    fixed += authority("bad", make_certificate(authority=True))
+    ams, fra = await start_site("ams"), await start_site("fra")
+    browser, allowed = Browser(pki, tmp_path), access("web", "ams")
+
+    async def status(tls: str, protocol: str = "HTTP1") -> int:
+        cluster = f", tls: {{{tls}}}, protocol: {protocol}, healthChecks: [{{name: http}}]"
+        objects = parse_objects(application(app.port, "fra", fabric, cluster) + fixed)
+        await fra.apply({**objects, allowed.key: allowed})
+        await ams.apply(objects)
+        return (await browser.get(port, "shop.example")).status_code
+
+    certified = "certificate: {name: site}, "
+    good = certified + "trustedAuthority: {name: good}, "
+    for tls, protocol, expected in (
+        (good + "sni: backend.example", "HTTP1", 200),
+        (good + "sni: backend.example", "AUTO", 200),
+        (good + "subjectNames: [127.0.0.1]", "HTTP1", 200),
+        (good + "sni: other.example, subjectNames: [backend.example]", "HTTP1", 200),
+        (good + "sni: other.example", "HTTP1", 503),
+        (certified + "trustedAuthority: {name: bad}, sni: backend.example", "HTTP1", 503),
+        (certified + "sni: backend.example", "HTTP1", 503),  # the system trusts none of these
+        (certified + "verify: false", "HTTP1", 200),
+        ("trustedAuthority: {name: good}, sni: backend.example", "HTTP1", 503),
+        (good + "sni: backend.example, maxVersion: TLSv1.2", "HTTP1", 200),
+    ):
+        for _ in range(100):  # the first health check may be under way
+            found = await status(tls, protocol)
+            if found == expected:
+                break
+            await asyncio.sleep(0.05)
+        assert found == expected, tls
+    assert {"backend.example", "other.example", None} <= set(asked)

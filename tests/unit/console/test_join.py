@@ -41,7 +41,7 @@ async def test_a_site_joins_with_its_token(shop: Any, directory: Path) -> None:
     credential = CredentialDirectory(directory / "nyc").load()
     assert credential.identity.uri == "spiffe://test.example/tenant/default/site/nyc/node/0"
     assert timedelta(days=13) < credential.leaf.valid_until - datetime.now(UTC) < timedelta(days=14)
-    logged = (await shop.ask("GET", "/certificates"))["items"]
+    logged = (await shop.ask("GET", "/identities"))["items"]
     assert [(c["reason"], c["uri"]) for c in logged[:1]] == [("join", credential.identity.uri)]
     audit = [entry["action"] for entry in (await shop.ask("GET", "/audit"))["items"]]
     assert audit == ["join.accepted", "join-token.created"]
@@ -137,5 +137,5 @@ async def test_a_member_renews_with_its_present_certificate_and_nobody_else(shop
         await membership.renew(
             "default/site/gone", make_renewal(gone.certificate_pem, gone.key, csr, datetime.now(UTC))
         )
-    reasons = [c["reason"] for c in (await shop.ask("GET", "/certificates"))["items"]]
+    reasons = [c["reason"] for c in (await shop.ask("GET", "/identities"))["items"]]
     assert reasons == ["renewal", "join", "join", "console"]

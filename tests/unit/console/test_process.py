@@ -85,7 +85,7 @@ async def test_the_certificate_follows_the_advertised_names(console: Any, settin
 
     port = console.console.port
     assert parse_token(answer["token"]).urls == (f"https://console.example:{port}", f"https://192.0.2.7:{port}")
-    reasons = [c["reason"] for c in (await console.ask("GET", "/certificates"))["items"]]
+    reasons = [c["reason"] for c in (await console.ask("GET", "/identities"))["items"]]
     assert reasons == ["console", "console"]
 
 

@@ -85,6 +85,8 @@ async def test_a_kept_key_must_fit_a_new_chain(console: Any, documents: Any, pki
     spec = {"chain": old.chain, "privateKey": old.private_key}
     await console.apply(documents("Certificate", "web", spec))
     held = await console.ask("GET", "/namespaces/default/certificates/web")
+    assert held["status"]["certificate"]["names"] == ["a.example"]
+    assert held["status"]["certificate"]["expires"].startswith(f"{old.certificate.not_valid_after_utc:%Y-%m-%dT%H:%M}")
     answer = await console.apply(documents("Certificate", "web", held["spec"] | {"chain": new.chain}), status=422)
     assert [d["code"] for d in answer["diagnostics"]] == ["wrong-private-key"]
     renewed = pki.issue("a.example", "b.example", key=old.key)

@@ -102,3 +102,27 @@ def test_references_are_looked_up_where_they_are_written(pki: Any) -> None:
     assert found(host(tls=tls), certificate("web", pki.issue("shop.example"))) == [
         ("dangling-reference", "spec.tls.clientCertificates.trustedAuthority")
     ]
+
+
+@pytest.mark.parametrize(
+    ("tls", "message"),
+    [
+        ({}, "nothing says whom the endpoint's certificate must be for; set sni or subjectNames"),
+        ({"sni": "10.0.0.1"}, "sni must be a host name"),
+        ({"sni": "a b"}, "'a b' is not a host name or IP address"),
+        ({"verify": False, "subjectNames": ["a.example"]}, "mean nothing with verify: false"),
+        ({"verify": False, "trustedAuthority": {"name": "a"}}, "mean nothing with verify: false"),
+        ({"sni": "a.example", "minVersion": "TLSv1.0"}, "need cipherSuites that they know"),
+    ],
+)
+def test_towards_endpoints_too(tls: dict[str, Any], message: str) -> None:
+    (diagnostic,) = parse_documents(
+        [document("Cluster", "web", {"endpoints": [{"name": "a"}], "tls": tls})]
+    ).diagnostics
+    assert message in diagnostic.message
+
+
+def test_the_protocol_is_agreed_on_in_tls_alone() -> None:
+    spec = {"endpoints": [{"name": "a"}], "protocol": "AUTO"}
+    assert parse_documents([document("Cluster", "web", spec)]).diagnostics
+    assert not parse_documents([document("Cluster", "web", spec | {"tls": {"verify": False}})]).diagnostics

@@ -1,4 +1,4 @@
-"""/tokens, /join, /sites/…/drain, /certificates, /audit: who belongs, and who may ask."""
+"""/tokens, /join, /sites/…/drain, /identities, /audit: who belongs, and who may ask."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -116,9 +116,9 @@ async def _set_drained(context: ApiContext, caller: Caller, name: str, *, draine
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-@router.get("/certificates")
-async def certificates(context: Context, caller: Caller, limit: Limit = 100) -> CertificateList:
-    """The certificates that the authority signed, newest first."""
+@router.get("/identities")
+async def identities(context: Context, caller: Caller, limit: Limit = 100) -> CertificateList:
+    """The certificates of sites, regions and consoles that the authority signed, newest first."""
     found = await context.deployment.call(context.store.certificates, limit)
     return CertificateList(
         items=[

@@ -11,10 +11,12 @@ from isthmus.console.api.status import object_status
 from isthmus.console.difference import document_of
 from isthmus.console.error import RequestRefused
 from isthmus.console.record import StoredObject, emit_time
+from isthmus.model.certificate import Certificate
 from isthmus.model.document import parse_documents
 from isthmus.model.key import DEFAULT_TENANT, ObjectKey
 from isthmus.model.kind import PUBLIC_KINDS
 from isthmus.model.object import Object
+from isthmus.model.pem import certificate_expiry, certificate_names
 
 router = APIRouter(tags=["objects"])
 _ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (404, 409, 412, 422)}
@@ -33,6 +35,12 @@ def _answer(context: ApiContext, record: StoredObject) -> Document:
     document["system"] = record.object.system.model_dump(mode="json", by_alias=True, exclude_none=True)
     standing = context.deployment.validation.of(record.object.key)
     document["status"] = {"diagnostics": [answer_diagnostic(each).model_dump(by_alias=True) for each in standing]}
+    if isinstance(record.object, Certificate) and record.object.spec.chain is not None:
+        chain = record.object.spec.chain
+        document["status"]["certificate"] = {
+            "names": list(certificate_names(chain)),
+            "expires": emit_time(certificate_expiry(chain)),
+        }
     return document
 
 

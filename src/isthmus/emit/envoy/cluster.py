@@ -27,7 +27,7 @@ from isthmus.emit.envoy.health_check import emit_health_check
 from isthmus.emit.envoy.http import FABRIC_WINDOW
 from isthmus.emit.envoy.setting import EnvoyPaths
 from isthmus.emit.envoy.source import ADS
-from isthmus.emit.envoy.tls import emit_dialling_socket
+from isthmus.emit.envoy.tls import emit_dialling_socket, emit_endpoint_socket
 from isthmus.emit.envoy.upstream import (
     HASHING,
     POLICY,
@@ -56,8 +56,10 @@ def emit_hosted_cluster(hosted: Hosted, paths: EnvoyPaths) -> bytes:
         cluster.common_lb_config.ignore_new_hosts_until_first_hc = True
     upstream = hosted.upstream
     set_upstream(cluster, upstream, hosted.load_balancing)
+    _secure(cluster, hosted)
     if upstream.proxy_protocol != "NONE":
-        cluster.transport_socket.CopyFrom(emit_proxy_protocol(upstream.proxy_protocol))
+        inner = cluster.transport_socket if hosted.tls is not None else None
+        cluster.transport_socket.CopyFrom(emit_proxy_protocol(upstream.proxy_protocol, inner))
     if hosted.subsets:
         cluster.lb_subset_config.CopyFrom(_subsets(hosted.fallback))
     hashing = hosted.load_balancing in HASHING
@@ -76,7 +78,13 @@ def emit_probe_cluster(hosted: Hosted, index: int, paths: EnvoyPaths) -> bytes:
     cluster.connect_timeout.CopyFrom(duration(hosted.connect_timeout))
     cluster.ignore_health_on_host_removal = True
     cluster.health_checks.append(emit_health_check(hosted.health_checks[index], hosted.protocol, paths))
+    _secure(cluster, hosted)
     return serialize(cluster)
+
+
+def _secure(cluster: EnvoyCluster, hosted: Hosted) -> None:
+    if hosted.tls is not None:
+        cluster.transport_socket.CopyFrom(emit_endpoint_socket(hosted.tls, hosted.protocol))
 
 
 def emit_sites_cluster(cluster: Cluster, subset: str = "") -> bytes:

@@ -34,6 +34,8 @@ def emit_health_check(check: HealthCheck, protocol: str, paths: EnvoyPaths) -> E
         message.grpc_health_check.authority = check.grpc.authority
     else:
         message.tcp_health_check.CopyFrom(_tcp(check.tcp or TcpProbe()))
+    if protocol == "AUTO":
+        message.tls_options.alpn_protocols.append("http/1.1")  # the probe does not go by what is agreed on
     if paths.health_events:
         sink = HealthCheckEventFileSink(event_log_path=paths.health_events)
         message.event_logger.append(

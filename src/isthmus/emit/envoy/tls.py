@@ -1,8 +1,11 @@
 """TLS of clients, and mTLS between sites: TLS 1.3 alone, the site's certificate and the trust bundle from secrets."""
 
+import re
+
 from envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
     CertificateValidationContext,
+    SubjectAltNameMatcher,
     TlsCertificate,
     TlsParameters,
 )
@@ -13,13 +16,17 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
     UpstreamTlsContext,
 )
 
-from isthmus.compile.intent import DownstreamTls
+from isthmus.compile.intent import DownstreamTls, UpstreamTls
 from isthmus.compile.intent import TlsParameters as Parameters
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.source import ADS
 from isthmus.emit.envoy.wire import pack, serialize
 from isthmus.model.key import ObjectKey
 
+_ALPN = {"HTTP1": [], "HTTP2": ["h2"], "AUTO": ["h2", "http/1.1"]}
+"""Not `http/1.1` alone: what passes as a stream may speak anything."""
+_SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+_ADDRESS = re.compile(r"[0-9.]+|.*:.*")
 _VERSIONS = {
     "TLSv1.0": TlsParameters.TLSv1_0,
     "TLSv1.1": TlsParameters.TLSv1_1,
@@ -64,6 +71,29 @@ def emit_client_socket(tls: DownstreamTls) -> TransportSocket:
         common.validation_context_sds_secret_config.CopyFrom(_secret(name.trusted_authority(tls.trusted)))
         context.require_client_certificate.value = tls.required
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+
+
+def emit_endpoint_socket(tls: UpstreamTls, protocol: str) -> TransportSocket:
+    """The end towards endpoints. Without names nothing is verified."""
+    common = CommonTlsContext(tls_params=_parameters(tls.parameters), alpn_protocols=_ALPN[protocol])
+    if tls.certificate is not None:
+        common.tls_certificate_sds_secret_configs.append(_secret(name.certificate(tls.certificate)))
+    if tls.names:
+        wanted = CertificateValidationContext(match_typed_subject_alt_names=[_san(each) for each in tls.names])
+        if tls.trusted is None:
+            wanted.trusted_ca.filename = _SYSTEM_AUTHORITIES
+            common.validation_context.CopyFrom(wanted)
+        else:
+            both = common.combined_validation_context
+            both.default_validation_context.CopyFrom(wanted)
+            both.validation_context_sds_secret_config.CopyFrom(_secret(name.trusted_authority(tls.trusted)))
+    context = UpstreamTlsContext(common_tls_context=common, sni=tls.sni or "")
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+
+
+def _san(wanted: str) -> SubjectAltNameMatcher:
+    kind = SubjectAltNameMatcher.IP_ADDRESS if _ADDRESS.fullmatch(wanted) else SubjectAltNameMatcher.DNS
+    return SubjectAltNameMatcher(san_type=kind, matcher={"exact": wanted})
 
 
 def _parameters(parameters: Parameters) -> TlsParameters:
