@@ -18,6 +18,8 @@ from isthmus.discovery.found import Found
 from isthmus.model import KINDS, Object, ObjectKey
 from isthmus.model.object import System
 
+from ..conftest import make_certificate
+
 Objects = dict[ObjectKey, Object]
 Edit = dict[ObjectKey, Object | None]
 Spec = dict[str, Any]
@@ -35,6 +37,8 @@ POOLS = {
     "Endpoint": ("e1", "e2", "e3", "e4", "e5"),
     "HealthCheck": ("k1", "k2"),
     "ServiceDiscovery": ("s1", "s2"),
+    "Certificate": ("t1", "t2"),
+    "TrustedAuthority": ("a1",),
     "ClusterAccess": ("c1", "c2", "c3"),
 }
 """Names by kind. A name of the pool that no object bears is a dangling reference."""
@@ -48,6 +52,7 @@ VALUES = ("", "1", "one", "o", "once")
 HEADERS = ("x-one", "x-two")
 SUBSETS = ("s1", "s2")
 PARAMETERS = ("p", "q")
+AUTHORITY = make_certificate(authority=True).pem
 COOKIES = ("c", "d")
 
 
@@ -114,14 +119,33 @@ class Maker:
         if self.maybe(0.2):
             where = self.one({"public": True}, {"network": "outside"}, {"network": "internal"}, {"network": "n1"})
         address = {"address": self.one(*ADDRESSES)} if self.maybe(0.3) else {}
-        return {"where": where, "port": self.one(80, 81, 7400), **address}
+        tls = {"tls": self.tls()} if self.maybe(0.2) else {}
+        return {"where": where, "port": self.one(80, 81, 7400), **address, **tls}
 
     def virtual_host(self) -> Spec:
         return {
             "domains": self.some(DOMAINS, 1),
-            **self.one(*[{"routes": self.references("Route", most=4)} | self.http_options()] * 2, self.stream()),
+            **self.one(*[self.http()] * 2, self.stream()),
             "advertisePolicies": self.references("AdvertisePolicy", 1, 2),
         }
+
+    def http(self) -> Spec:
+        secure = self.one({}, {"proxy": "HTTPS"}, {"proxy": "HTTPS", "tls": self.tls()})
+        return {"routes": self.references("Route", most=4), **self.http_options(), **secure}
+
+    def tls(self) -> Spec:
+        clients = {"clientCertificates": {"trustedAuthority": {"name": "a1"}, "mode": self.one("optional", "required")}}
+        return {
+            "certificates": self.references("Certificate", 1, 2),
+            "minVersion": self.one("TLSv1.2", "TLSv1.3"),
+            **self.one({}, clients, {"http3": True}),
+        }
+
+    def certificate(self) -> Spec:
+        return {"chainFile": f"/{self.one('a', 'b')}.pem", "privateKeyFile": "/a.key"}
+
+    def trusted_authority(self) -> Spec:
+        return {"certificates": AUTHORITY}
 
     def stream(self) -> Spec:
         return {
@@ -228,6 +252,7 @@ class Maker:
             **self.one({}, {"staleAfter": "1m"}),
             **self.subsets(),
             **self.upstream(),
+            **self.upstream_tls(),
         }
 
     def selection(self) -> Spec:
@@ -239,6 +264,11 @@ class Maker:
             {"endpointSelection": "LOCAL_PREFERRED", "nearness": "ROUND_TRIP", **self.one({}, preferred)},
             {"endpointSelection": "DISTRIBUTED", **self.one({}, preferred)},
         )
+
+    def upstream_tls(self) -> Spec:
+        trusted = {"sni": "a.example", "trustedAuthority": {"name": "a1"}}
+        shown = {"verify": False, "certificate": self.references("Certificate", 1, 1)[0]}
+        return self.one({}, {}, {"tls": trusted}, {"tls": shown})
 
     def algorithm(self) -> Spec:
         return self.one(
@@ -338,6 +368,8 @@ _SPECS: Mapping[str, Callable[[Maker], Spec]] = {
     "Endpoint": Maker.endpoint,
     "HealthCheck": Maker.health_check,
     "ServiceDiscovery": Maker.service_discovery,
+    "Certificate": Maker.certificate,
+    "TrustedAuthority": Maker.trusted_authority,
     "ClusterAccess": Maker.cluster_access,
 }
 

@@ -6,6 +6,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from envoy.config.core.v3.base_pb2 import TransportSocket
 from envoy.extensions.clusters.aggregate.v3.cluster_pb2 import ClusterConfig
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -13,6 +14,8 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from envoy.extensions.filters.udp.udp_proxy.v3.route_pb2 import Route as UdpRoute
 from envoy.extensions.filters.udp.udp_proxy.v3.udp_proxy_pb2 import UdpProxyConfig
+from envoy.extensions.transport_sockets.quic.v3.quic_transport_pb2 import QuicDownstreamTransport
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext, UpstreamTlsContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -108,6 +111,11 @@ def test_laws_2_and_3_compiling_never_raises_and_every_reference_resolves(object
                 named = {proxy.cluster, *(each.name for each in proxy.weighted_clusters.clusters)} - {""}
                 assert named <= clusters.keys()
     assert used == routes.keys()
+    known = {name.certificate(key) for key in objects if key.kind == "Certificate"}
+    known |= {name.trusted_authority(key) for key in objects if key.kind == "TrustedAuthority"}
+    chains = (chain for listener in messages["listeners"] for chain in listener.filter_chains)
+    for secured in (*chains, *clusters.values()):
+        assert secrets_of(secured.transport_socket) <= known | {name.IDENTITY_SECRET, name.TRUST_SECRET}
     for configuration in routes.values():
         domains = [domain for host in configuration.virtual_hosts for domain in host.domains]
         assert len(domains) == len(set(domains))
@@ -197,8 +205,26 @@ def test_law_8_only_addresses_ports_and_tls_chains_change_a_listener(objects: Ob
         socket = listener.removeprefix("ingress/")
         if not socket.endswith("/udp") and kinds[0].get(socket) == kinds[1].get(socket):
             assert before[listener] == after[listener]
-    if not any(key.kind in ("Site", "VirtualSite", "AdvertisePolicy", "VirtualHost") for key in edit):
+    # Whether a certificate exists may make a chain come or go; what it says is in secrets.
+    placing = ("Site", "VirtualSite", "AdvertisePolicy", "VirtualHost", "Certificate", "TrustedAuthority")
+    if not any(key.kind in placing for key in edit):
         assert before.keys() - {name.TUNNEL_LISTENER} == after.keys() - {name.TUNNEL_LISTENER}
+
+
+def secrets_of(socket: TransportSocket) -> set[str]:
+    """The names of the secrets that a TLS or QUIC socket asks for."""
+    downstream, upstream, quic = DownstreamTlsContext(), UpstreamTlsContext(), QuicDownstreamTransport()
+    if socket.typed_config.Unpack(quic):
+        common = quic.downstream_tls_context.common_tls_context
+    elif socket.typed_config.Unpack(downstream):
+        common = downstream.common_tls_context
+    elif socket.typed_config.Unpack(upstream):
+        common = upstream.common_tls_context
+    else:
+        return set()
+    trusted = common.combined_validation_context.validation_context_sds_secret_config.name
+    named = {each.name for each in common.tls_certificate_sds_secret_configs}
+    return (named | {common.validation_context_sds_secret_config.name, trusted}) - {""}
 
 
 def _kind(listener: Listener) -> tuple[object, ...]:

@@ -101,6 +101,7 @@ class DownstreamTls:
         alpn: protocols that may be spoken inside, best first.
         trusted: whose certificates of clients are believed; None: clients are not asked for any.
         required: clients without a certificate are refused.
+        http3: HTTP/3 is served too, on the UDP port of the same number.
     """
 
     certificates: tuple[ObjectKey, ...]
@@ -108,6 +109,7 @@ class DownstreamTls:
     parameters: TlsParameters = TlsParameters()
     trusted: ObjectKey | None = None
     required: bool = False
+    http3: bool = False
 
 
 @dataclass(frozen=True, slots=True)

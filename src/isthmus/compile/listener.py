@@ -1,6 +1,7 @@
 """Ingress sockets: what each is for, and who keeps a socket or a domain that two virtual hosts claim."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from isthmus.compile.intent import Listener, Socket, TlsChain
@@ -24,11 +25,13 @@ class Kept(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A socket, what it is for, and the virtual hosts on it, ordered by key."""
+    """A socket, what it is for, and the virtual hosts on it, ordered by key. `quic`: the UDP port beside TLS is
+    for HTTP/3."""
 
     socket: Socket
     family: str
     kept: tuple[Kept, ...]
+    quic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ def compile_claims(memo: Memo, _: None) -> Claims:
        name, which has no port at all.
     4. The first to claim a domain on a socket keeps it there. A later one goes without that domain, and says so.
     5. A virtual host without any domain left on a socket is not there.
+    6. HTTP/3 claims the UDP port beside, and goes without when a stream has it.
     """
     ranked: list[tuple[Advertisement, ObjectKey]] = []
     found: list[Diagnostic] = []
@@ -82,8 +86,32 @@ def compile_claims(memo: Memo, _: None) -> Claims:
             domains = () if family == "stream" else _share(advertisement, key, socket, place, found)
             if domains or family == "stream":
                 place.kept.append(Kept(key, advertisement.proxy, policy, domains))
-    claims = (Claim(socket, places[socket].family, tuple(sorted(places[socket].kept))) for socket in sorted(places))
+            if domains and advertisement.proxy == "HTTPS":
+                tls = memo.ask(compile_downstream_tls, (key, policy)).tls
+                if tls is not None and tls.http3:
+                    beside = places.setdefault(_beside(socket), _Place("TLS", key))
+                    if beside.family != "TLS":
+                        found.append(_no_quic(key, socket, beside.first))
+    claims = (
+        Claim(socket, place.family, tuple(sorted(place.kept)), _is_quic(places, socket))
+        for socket, place in sorted(places.items(), key=lambda pair: pair[0])
+        if place.kept
+    )
     return Claims(tuple(claims), tuple(found))
+
+
+def _beside(socket: Socket) -> Socket:
+    return replace(socket, transport="udp")
+
+
+def _is_quic(places: Mapping[Socket, _Place], socket: Socket) -> bool:
+    beside = places.get(_beside(socket))
+    return socket.transport == "tcp" and beside is not None and beside.family == "TLS"
+
+
+def _no_quic(key: ObjectKey, socket: Socket, owner: ObjectKey) -> Diagnostic:
+    message = f"{socket.address} UDP port {socket.port} is already used by {owner.title}; HTTP/3 is not served"
+    return Diagnostic("socket-in-use", key, "spec.tls.http3", message, "use another address, port or site")
 
 
 def _share(
@@ -136,18 +164,22 @@ def _listener(memo: Memo, claim: Claim) -> Listener:
             hosts = (memo.ask(compile_virtual_host, (each.key, each.domains)) for each in claim.kept)
             return Listener(claim.socket, virtual_hosts=tuple(hosts))
         case "TLS":
-            chains = (memo.ask(_chain, each) for each in claim.kept)
+            chains = (memo.ask(_chain, (each, claim.quic)) for each in claim.kept)
             return Listener(claim.socket, chains=tuple(chain for chain in chains if chain is not None))
         case _:
             return Listener(claim.socket, stream=memo.ask(compile_stream, claim.kept[0].key))
 
 
-def _chain(memo: Memo, kept: Kept) -> TlsChain | None:
+def _chain(memo: Memo, question: tuple[Kept, bool]) -> TlsChain | None:
+    kept, quic = question
     names = tuple(dict.fromkeys(map(server_name, kept.domains)))
     if kept.proxy != "HTTPS":
         return TlsChain(names, memo.ask(compile_stream, kept.key))
     tls = memo.ask(compile_downstream_tls, (kept.key, kept.policy)).tls
-    return TlsChain(names, memo.ask(compile_virtual_host, (kept.key, kept.domains)), tls) if tls is not None else None
+    if tls is None:
+        return None
+    tls = tls if quic else replace(tls, http3=False)
+    return TlsChain(names, memo.ask(compile_virtual_host, (kept.key, kept.domains)), tls)
 
 
 def compile_tls_diagnostics(memo: Memo, _: None) -> tuple[Diagnostic, ...]:

@@ -52,6 +52,9 @@ def compile_upstream_tls(memo: Memo, cluster: Cluster) -> tuple[UpstreamTls | No
         return None, ()
     uses = {use.target.kind: use.target for use in spec.uses(cluster.key.tenant, cluster.key.namespace, "spec.tls")}
     names = spec.subject_names or ((spec.sni,) if spec.sni is not None else ())
+    missing = _missing(memo, cluster, spec, "its endpoints are not used")
+    if missing:
+        return None, missing
     tls = UpstreamTls(
         parameters=parameters(spec),
         sni=spec.sni,
@@ -59,7 +62,7 @@ def compile_upstream_tls(memo: Memo, cluster: Cluster) -> tuple[UpstreamTls | No
         trusted=uses.get("TrustedAuthority"),
         certificate=uses.get("Certificate"),
     )
-    return tls, _missing(memo, cluster, spec, "its endpoints are not used")
+    return tls, ()
 
 
 def _missing(
@@ -86,6 +89,7 @@ def _tls(owner: Object, spec: DownstreamTlsSpec) -> DownstreamTls:
         parameters=parameters(spec),
         trusted=next((use.target for use in uses if use.target.kind == "TrustedAuthority"), None),
         required=clients is not None and clients.mode == "required",
+        http3=spec.http3,
     )
 
 

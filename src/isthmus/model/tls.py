@@ -80,6 +80,18 @@ class DownstreamTls(Parameters):
     client_certificates: ClientCertificates | None = Field(
         None, description="What is asked of clients; no certificate when left out."
     )
+    http3: bool = Field(
+        False,
+        description="Serve HTTP/3 too, on the UDP port of the same number; clients hear of it by the header alt-svc.",
+    )
+
+    @model_validator(mode="after")
+    def _quic(self) -> Self:
+        if self.http3 and self.client_certificates is not None:
+            raise ValueError("Envoy asks no client for a certificate over HTTP/3; remove clientCertificates or http3")
+        if self.http3 and self.max_version != "TLSv1.3":
+            raise ValueError("HTTP/3 speaks TLSv1.3 alone; raise maxVersion or remove http3")
+        return self
 
     def uses(self, tenant: str, namespace: str, field: str) -> Iterator[Use]:
         """Certificates, then the authority."""

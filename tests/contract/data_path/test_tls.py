@@ -11,6 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
+from aioquic.asyncio.client import connect
+from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.h3.connection import H3_ALPN, H3Connection
+from aioquic.h3.events import DataReceived, HeadersReceived
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.events import QuicEvent
 
 from isthmus.model import Object, ObjectKey
 
@@ -333,3 +339,69 @@ spec: {http: {path: /healthz}, interval: 50ms, timeout: 2s, healthyThreshold: 1}
             await asyncio.sleep(0.05)
         assert found == expected, tls
     assert {"backend.example", "other.example", None} <= set(asked)
+
+
+class Quic(QuicConnectionProtocol):
+    """A client that speaks HTTP/3 and gathers the one answer."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.http = H3Connection(self._quic)
+        self.headers: dict[str, str] = {}
+        self.body = b""
+        self.ended = asyncio.Event()
+
+    def quic_event_received(self, event: QuicEvent) -> None:
+        for each in self.http.handle_event(event):
+            if isinstance(each, HeadersReceived):
+                self.headers = {key.decode(): value.decode() for key, value in each.headers}
+            elif isinstance(each, DataReceived):
+                self.body += each.data
+            if isinstance(each, HeadersReceived | DataReceived) and each.stream_ended:
+                self.ended.set()
+
+    async def get(self, host: str, body: bytes = b"") -> tuple[dict[str, str], bytes]:
+        stream = self._quic.get_next_available_stream_id()
+        head = {
+            ":method": "POST",
+            ":scheme": "https",
+            ":authority": host,
+            ":path": "/",
+            "content-length": str(len(body)),
+        }
+        self.http.send_headers(stream, [(key.encode(), value.encode()) for key, value in head.items()])
+        self.http.send_data(stream, body, end_stream=True)
+        self.transmit()
+        async with asyncio.timeout(20):
+            await self.ended.wait()
+        return self.headers, self.body
+
+
+async def test_http3_is_served_beside_tls_and_said_so(
+    pki: Any, start_site: StartSite, start_app: StartApp, tmp_path: Path
+) -> None:
+    app, port = await start_app("app"), free_port()
+    issued = {name: pki.issue(f"{name}.example") for name in ("shop", "mail", "plain")}
+    text = application(app.port) + policy("ams", port)
+    text += "".join(certificate(name, each) for name, each in issued.items())
+    text += host("shop", ", http3: true") + host("mail", ", http3: true") + host("plain")
+    await started(start_site, text)
+    told = f'h3=":{port}"; ma=86400'
+
+    async def ask_quic(name: str, body: bytes = b"") -> tuple[dict[str, str], bytes]:
+        configuration = QuicConfiguration(alpn_protocols=H3_ALPN, is_client=True, server_name=f"{name}.example")
+        configuration.load_verify_locations(cadata=pki.pem.encode())
+        async with connect("127.0.0.1", port, configuration=configuration, create_protocol=Quic) as client:
+            assert isinstance(client, Quic)
+            return await client.get(f"{name}.example", body)
+
+    browser = Browser(pki, tmp_path)
+    for name in ("shop", "mail"):
+        assert (await browser.get(port, f"{name}.example")).headers["alt-svc"] == told
+        headers, body = await ask_quic(name, b"x" * 100_000)
+        assert (headers[":status"], headers["alt-svc"]) == ("200", told)
+        assert json.loads(body)["headers"]["host"] == f"{name}.example"
+        assert json.loads(body)["headers"]["x-forwarded-proto"] == "https"
+    assert "alt-svc" not in (await browser.get(port, "plain.example")).headers
+    with pytest.raises(ConnectionError):
+        await ask_quic("plain")

@@ -41,6 +41,11 @@ def found(*documents: dict[str, Any]) -> list[tuple[str, str]]:
         ({"cipherSuites": ["TLS_AES_128_GCM_SHA256"]}, "must be 'ECDHE-ECDSA-AES128-GCM-SHA256', "),
         ({"clientCertificates": {"mode": "optional"}}, "required field is missing"),
         ({"certificates": []}, "must have at least 1 item"),
+        (
+            {"http3": True, "clientCertificates": {"trustedAuthority": {"name": "staff"}}},
+            "Envoy asks no client for a certificate over HTTP/3",
+        ),
+        ({"http3": True, "maxVersion": "TLSv1.2"}, "HTTP/3 speaks TLSv1.3 alone"),
     ],
 )
 def test_parameters_that_cannot_work_are_refused(tls: dict[str, Any], message: str) -> None:

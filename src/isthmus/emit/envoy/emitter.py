@@ -25,6 +25,7 @@ from isthmus.emit.envoy.listener import (
     emit_own_listener,
     emit_tunnel_listener,
     frame,
+    quic_frame,
 )
 from isthmus.emit.envoy.memory import Each, Last
 from isthmus.emit.envoy.setting import EnvoyPaths
@@ -68,7 +69,8 @@ class EnvoyEmitter:
     def emit(self, intent: Intent) -> Resources:
         """All resources of an intent. Read-only: a type without changes is the same mapping as last time."""
         fabric = intent.fabric
-        frames = tuple(map(frame, intent.listeners))
+        quic = (quic_frame(listener) for listener in intent.listeners)
+        frames = (*map(frame, intent.listeners), *(each for each in quic if each is not None))
         streams = self._stream_clusters(intent.listeners)
         self._emitted = {
             name.LISTENER_TYPE: self._listeners((frames, fabric.sockets, bool(streams))),
@@ -140,7 +142,8 @@ class _IngressRoutes:
         hosts = [emit_virtual_host(host, self._socket.port, pages=host.pages)]
         if "*" not in host.domains:
             hosts.append(emit_misdirected())
-        return {routes: emit_ingress_routes(routes, hosts, pages=host.pages)}
+        http3 = self._socket.port if chain.terminate is not None and chain.terminate.http3 else None
+        return {routes: emit_ingress_routes(routes, hosts, pages=host.pages, http3=http3)}
 
 
 class _Named:

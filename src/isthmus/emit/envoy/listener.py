@@ -1,6 +1,7 @@
 """Listeners. They hold no object but addresses, ports and TLS chains: a change to one of these drains its connections,
 so what else objects say is in routes, clusters, endpoints, secrets and extension configurations."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from envoy.config.core.v3.address_pb2 import Address, SocketAddress
@@ -8,6 +9,7 @@ from envoy.config.core.v3.config_source_pb2 import ExtensionConfigSource
 from envoy.config.core.v3.udp_socket_config_pb2 import UdpSocketConfig
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, FilterChainMatch, ListenerFilter
 from envoy.config.listener.v3.listener_pb2 import Listener as EnvoyListener
+from envoy.config.listener.v3.quic_config_pb2 import QuicProtocolOptions
 from envoy.config.listener.v3.udp_listener_config_pb2 import UdpListenerConfig
 from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
@@ -26,7 +28,7 @@ from isthmus.emit.envoy.stream import (
     emit_tunnel_filters,
     emit_udp_filter,
 )
-from isthmus.emit.envoy.tls import emit_accepting_socket, emit_client_socket
+from isthmus.emit.envoy.tls import emit_accepting_socket, emit_client_socket, emit_quic_socket
 from isthmus.emit.envoy.wire import pack, serialize
 from isthmus.model.key import ObjectKey
 
@@ -61,6 +63,12 @@ def frame(listener: Listener) -> Frame:
     return Frame(listener.socket, listener.stream is not None, tuple(chains), sessions)
 
 
+def quic_frame(listener: Listener) -> Frame | None:
+    """What the listener for HTTP/3 beside a TLS listener depends on; None when it serves none."""
+    chains = tuple(each for each in frame(listener).chains if each.terminate is not None and each.terminate.http3)
+    return Frame(replace(listener.socket, transport="udp"), False, chains) if chains else None
+
+
 def emit_address(socket: Socket) -> Address:
     """An address and port, of TCP or UDP."""
     protocol = SocketAddress.UDP if socket.transport == "udp" else SocketAddress.TCP
@@ -72,6 +80,8 @@ def emit_ingress_listener(of: Frame, paths: EnvoyPaths) -> bytes:
     listener_name = name.ingress_listener(of.socket)
     if of.sessions is not None:
         return _udp_listener(of.socket, of.sessions, paths)
+    if of.socket.transport == "udp":
+        return _quic_listener(of, paths)
     message = EnvoyListener(
         name=listener_name,
         address=emit_address(of.socket),
@@ -106,6 +116,39 @@ def _chains(socket: Socket, of: ChainFrame, paths: EnvoyPaths) -> list[FilterCha
     for each in found:
         each.MergeFrom(chain)
     return found
+
+
+def _quic_listener(of: Frame, paths: EnvoyPaths) -> bytes:
+    """HTTP/3: the same virtual hosts by the same routes as on the TCP port."""
+    beside = replace(of.socket, transport="tcp")
+    message = EnvoyListener(
+        name=name.ingress_listener(of.socket),
+        address=emit_address(of.socket),
+        udp_listener_config=UdpListenerConfig(
+            quic_options=QuicProtocolOptions(), downstream_socket_config=UdpSocketConfig(prefer_gro={"value": True})
+        ),
+        per_connection_buffer_limit_bytes={"value": _INGRESS_BUFFER},
+    )
+    for each in of.chains:
+        assert each.terminate is not None
+        routes = name.chain(beside, each.key)
+        manager = emit_ingress_manager(routes, paths)
+        manager.codec_type = HttpConnectionManager.HTTP3
+        manager.http3_protocol_options.SetInParent()
+        manager.stat_prefix = name.statistics(name.chain(of.socket, each.key))
+        named = [server for server in each.server_names if server != _ANY]
+        matches = [FilterChainMatch(server_names=named)] if named else []
+        matches += [FilterChainMatch()] if _ANY in each.server_names else []
+        for number, match in enumerate(matches):
+            chain = FilterChain(
+                name=name.chain(of.socket, each.key) + (f"|{_ANY}" if number or not named else ""),
+                filters=[_manager(manager)],
+                transport_socket=emit_quic_socket(each.terminate),
+            )
+            if match.server_names:
+                chain.filter_chain_match.CopyFrom(match)
+            message.filter_chains.append(chain)
+    return serialize(message)
 
 
 def _udp_listener(socket: Socket, stream: Stream, paths: EnvoyPaths) -> bytes:

@@ -1,8 +1,10 @@
 """TLS of clients, and mTLS between sites: TLS 1.3 alone, the site's certificate and the trust bundle from secrets."""
 
 import re
+from collections.abc import Iterable
 
 from envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
+from envoy.extensions.transport_sockets.quic.v3.quic_transport_pb2 import QuicDownstreamTransport
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
     CertificateValidationContext,
     SubjectAltNameMatcher,
@@ -60,17 +62,27 @@ def emit_dialling_socket() -> TransportSocket:
 
 def emit_client_socket(tls: DownstreamTls) -> TransportSocket:
     """The end towards clients."""
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(_client_context(tls, tls.alpn)))
+
+
+def emit_quic_socket(tls: DownstreamTls) -> TransportSocket:
+    """The end towards clients that speak HTTP/3."""
+    config = QuicDownstreamTransport(downstream_tls_context=_client_context(tls, ("h3",)))
+    return TransportSocket(name="envoy.transport_sockets.quic", typed_config=pack(config))
+
+
+def _client_context(tls: DownstreamTls, alpn: Iterable[str]) -> DownstreamTlsContext:
     common = CommonTlsContext(
         tls_params=_parameters(tls.parameters),
         tls_certificate_sds_secret_configs=[_secret(name.certificate(each)) for each in tls.certificates],
-        alpn_protocols=list(tls.alpn),
+        alpn_protocols=list(alpn),
     )
     context = DownstreamTlsContext(common_tls_context=common)
     if tls.trusted is not None:
         common = context.common_tls_context
         common.validation_context_sds_secret_config.CopyFrom(_secret(name.trusted_authority(tls.trusted)))
         context.require_client_certificate.value = tls.required
-    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+    return context
 
 
 def emit_endpoint_socket(tls: UpstreamTls, protocol: str) -> TransportSocket:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from envoy.config.core.v3.base_pb2 import HIGH
+from envoy.config.core.v3.base_pb2 import HIGH, HeaderValue, HeaderValueOption
 from envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
     HeaderMatcher,
@@ -21,6 +21,8 @@ from isthmus.emit.envoy.http_filter import emit_forget_marks, emit_options
 from isthmus.emit.envoy.route import emit_routes
 from isthmus.emit.envoy.wire import field, pack, serialize
 
+_ALTERNATIVE_SECONDS = 86_400
+"""How long a client may remember that HTTP/3 is served."""
 _VIRTUAL_HOSTS = RouteConfiguration.VIRTUAL_HOSTS_FIELD_NUMBER
 
 
@@ -80,11 +82,12 @@ def emit_domains(domains: Iterable[str], port: int) -> list[str]:
     return found
 
 
-def emit_ingress_routes(routes: str, virtual_hosts: Iterable[bytes], *, pages: bool) -> bytes:
+def emit_ingress_routes(routes: str, virtual_hosts: Iterable[bytes], *, pages: bool, http3: int | None = None) -> bytes:
     """The route configuration of an ingress listener or of a TLS chain, from its emitted virtual hosts.
 
     Error pages must see the mark of another site's own answers before it is removed; without any, it is removed for all
     virtual hosts at once: 10,000 removals of their own would cost Envoy a few milliseconds at each change of one.
+    `http3`: the UDP port where clients may ask instead (RFC 7838).
     """
     frame = RouteConfiguration(
         name=routes,
@@ -95,6 +98,13 @@ def emit_ingress_routes(routes: str, virtual_hosts: Iterable[bytes], *, pages: b
         validate_clusters={"value": False},
         max_direct_response_body_size_bytes={"value": 16_384},
     )
+    if http3 is not None:
+        frame.response_headers_to_add.append(
+            HeaderValueOption(
+                header=HeaderValue(key="alt-svc", value=f'h3=":{http3}"; ma={_ALTERNATIVE_SECONDS}'),
+                append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+            )
+        )
     return b"".join((serialize(frame), *virtual_hosts))
 
 
