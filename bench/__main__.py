@@ -10,7 +10,20 @@ from pathlib import Path
 import structlog
 from rich.console import Console
 
-from bench import across, compile, configuration, gateway, health, https, machine, profile, report, scale, telemetry
+from bench import (
+    across,
+    compile,
+    configuration,
+    gateway,
+    health,
+    https,
+    machine,
+    pages,
+    profile,
+    report,
+    scale,
+    telemetry,
+)
 from bench.document import emit_page
 
 CASES = {
@@ -23,6 +36,7 @@ CASES = {
     "compile": compile.run,
     "scale": scale.run,
     "telemetry": telemetry.run,
+    "pages": pages.run,
 }
 
 

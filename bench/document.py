@@ -32,6 +32,8 @@ _MEANING = {
     "scale": "How fast one changed virtual host works at a site that takes in very many: from the moment at which the "
     "agent knows the change until Envoy has acknowledged it.",
     "compile": "What a large site costs its agent.",
+    "pages": "What a page of the console in the browser costs the console: from the request to the last byte of HTML, "
+    "without the network.",
 }
 
 

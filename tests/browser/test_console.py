@@ -9,6 +9,7 @@ from playwright.async_api import expect
 
 from isthmus.demo.deployment import isthmus
 from isthmus.demo.shop import Shop
+from isthmus.demo.traffic import ask_many
 
 from .conftest import Visit, Visitor
 
@@ -19,6 +20,9 @@ VIEWS = (
     "/sites?q=nowhere",
     "/sites/fra",
     "/sites/new",
+    "/graph?since=-5m&compare=-1h",
+    "/requests?status=2xx",
+    "/requests?path=nowhere-to-be-found",
     "/events",
     "/events/revisions",
     "/events/revisions/2",
@@ -49,6 +53,34 @@ async def serious(visitor: Visitor) -> list[str]:
         for each in results.response["violations"]
         if each["impact"] in ("serious", "critical")
     ]
+
+
+async def test_traffic_is_seen(shop: Shop, visit: Visit) -> None:
+    """Requests appear in the charts, in the graph, and one by one with where their time went."""
+    await ask_many(shop.target("ams", "/slow/30?seen=yes"), 20)
+    visitor = await visit()
+    page = visitor.page
+    await visitor.open("/requests?path=seen")
+    row = page.get_by_role("link", name="GET shop.example/slow/30?seen=yes").first
+    await expect(row).to_be_visible(timeout=40_000)
+    await row.click()
+    await expect(page.get_by_role("heading", name="Where the time went")).to_be_visible()
+    for place in ("ingress", "fabric", "egress", "application"):
+        await expect(page.locator(".spans")).to_contain_text(place)
+    assert await serious(visitor) == []
+    await page.get_by_role("link", name="Explain", exact=True).last.click()
+    await expect(page.get_by_label("Answer")).to_contain_text("shop/web")
+    await visitor.open("/graph")
+    await expect(page.get_by_role("link", name=re.compile("^virtual-host shop"))).to_be_visible(timeout=20_000)
+    await visitor.open("/virtualhosts/shop/shop?since=-5m")
+    chart = page.locator(".chart").first
+    await expect(chart).to_be_visible(timeout=20_000)
+    await chart.focus()
+    await page.keyboard.press("ArrowLeft")
+    await expect(chart.locator("figcaption")).to_contain_text(" at ")
+    await page.get_by_role("link", name="1 h", exact=True).click()
+    assert "since=-1h" in page.url
+    assert visitor.complaints == []
 
 
 async def test_every_view_is_accessible_and_quiet(visit: Visit) -> None:
@@ -144,9 +176,9 @@ async def test_make_an_object_as_a_form_and_as_yaml(shop: Shop, visit: Visit) ->
     await visitor.open("/objects/routes/new?namespace=shop")
     await page.locator("[name='metadata.name']").fill("from-browser")
     await page.get_by_role("button", name="Set forward", exact=True).click()
-    await page.locator("[data-path='spec.forward.clusters']").get_by_role("button", name="Add", exact=True).click()
+    await page.locator("[data-path='spec.forward.clusters']").get_by_role("button", name="Add to").click()
     await page.locator("[name='spec.forward.clusters[0].cluster']").fill("web")
-    await page.locator("[data-path='spec.match']").get_by_role("button", name="Add", exact=True).click()
+    await page.locator("[data-path='spec.match']").get_by_role("button", name="Add to").click()
     await page.get_by_role("button", name="Edit as YAML").click()
     text = page.locator("textarea[name='text']")
     assert "from-browser" in await text.input_value()

@@ -61,12 +61,13 @@ class Console:
         port: TCP port of the API.
         stream_port: TCP port of the stream.
         metrics_port: TCP port of monitoring; 0 when there is none.
-        deployment, membership, keyring: its parts, once it has started.
+        deployment, membership, keyring, context: its parts, once it has started.
     """
 
     deployment: Deployment
     membership: Membership
     keyring: Keyring
+    context: ApiContext
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self.settings = settings
@@ -166,6 +167,7 @@ class Console:
             stream_port=self.stream_port,
         )
         context.metrics.telemetry = telemetry
+        self.context = context
         identity = settings.state / "identity" / "identity.pem"
         api = HttpServer(create_application(context), settings.listen, identity)
         self.port = api.port

@@ -91,6 +91,22 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
+class RevisionLine:
+    """A revision in a line: its first changes, as (action, key), and how many there are."""
+
+    revision: int
+    at: datetime
+    who: str
+    first: tuple[tuple[str, str], ...]
+    changes: int
+
+    @property
+    def others(self) -> int:
+        """Changes that are not named."""
+        return self.changes - len(self.first)
+
+
+@dataclass(frozen=True, slots=True)
 class ApiToken:
     """A bearer token without its secret. `digest` is the SHA-256 of the secret."""
 

@@ -6,7 +6,7 @@ second writer would repeat one.
 
 from collections.abc import Mapping
 
-from sqlalchemy import ColumnElement, Connection, Table, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -17,6 +17,7 @@ from isthmus.console.record import (
     Commit,
     PastChange,
     Revision,
+    RevisionLine,
     StoredObject,
     SubjectVersion,
     emit_time,
@@ -25,6 +26,9 @@ from isthmus.console.record import (
 from isthmus.console.register import Register
 from isthmus.model.envelope import emit_envelope, parse_envelope
 from isthmus.model.key import ObjectKey
+
+_FEW_CHANGES = 3
+"""Changes that a revision in brief names."""
 
 
 class Store(Register):
@@ -214,6 +218,49 @@ class Store(Register):
         return [
             Revision(row.revision, parse_time(row.at), row.who, tuple(changes.get(row.revision, ()))) for row in rows
         ]
+
+    def revision_lines(self, key: str | None = None, limit: int = 50, before: int | None = None) -> list[RevisionLine]:
+        """Past revisions in brief, newest first, as `revisions` selects them: at most three changes, no differences."""
+        table = schema.change
+        query = select(schema.revision).order_by(schema.revision.c.revision.desc()).limit(limit)
+        if key is not None:
+            of_key = select(table.c.revision).where(table.c.key == key)
+            query = query.where(schema.revision.c.revision.in_(of_key))
+        if before is not None:
+            query = query.where(schema.revision.c.revision < before)
+        first: dict[int, list[tuple[str, str]]] = {}
+        with self._transaction() as connection:
+            rows = connection.execute(query).all()
+            of_these = table.c.revision.in_([row.revision for row in rows])
+            count = select(table.c.revision, func.count().label("changes")).where(of_these).group_by(table.c.revision)
+            counts = {row.revision: row.changes for row in connection.execute(count)}
+            few = table.c.key == key if key is not None else table.c.position < _FEW_CHANGES
+            named = select(table.c.revision, table.c.action, table.c.key).where(of_these, few)
+            for row in connection.execute(named.order_by(table.c.revision, table.c.position)):
+                first.setdefault(row.revision, []).append((row.action, row.key))
+        return [
+            RevisionLine(
+                row.revision,
+                parse_time(row.at),
+                row.who,
+                tuple(first.get(row.revision, ())),
+                counts.get(row.revision, 0),
+            )
+            for row in rows
+        ]
+
+    def revision(self, number: int, most: int) -> tuple[Revision, int] | None:
+        """One revision with at most so many of its changes, and how many there are; None when there is none."""
+        table = schema.change
+        with self._transaction() as connection:
+            row = connection.execute(select(schema.revision).where(schema.revision.c.revision == number)).one_or_none()
+            if row is None:
+                return None
+            of_it = table.c.revision == number
+            total = connection.execute(select(func.count()).select_from(table).where(of_it)).scalar_one()
+            found = connection.execute(select(table).where(of_it).order_by(table.c.position).limit(most)).all()
+        changes = tuple(PastChange(each.key, each.action, each.diff) for each in found)
+        return Revision(number, parse_time(row.at), row.who, changes), total
 
 
 def _at(table: Table, place: Place) -> list[ColumnElement[bool]]:

@@ -16,8 +16,22 @@ from isthmus.demo.deployment import Deployment, DeploymentError
 from isthmus.demo.report import Step, emit_report
 from isthmus.demo.scenario import INTERRUPTS, run_steps
 from isthmus.demo.shop import HOST, SEARCH, Shop
+from isthmus.demo.traffic import Traffic
 
 Tell = Callable[[str], None]
+LOAD = (
+    ("ams", "/", 6.0),
+    ("ams", SEARCH, 3.0),
+    ("ams", "/slow/120", 0.7),
+    ("fra", "/", 4.0),
+    ("fra", SEARCH, 1.5),
+    ("fra", "/status/404", 0.4),
+    ("nyc", "/", 5.0),
+    ("nyc", SEARCH, 2.0),
+    ("nyc", "/index.php", 0.5),
+    ("nyc", "/status/503", 0.2),
+)
+"""While the demo stays up: site, path and requests a second, so that there is something to see."""
 
 
 def run_demo(*, check: bool, keep: Path | None) -> int:
@@ -67,7 +81,10 @@ async def _stay(shop: Shop, tell: Tell, passed: bool) -> None:
     tell("That was the tour" + ("." if passed else "; not everything was as it should be, see FAIL above."))
     print(_invitation(shop, await shop.deployment.sign_in_link()), flush=True)
     with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.Event().wait()
+        async with contextlib.AsyncExitStack() as stack:
+            for site, path, rate in LOAD:
+                await stack.enter_async_context(Traffic(shop.target(site, path), rate, keep=False))
+            await asyncio.Event().wait()
     print(file=sys.stderr)
 
 

@@ -173,8 +173,10 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]
 class Traffic:
     """Requests at a steady rate until stopped: `async with Traffic(target, rate=100) as traffic: ...`."""
 
-    def __init__(self, target: Target, rate: float = 100, most_open: int = 500) -> None:
+    def __init__(self, target: Target, rate: float = 100, most_open: int = 500, *, keep: bool = True) -> None:
+        """`keep` records; without them it can go on for ever."""
         self.target = target
+        self._keep = keep
         self.records: list[Record] = []
         self._rate = rate
         self._most_open = most_open
@@ -223,7 +225,9 @@ class Traffic:
             await asyncio.sleep(max(0.0, delay))
 
     async def _ask(self) -> None:
-        self.records.append(await self._connections.ask())
+        record = await self._connections.ask()
+        if self._keep:
+            self.records.append(record)
 
 
 async def ask_many(target: Target, count: int, parallel: int = 8) -> list[Record]:

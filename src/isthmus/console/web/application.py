@@ -8,9 +8,11 @@ from isthmus.console.web import (
     editor,
     event,
     explanation,
+    graph,
     history,
     object,
     overview,
+    record,
     setting,
     sign_in,
     site,
@@ -33,6 +35,8 @@ _ROUTERS = (
     object.router,
     explanation.router,
     setting.router,
+    graph.router,
+    record.router,
 )
 
 

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Response
 
 from isthmus.console.error import RequestRefused
 from isthmus.console.web.listing import page_of
-from isthmus.console.web.overview import summarise
 from isthmus.console.web.page import PageRoute, show
 from isthmus.console.web.visit import Reader
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 _PAGE = 50
+_SHOWN = 50
+"""Changes of a revision whose differences are shown."""
 _LEVELS = ("bad", "warn", "good", "info")
 
 
@@ -32,22 +33,22 @@ async def revisions(visit: Reader) -> Response:
     """Every revision, newest first."""
     text, before = visit.query("key"), _number(visit.query("before"))
     store = visit.context.store
-    found = await visit.context.deployment.call(store.revisions, text or None, _PAGE + 1, before)
+    found = await visit.context.deployment.call(store.revision_lines, text or None, _PAGE + 1, before)
     more = found[_PAGE - 1].revision if len(found) > _PAGE else None
     older = f"/events/revisions?{urlencode({**({'key': text} if text else {}), 'before': more})}" if more else ""
-    lines = [summarise(each) for each in found[:_PAGE]]
-    return show(visit, "revisions.html", title="Changes", lines=lines, older=older, key=text, before=before)
+    return show(visit, "revisions.html", title="Changes", lines=found[:_PAGE], older=older, key=text, before=before)
 
 
 @router.get("/events/revisions/{number}")
 async def revision(number: int, visit: Reader) -> Response:
     """One revision with every difference."""
-    found = await visit.context.deployment.call(visit.context.store.revisions, None, 1, number + 1)
-    if not found or found[0].revision != number:
+    found = await visit.context.deployment.call(visit.context.store.revision, number, _SHOWN)
+    if found is None:
         raise RequestRefused(404, "not-found", f"There is no revision {number}.")
-    return show(
-        visit, "revision.html", title=f"Revision {number}", revision=found[0], newest=visit.context.deployment.revision
-    )
+    shown, total = found
+    newest = visit.context.deployment.revision
+    title = f"Revision {number}"
+    return show(visit, "revision.html", title=title, revision=shown, total=total, newest=newest)
 
 
 @router.get("/events/audit")

@@ -47,7 +47,14 @@ def _path(visit: Visit) -> str:
     return visit.request.url.path
 
 
-def matching(items: Iterable[T], text: str, words: Callable[[T], str]) -> list[T]:
-    """The items whose words hold every word of the text."""
-    wanted = text.lower().split()
-    return [item for item in items if not wanted or all(word in words(item).lower() for word in wanted)]
+def matching(items: Iterable[T], asked: str, words: Callable[[T], str]) -> list[T]:
+    """The items whose words hold every word that is asked for."""
+    wanted = asked.lower().split()
+    if not wanted:
+        return list(items)
+    found = []
+    for item in items:
+        text = words(item).lower()
+        if all(word in text for word in wanted):
+            found.append(item)
+    return found

@@ -22,6 +22,8 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("/", "Overview", "overview"),
             Entry("/map", "Map", "map"),
             Entry("/sites", "Sites", "site"),
+            Entry("/graph", "Service graph", "graph"),
+            Entry("/requests", "Requests", "request"),
             Entry("/events", "Events", "event"),
         ),
     ),
@@ -35,3 +37,6 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     ),
     ("Administer", (Entry("/settings", "Settings", "setting"),)),
 )
+
+RANGES = (("-5m", "5 min"), ("-15m", "15 min"), ("-1h", "1 h"), ("-6h", "6 h"), ("-1d", "1 d"), ("-7d", "7 d"))
+"""Time ranges that pages offer: how long before now, and what they are called."""

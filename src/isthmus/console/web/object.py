@@ -81,10 +81,12 @@ async def objects(plural: str, visit: Reader) -> Response:
 
 def words_of(record: StoredObject) -> str:
     """What a search looks at."""
-    meta = record.object.metadata
-    labels = " ".join(f"{key}={value}" for key, value in meta.labels.items())
-    domains = " ".join(getattr(record.object.spec, "domains", ()))
-    return f"{record.object.kind} {record.object.key.path} {meta.description} {labels} {domains}"
+    obj = record.object
+    meta = obj.metadata
+    words = f"{obj.kind} {meta.namespace}/{meta.name} {meta.description}"
+    if meta.labels:
+        words += " " + " ".join(f"{key}={value}" for key, value in meta.labels.items())
+    return f"{words} {' '.join(obj.spec.domains)}" if obj.kind == "VirtualHost" else words
 
 
 def summary_of(obj: Object) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Response
 
 from isthmus.console.api.context import ApiContext
-from isthmus.console.record import Revision
 from isthmus.console.web import shape
 from isthmus.console.web.page import PageRoute, show
 from isthmus.console.web.state import PlaceState, by_severity, region_states, site_states
+from isthmus.console.web.traffic import measure
 from isthmus.console.web.visit import Reader
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -36,7 +36,7 @@ async def overview(visit: Reader) -> Response:
     context = visit.context
     sites, regions = site_states(context), region_states(context)
     concerns = find_concerns(context, [*regions, *sites])
-    revisions = await context.deployment.call(context.store.revisions, None, _CHANGES, None)
+    revisions = await context.deployment.call(context.store.revision_lines, None, _CHANGES, None)
     endpoints = [each for site in sites for each in site.brief.endpoints]
     return show(
         visit,
@@ -54,7 +54,8 @@ async def overview(visit: Reader) -> Response:
         revision=context.deployment.revision,
         behind=sum(site.lag > 0 and site.connected for site in sites),
         slowest=max((site.lag for site in sites if site.connected), default=0.0),
-        revisions=[summarise(each) for each in revisions],
+        revisions=revisions,
+        traffic=await measure(visit),
         events=list(itertools.islice(context.watch.events(), _EVENTS)),
         started=context.started,
         now=time.time(),
@@ -83,18 +84,3 @@ def count_kinds(context: ApiContext) -> dict[str, int]:
     for key in context.deployment.records:
         counts[key.kind] = counts.get(key.kind, 0) + 1
     return counts
-
-
-@dataclass(frozen=True, slots=True)
-class RevisionLine:
-    """A revision in a line: what it changed, at most three objects by name."""
-
-    revision: Revision
-    first: tuple[tuple[str, str], ...]
-    others: int
-
-
-def summarise(revision: Revision) -> RevisionLine:
-    """A revision as a list shows it."""
-    first = tuple((change.action, change.key) for change in revision.changes[:3])
-    return RevisionLine(revision, first, max(0, len(revision.changes) - 3))

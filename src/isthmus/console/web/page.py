@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -15,7 +16,7 @@ from isthmus.console.error import RequestRefused
 from isthmus.console.record import ApiToken
 from isthmus.console.web import shape
 from isthmus.console.web.asset import asset_url
-from isthmus.console.web.navigation import SECTIONS
+from isthmus.console.web.navigation import RANGES, SECTIONS
 from isthmus.console.web.visit import SignInRequired, Visit, find_session, sign_in_url
 
 _POLICY = "; ".join(
@@ -41,6 +42,12 @@ HEADERS = {
 }
 
 
+def query_with(query: dict[str, str], **changes: str) -> str:
+    """The parameters of an address with some changed; empty ones, the page and the window's end are left out."""
+    given = {name: value for name, value in query.items() if name not in ("until", "page", "done")} | changes
+    return urlencode({name: value for name, value in given.items() if value})
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("isthmus.console.web"),
@@ -51,7 +58,13 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.filters |= shape.FILTERS
-    environment.globals |= {"asset": asset_url, "release": __version__, "sections": SECTIONS}
+    environment.globals |= {
+        "asset": asset_url,
+        "release": __version__,
+        "sections": SECTIONS,
+        "ranges": RANGES,
+        "query_with": query_with,
+    }
     return environment
 
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from isthmus.console.web.chart import significant
 from isthmus.model.key import ObjectKey, parse_key
 from isthmus.model.kind import KINDS
 
@@ -153,4 +154,5 @@ FILTERS = {
     "path_of": path,
     "link": link,
     "plural": plural,
+    "significant": significant,
 }

@@ -19,6 +19,7 @@ from isthmus.console.web.form import Form
 from isthmus.console.web.listing import matching, page_of
 from isthmus.console.web.page import PageRoute, go, show
 from isthmus.console.web.state import by_severity, site_state, site_states
+from isthmus.console.web.traffic import measure
 from isthmus.console.web.visit import Editor, Reader, Visit
 from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.document import parse_documents
@@ -126,10 +127,10 @@ def _number(text: str) -> float | int | str:
 @router.get("/sites/{name}")
 async def site(name: str, visit: Reader) -> Response:
     """One site."""
-    return _site(visit, name)
+    return await _site(visit, name)
 
 
-def _site(visit: Visit, name: str, token: str = "", expires: Any = None) -> Response:
+async def _site(visit: Visit, name: str, token: str = "", expires: Any = None) -> Response:
     context = visit.context
     record = _require(context, name)
     key = record.object.key
@@ -157,6 +158,7 @@ def _site(visit: Visit, name: str, token: str = "", expires: Any = None) -> Resp
         joined_at=joined_at,
         fresh=joined_at is not None and datetime.now(UTC) - joined_at < _FRESH,
         subject=subject,
+        traffic=await measure(visit, [f"site={name}"]),
         token=token,
         expires=expires,
     )
@@ -174,7 +176,7 @@ def _require(context: ApiContext, name: str) -> StoredObject:
 async def token(name: str, visit: Editor) -> Response:
     """A join token, shown this once with the command to paste."""
     made, expires = await visit.context.membership.create_token(visit.caller.name, "site", name, JOIN_LIFETIME)
-    return _site(visit, name, made.encode(), expires)
+    return await _site(visit, name, made.encode(), expires)
 
 
 @router.post("/sites/{name}/drain")

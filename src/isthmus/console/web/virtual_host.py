@@ -14,6 +14,7 @@ from isthmus.console.watch import EndpointState
 from isthmus.console.web.listing import matching, page_of
 from isthmus.console.web.object import record_of, words_of
 from isthmus.console.web.page import PageRoute, show
+from isthmus.console.web.traffic import hits, measure
 from isthmus.console.web.visit import Reader
 from isthmus.model.key import DEFAULT_TENANT, ObjectKey
 from isthmus.model.object import Object
@@ -116,6 +117,8 @@ async def virtual_host(namespace: str, name: str, visit: Reader) -> Response:
         places=status,
         diagnostics=errors,
         ingress=ingress_of(context, host),
+        traffic=await measure(visit, [f"virtual_host={host.key.path}"]),
+        hits=await hits(visit, "route", [f"virtual_host={host.key.path}"]),
     )
 
 

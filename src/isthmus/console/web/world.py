@@ -2,23 +2,28 @@
 number; it leads to a closer view, which has its own address."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from math import sqrt
+from math import log10, sqrt
 
 from fastapi import APIRouter, Response
 
+from isthmus.console.api.telemetry_answer import SignalAnswer
+from isthmus.console.error import RequestRefused
 from isthmus.console.web import shape
+from isthmus.console.web.chart import significant
 from isthmus.console.web.geometry import HEIGHT, WIDTH, project, world_path
 from isthmus.console.web.page import PageRoute, show
 from isthmus.console.web.state import PlaceState, region_states, site_states
-from isthmus.console.web.visit import Reader
+from isthmus.console.web.traffic import BAD, WARN, Range, ask
+from isthmus.console.web.visit import Reader, Visit
 from isthmus.model.key import ObjectKey
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 _CELL = 1 / 45
 """Side of a cell, as a part of the view's width: what is in one cell is one circle."""
 _MOST_LINKS = 400
+_FLOW_SINCE = "-5m"
 _SEVERITY = ("good", "idle", "warn", "bad")
 
 
@@ -118,6 +123,16 @@ class Link:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Requests from the sites of one mark to those of another."""
+
+    path: str
+    level: str
+    width: float
+    text: str
+
+
 @router.get("/map")
 async def world(visit: Reader) -> Response:
     """The map."""
@@ -131,12 +146,13 @@ async def world(visit: Reader) -> Response:
         visit,
         "map.html",
         title="Map",
-        path=world_path(),
+        path="" if "hx-request" in visit.request.headers else world_path(),  # what moves lies above the land
         view=view,
         whole=WHOLE,
         marks=marks,
         gates=gates,
         links=link_marks(visit.context.deployment.index.regions_of, marks, gates),
+        flows=flow_marks(await _between(visit), marks),
         unplaced=unplaced,
         sites=len(sites),
         attention=[place for place in (*regions, *sites) if place.level in ("bad", "warn")][:20],
@@ -188,6 +204,39 @@ def link_marks(regions_of: Callable[[ObjectKey], Iterable[str]], marks: list[Mar
         text += f", {unsure} BGP sessions not live" if unsure else ""
         links.append(Link(_curve(mark, gate), level, text))
     return sorted(links, key=lambda link: _SEVERITY.index(link.level))[-_MOST_LINKS:]
+
+
+async def _between(visit: Visit) -> dict[tuple[str, str], SignalAnswer]:
+    """What went from site to site over the last minutes; empty when telemetry does not answer."""
+    try:
+        answer = await ask(visit, Range(_FLOW_SINCE, "now"), ("site", "peer"), series=False, limit=1000)
+    except RequestRefused:
+        return {}
+    pairs = {(group.labels["site"], group.labels["peer"]): group.total for group in answer.groups}
+    return {pair: signal for pair, signal in pairs.items() if pair[0] != pair[1] and all(pair)}
+
+
+def flow_marks(between: Mapping[tuple[str, str], SignalAnswer], marks: list[Mark]) -> list[Flow]:
+    """One line for what goes from the sites of one mark to those of another, as wide as the logarithm of its rate."""
+    mark_of = {place.name: mark for mark in marks for place in mark.places}
+    rates: dict[tuple[int, int], list[float]] = {}
+    ends: dict[tuple[int, int], tuple[Mark, Mark]] = {}
+    for (source, target), signal in between.items():
+        start, end = mark_of.get(source), mark_of.get(target)
+        if start is None or end is None or start is end:
+            continue
+        ends[id(start), id(end)] = (start, end)
+        total = rates.setdefault((id(start), id(end)), [0.0, 0.0])
+        total[0] += signal.rate
+        total[1] += signal.rate * signal.error_rate
+    flows = []
+    for pair, (rate, failed) in rates.items():
+        start, end = ends[pair]
+        share = failed / rate if rate else 0.0
+        level = "bad" if share >= BAD else "warn" if share >= WARN else "good"
+        text = f"{start.label} → {end.label}: {significant(rate)} requests/s, {significant(100 * share)} % failed"
+        flows.append(Flow(_curve(start, end), level, round(1.5 + 1.5 * log10(1 + rate), 2), text))
+    return sorted(flows, key=lambda flow: flow.width)[-_MOST_LINKS:]
 
 
 def _curve(start: Mark, end: Mark) -> str:

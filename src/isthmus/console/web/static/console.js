@@ -7,7 +7,7 @@ const REFRESH_MILLISECONDS = 5000;
 function refresh() {
   const live = document.getElementById("live");
   const selection = document.getSelection();
-  const busy = live && ((selection && !selection.isCollapsed && live.contains(selection.anchorNode)) || live.querySelector("input:focus, select:focus, textarea:focus"));
+  const busy = live && ((selection && !selection.isCollapsed && live.contains(selection.anchorNode)) || live.querySelector(".chart[data-at], input:focus, select:focus, textarea:focus"));
   if (live && window.htmx && !document.hidden && !busy) window.htmx.trigger(live, "refresh");
 }
 setInterval(refresh, REFRESH_MILLISECONDS);
@@ -84,6 +84,45 @@ function mark() {
 }
 document.addEventListener("htmx:afterSettle", mark);
 document.addEventListener("DOMContentLoaded", mark);
+
+// Reads a chart off where the pointer is, or by the arrow keys; without either, the legend shows the newest values.
+function read(figure, index) {
+  const data = JSON.parse(figure.dataset.chart);
+  const count = data.times.length;
+  const at = Math.max(0, Math.min(count - 1, index));
+  figure.dataset.at = String(at);
+  figure.querySelectorAll("[data-value]").forEach((field, place) => {
+    field.dataset.newest ??= field.textContent;
+    const value = data.series[place][at];
+    field.textContent = value === null || value === undefined ? "–" : `${value} ${data.unit}`;
+  });
+  const caption = figure.querySelector("figcaption > .quiet");
+  caption.dataset.unit ??= caption.textContent;
+  caption.textContent = `${caption.dataset.unit} at ${data.times[at]}`;
+  figure.querySelector(".cursor").setAttribute("d", `M${((at + 0.5) * 600) / count} 0V100`);
+}
+function unread(figure) {
+  delete figure.dataset.at;
+  for (const field of figure.querySelectorAll("[data-newest]")) field.textContent = field.dataset.newest;
+  const caption = figure.querySelector("[data-unit]");
+  if (caption) caption.textContent = caption.dataset.unit;
+  figure.querySelector(".cursor").setAttribute("d", "");
+}
+document.addEventListener("pointermove", (event) => {
+  const svg = event.target.closest?.(".plot svg");
+  for (const figure of document.querySelectorAll(".chart[data-at]")) if (!svg || !figure.contains(svg)) unread(figure);
+  if (!svg) return;
+  const box = svg.getBoundingClientRect();
+  const figure = svg.closest(".chart");
+  read(figure, Math.floor(((event.clientX - box.left) / box.width) * JSON.parse(figure.dataset.chart).times.length));
+});
+document.addEventListener("keydown", (event) => {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  const figure = event.target.closest?.(".chart");
+  if (!step || !figure) return;
+  event.preventDefault();
+  read(figure, figure.dataset.at === undefined ? JSON.parse(figure.dataset.chart).times.length - 1 : Number(figure.dataset.at) + step);
+});
 
 // A one-time code comes after "#": it is not sent anywhere but in the form, and does not stay in the address.
 document.addEventListener("DOMContentLoaded", () => {
