@@ -20,7 +20,7 @@ import dns.update
 
 from isthmus.discovery.setting import Server
 
-ZONE = "corp.test"
+ZONE = "corp.example"
 KEY_NAME = "isthmus"
 SECRET = "c2VjcmV0IG9mIHR3ZW50eSBieXRlcyAhIQ=="
 OTHER_SECRET = "YW5vdGhlciBrZXksIHdoaWNoIGlzIHdyb25n"

@@ -93,7 +93,7 @@ async def test_services_have_ports_weights_and_priorities(knot: Knot) -> None:
             Found("192.0.2.12", 8082, 5, priority=20),
             Found("2001:db8::11", 8080, 60, priority=10),
         )
-        assert "missing.corp.test" in heard.last[query].error
+        assert "missing.corp.example" in heard.last[query].error
         knot.replace("_http._tcp.srv", "SRV", "0 0 0 .", ttl=0)
         await until(lambda: heard.found(query) == ())
         assert heard.last[query].grace == 0

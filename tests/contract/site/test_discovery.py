@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import dns.asyncquery
 import dns.message
 import httpx
+import yaml
 
-from ..dns.knot import ZONE, Knot
+from ..dns.knot import Knot
 from ..envoy.material import Origin, running, until
-from .deployment import Deployment, Site, document, free_port
+from .deployment import Deployment, Site, free_port
 
-SERVICE = f"_http._tcp.web.{ZONE}"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "discovery" / "dns.yaml"
+HOST = "pages.apps.example.net"
 
 
 class Network:
@@ -27,46 +30,19 @@ class Network:
         self.dns_port = dns_port
 
     def documents(self) -> list[dict[str, Any]]:
-        check = {"http": {"path": "/"}, "interval": "50ms", "timeout": "500ms", "healthyThreshold": 1}
-        bounds = {"timeout": "300ms", "minTtl": "50ms", "keepGone": "1s"}
-        lookup = {"dns": {"name": SERVICE, "record": "SRV"}}
-        delegation = {"zone": "apps.test", "port": self.dns}
-        registry = {"servers": [{"address": "127.0.0.1", "port": self.dns_port}], **bounds}
-        return [
-            *(
-                document(
-                    "Site",
-                    name,
-                    {
-                        "fabric": {"addresses": [{"address": "127.0.0.1", "port": port}]},
-                        "interfaces": [{"name": "lo", "addresses": ["127.0.0.1"]}],
-                    },
-                )
-                for name, port in self.fabric.items()
-            ),
-            document("ServiceDiscovery", "corp", {"where": {"site": "fra"}, "dns": registry}, "shared"),
-            document(
-                "ServiceDiscovery",
-                "clients",
-                {"where": {"site": "ams"}, "dns": {"publish": {"delegation": delegation}}},
-                "shared",
-            ),
-            document("HealthCheck", "http", check, "shop"),
-            document("Endpoint", "web", {"where": {"site": "fra"}, "discovery": lookup}, "shop"),
-            document("Cluster", "web", {"endpoints": [{"name": "web"}], "healthChecks": [{"name": "http"}]}, "shop"),
-            document("Route", "all", {"forward": {"clusters": [{"cluster": {"name": "web"}}]}}, "shop"),
-            document("AdvertisePolicy", "public", {"where": {"site": "ams"}, "port": self.port}, "shop"),
-            document(
-                "VirtualHost",
-                "web",
-                {
-                    "domains": ["web.apps.test"],
-                    "routes": [{"name": "all"}],
-                    "advertisePolicies": [{"name": "public"}],
-                },
-                "shop",
-            ),
-        ]
+        """The example, on loopback, with free ports and in a hurry."""
+        text = re.sub(r"192\.0\.2\.\d+", "127.0.0.1", EXAMPLE.read_text())
+        documents = list(yaml.safe_load_all(text))
+        specs = {(each["kind"], each["metadata"]["name"]): each["spec"] for each in documents}
+        for name, port in self.fabric.items():
+            specs["Site", name]["fabric"]["addresses"][0]["port"] = port
+        asked = specs["ServiceDiscovery", "corp"]["dns"]
+        asked["servers"][0]["port"] = self.dns_port
+        asked |= {"timeout": "300ms", "minTtl": "50ms", "keepGone": "1s"}
+        specs["ServiceDiscovery", "apps"]["dns"]["publish"]["delegation"]["port"] = self.dns
+        specs["HealthCheck", "pages"] |= {"interval": "50ms", "timeout": "500ms", "healthyThreshold": 1}
+        specs["AdvertisePolicy", "clients"]["port"] = self.port
+        return documents
 
 
 class Client:
@@ -78,7 +54,7 @@ class Client:
         self.failed: list[str] = []
 
     async def address(self) -> str:
-        query = dns.message.make_query("web.apps.test", "A")
+        query = dns.message.make_query(HOST, "A")
         response = await dns.asyncquery.udp(query, "127.0.0.1", 2, self._network.dns)
         return str(response.answer[0][0].address)
 
@@ -86,7 +62,7 @@ class Client:
         """The server's name, or what went wrong."""
         try:
             url = f"http://{address}:{self._network.port}/"
-            response = await self._http.get(url, headers={"host": "web.apps.test"})
+            response = await self._http.get(url, headers={"host": HOST})
         except httpx.HTTPError as error:
             return repr(error)
         return response.text if response.status_code == 200 else str(response.status_code)
@@ -107,7 +83,7 @@ class Client:
 
 def point(knot: Knot, *origins: Origin) -> None:
     """What an administrator does when servers come and go."""
-    knot.replace("_http._tcp.web", "SRV", *(f"1 1 {origin.port} host" for origin in origins), ttl=0)
+    knot.replace("_http._tcp.pages", "SRV", *(f"1 1 {origin.port} host" for origin in origins), ttl=0)
 
 
 async def begin(deployment: Deployment, network: Network) -> tuple[Site, Site]:
@@ -142,8 +118,8 @@ async def test_servers_come_and_go_by_dns_and_outlive_it(deployment: Deployment,
 
             report = await fra.status()
             assert {(each["endpoint"], each["port"], each["healthy"]) for each in report["endpoints"]} == {
-                ("default/Endpoint/shop/web", two.port, True),
-                ("default/Endpoint/shop/web", three.port, True),
+                ("default/Endpoint/default/pages", two.port, True),
+                ("default/Endpoint/default/pages", three.port, True),
             }
             (lookup,) = report["discovery"]
             assert (lookup["registry"], lookup["servers"]) == ("default/ServiceDiscovery/shared/corp", 2)
@@ -188,7 +164,7 @@ async def test_a_name_that_is_gone_is_used_until_its_grace_ends(deployment: Depl
 
             (record,) = (await ams.status())["published"]
             assert (record["domain"], record["addresses"], record["published"]) == (
-                "web.apps.test",
+                HOST,
                 ["127.0.0.1"],
                 True,
             )

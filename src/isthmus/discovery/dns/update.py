@@ -226,7 +226,9 @@ class UpdatePublisher(Publisher):
         message.use_tsig(self._tsig_key())
         server = self._update.server
         try:
-            return await dns.asyncquery.tcp(message, server.address, TIMEOUT, server.port)
+            # Not dnspython's own limit: it waits in a way that can lose a cancellation (Python 3.11's `wait_for`).
+            async with asyncio.timeout(TIMEOUT):
+                return await dns.asyncquery.tcp(message, server.address, port=server.port)
         except dns.tsig.PeerError as error:
             reason = type(error).__name__.removeprefix("Peer")
             raise RegistryError(f"{server} refuses the key {self._update.key_name}: {reason}") from None

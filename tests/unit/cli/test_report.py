@@ -1,0 +1,63 @@
+"""What `isthmus status SITE` prints of service discovery."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from isthmus.cli.report import print_site_report
+from isthmus.discovery.found import Found, failed, good
+from isthmus.discovery.ledger import Ledger, Lookup
+from isthmus.discovery.query import DnsQuery
+from isthmus.discovery.record import VipRecord
+from isthmus.model.key import ObjectKey
+from isthmus.site.discovery import PublishedRecord
+from isthmus.site.report import SiteState, emit_report
+
+REGISTRY = ObjectKey("default", "ServiceDiscovery", "shared", "corp")
+QUERY = DnsQuery("web.test", "A", 80)
+
+
+def report(*, exceptions_only: bool = False, broken: bool = True) -> dict:
+    lookup, system = Lookup(REGISTRY, QUERY), Lookup(None, QUERY)
+    ledger = Ledger()
+    ledger.retain([lookup, system])
+    ledger.hear(lookup, good(100, {Found("10.0.0.1", 80), Found("10.0.0.2", 80, healthy=False)}))
+    if broken:
+        ledger.hear(lookup, failed(160, "10.0.0.53:53 answered SERVFAIL"))
+    ledger.hear(system, good(100, {Found("10.0.0.3", 80)}))
+    host = ObjectKey("default", "VirtualHost", "shop", "web")
+    records = [VipRecord(f"{label}.test", 443, ("192.0.2.1",), "outside", host) for label in ("a", "b", "c")]
+    published = [PublishedRecord(REGISTRY, each, error) for each, error in zip(records, ("", "no", None), strict=True)]
+    body = emit_report(
+        SiteState("fra", "default", "1", 0.0),
+        endpoints=(),
+        remote=(),
+        choices={},
+        streams={},
+        sessions={},
+        discovered=ledger.entries,
+        published=published,
+        exceptions_only=exceptions_only,
+    )
+    return json.loads(body)
+
+
+def test_age_and_error_of_every_question(capsys: pytest.CaptureFixture[str]) -> None:
+    print_site_report(report(), now=220)
+    printed = capsys.readouterr().out
+    (line,) = [line for line in printed.splitlines() if "shared/corp" in line and "dns A" in line]
+    words = " ".join(line.split())
+    assert words.startswith("shared/corp dns A web.test port 80 2 1 2 ")
+    assert words.endswith(" 10.0.0.53:53 answered SERVFAIL")
+    assert "system" in printed
+    states = {line.split()[1]: line.split()[4] for line in printed.splitlines() if ".test  " in line and "443" in line}
+    assert states == {"a.test": "published", "b.test": "failed", "c.test": "pending"}
+
+
+def test_what_is_told_to_the_console_does_not_change_with_each_answer() -> None:
+    """The time of an answer that is as it should be is left out; that of one that is not stands still."""
+    told = {each["registry"]: each["answeredAt"] for each in report(exceptions_only=True)["discovery"]}
+    assert told == {str(REGISTRY): 100, "": None}
+    assert all(each["answeredAt"] == 100 for each in report(broken=False)["discovery"])
