@@ -66,6 +66,9 @@ PATIENCE = 10.0
 RETRY_REFUSED = 60.0
 """Seconds until a version that Envoy refused is tried again: a port may be free by then."""
 
+KEEP = 5.0
+"""Seconds that a change which discovery brings may wait to be written to disk with others like it."""
+
 RENEWAL_CHECK = 10.0
 """Seconds between looks at the certificate's age, and between tries to renew it once it is due."""
 
@@ -148,6 +151,7 @@ class SiteAgent(UplinkHandler):
         self._addresses = Addresses(directory.addresses)
         self._routes: HealthRoutes | None = None
         self._plan_timer: asyncio.TimerHandle | None = None
+        self._save_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.state.certificate_until = self.uplink.credential.leaf.valid_until.timestamp()
 
@@ -178,8 +182,9 @@ class SiteAgent(UplinkHandler):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._plan_timer is not None:
-            self._plan_timer.cancel()
+        for timer in (self._plan_timer, self._save_timer):
+            if timer is not None:
+                timer.cancel()
         await self._prober.stop()
         self.ingress.stop()
         await self.discovery.stop(withdraw=engines)
@@ -285,23 +290,36 @@ class SiteAgent(UplinkHandler):
         if self._routes is not None:
             await self._routes.set_clusters(outcome.plan.intent.imports)
         self._confirm(outcome.plan)
+        again = self.state.applied == (state.version.epoch, state.version.revision)
         self._acknowledge(state, outcome)
-        self._spawn(self._disk.save_resources(self.envoy.ads.resources()))
+        self._keep_resources(KEEP if again else 0.0)
         if outcome.refusals:
             asyncio.get_running_loop().call_later(RETRY_REFUSED, self._try_refused_again)
 
     def _acknowledge(self, state: State, outcome: Outcome[Plan]) -> None:
         version = (state.version.epoch, state.version.revision)
-        if version != self.state.applied:  # or else only discovery has brought something new
+        if version != self.state.applied:  # or else discovery has brought something new, perhaps every second
             self.state.applied, self.state.applied_at = version, time.time()
+            log.info("site.applied", revision=state.version.revision, refusals=len(outcome.refusals))
         self.state.drained = outcome.plan.intent.drained
         self._refused = outcome.refusals
         self.state.refusals = self._all_refusals()
         self.state.diagnostics = (*outcome.plan.diagnostics, *self._addresses.faults)
         rejections = [Rejection(each.key, each.code, each.field, each.message) for each in self.state.rejections]
         self.uplink.acknowledge(state.version, rejections)
-        log.info("site.applied", revision=state.version.revision, rejections=len(rejections))
         self.changed.set()
+
+    def _keep_resources(self, delay: float) -> None:
+        """Write what Envoy has accepted to disk after so many seconds, together with what comes until then."""
+        if self._save_timer is not None and delay:
+            return
+        if self._save_timer is not None:
+            self._save_timer.cancel()
+        self._save_timer = asyncio.get_running_loop().call_later(delay, self._save_resources)
+
+    def _save_resources(self) -> None:
+        self._save_timer = None
+        self._spawn(self._disk.save_resources(self.envoy.ads.resources()))
 
     def _try_refused_again(self) -> None:
         if self.state.refusals:

@@ -7,7 +7,6 @@ change, and then not more than once per `REST` seconds.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -156,7 +155,10 @@ class Discovery:
             for key in [key for key in self._running if key not in wanted]:
                 await self._end(self._running.pop(key), withdraw=True)
             for key, registry in wanted.items():
-                await self._bring(key, registry)
+                try:
+                    await self._bring(key, registry)
+                except Exception:  # whatever is wrong with one registry, the others go on
+                    log.exception("discovery.registry_failed", registry=str(key or ""))
             self._told()
 
     async def _bring(self, key: ObjectKey | None, registry: Registry) -> None:
@@ -197,11 +199,14 @@ class Discovery:
             await publisher.start()
 
     async def _end(self, running: _Running, *, withdraw: bool) -> None:
-        for publisher in running.publishers:
-            with contextlib.suppress(Exception):
+        """One that cannot be ended in order is left: the agent has to go on, or to end itself."""
+        try:
+            for publisher in running.publishers:
                 await publisher.stop(withdraw=withdraw)
-        if running.source is not None:
-            await running.source.stop()
+            if running.source is not None:
+                await running.source.stop()
+        except Exception:
+            log.exception("discovery.registry_not_ended", registry=str(running.registry.key or ""))
 
     def _report(self, running: _Running, record: VipRecord, error: str) -> None:
         if running.published.get(record) != error:
@@ -262,7 +267,10 @@ class Discovery:
             if self._unsaved and time.monotonic() - self._saved > CONFIRM:
                 self._unsaved = 0.0
                 self._saved = time.monotonic()
-                await asyncio.to_thread(self._save, self._ledger.emit())
+                try:
+                    await asyncio.to_thread(self._save, self._ledger.emit())
+                except OSError as error:
+                    log.error("discovery.not_saved", error=str(error))
 
 
 def _missing(key: ObjectKey) -> str:
