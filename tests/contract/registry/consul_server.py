@@ -57,6 +57,9 @@ class Entry:
     """A service instance, with its checks by ID."""
 
     service: Object
+    index: int = 0
+    """When the service last changed; checks bear their own."""
+
     checks: dict[str, Object] = field(default_factory=dict)
     expires: dict[str, float] = field(default_factory=dict)
 
@@ -118,7 +121,7 @@ class ConsulServer:
         """Register an instance as another agent would, with one check."""
         wrong = _service_violations(service)
         assert not wrong, wrong
-        entry = Entry(service)
+        entry = Entry(service, self.index + 1)
         key = service.get("ID") or service["Name"]
         entry.checks["check"] = self._check_of(service, "check", status)
         self._entries[key] = entry
@@ -160,7 +163,7 @@ class ConsulServer:
         for entry in self._entries.values():
             for check, at in entry.expires.items():
                 if self._now() > at and entry.checks[check]["Status"] != "critical":
-                    entry.checks[check] = {**entry.checks[check], "Status": "critical", "Output": "TTL expired"}
+                    entry.checks[check] = {**entry.checks[check], "Status": "critical", "ModifyIndex": self.index + 1}
                     self._touch(entry.service["Name"])
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -255,12 +258,22 @@ class ConsulServer:
                 continue
             found.append(
                 {
-                    "Node": {"ID": "n", "Node": "node-1", "Address": "10.9.0.1", "Datacenter": self.datacenter},
-                    "Service": _service(key, service),
+                    "Node": self._node(),
+                    "Service": {**_service(key, service), "CreateIndex": entry.index, "ModifyIndex": entry.index},
                     "Checks": list(entry.checks.values()),
                 }
             )
         return ([], bool(found)) if not _may(rights, name) else (found, False)
+
+    def _node(self) -> Object:
+        return {
+            "ID": "n",
+            "Node": "node-1",
+            "Address": "10.9.0.1",
+            "Datacenter": self.datacenter,
+            "CreateIndex": 5,
+            "ModifyIndex": 5,
+        }
 
     def _catalog(self, rights: frozenset[str]) -> tuple[Object, bool]:
         found: dict[str, set[str]] = {"consul": set()}
@@ -290,6 +303,7 @@ class ConsulServer:
         entry = self._entries.get(key)
         if entry is None or "replace-existing-checks" in request.query:
             entry = Entry(service)
+        entry.index = self.index + 1
         entry.service = {k: v for k, v in service.items() if k not in ("Check", "Checks")}
         for i, check in enumerate(_checks(service)):
             check_id = check.get("CheckID") or f"service:{key}" + (f":{i + 1}" if i else "")
@@ -320,7 +334,7 @@ class ConsulServer:
                 entry.expires[check] = self._now() + _seconds(entry.checks[check]["TTL"])
                 status = {"pass": "passing", "warn": "warning", "fail": "critical"}[verb]
                 if entry.checks[check]["Status"] != status:
-                    entry.checks[check] = {**entry.checks[check], "Status": status, "Output": ""}
+                    entry.checks[check] = {**entry.checks[check], "Status": status, "ModifyIndex": self.index + 1}
                     self._touch(entry.service["Name"])
                 return web.Response()
         raise _Refused(404, f'Unknown check ID "{check}". Ensure that the check ID is passed, not the check name.')
@@ -333,6 +347,7 @@ class ConsulServer:
             "Status": status,
             "ServiceID": service.get("ID") or service["Name"],
             "ServiceName": service["Name"],
+            "ModifyIndex": self.index + 1,
         }
 
 

@@ -1,10 +1,11 @@
 """An instance of a Consul service, parsed from an entry of `/v1/health/service`."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from isthmus.discovery.found import MAX_WEIGHT, Found
+from isthmus.discovery.tally import Tally
 from isthmus.model.label import check_label_key, check_label_value
 
 _PASSING, _WARNING = "passing", "warning"
@@ -32,6 +33,65 @@ def parse_instance(entry: Mapping[str, Any]) -> Found:
     weight = int(weights.get("Warning" if _WARNING in statuses else "Passing", 1))
     healthy = statuses <= {_PASSING, _WARNING} and weight > 0
     return Found(address, port, min(max(weight, 1), MAX_WEIGHT), _labels(service), healthy)
+
+
+class Instances:
+    """The servers of one query, from one answer to the next.
+
+    Consul sends all instances each time. Those whose service, node and checks bear the same ModifyIndex as before are
+    what they were: they are not parsed again.
+    """
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+        self._stamps: dict[Hashable, Hashable] = {}
+        self._odd: set[Hashable] = set()
+
+    def take(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Take in an answer. Entries that are no instances with an IP address and a port are counted as `odd`."""
+        seen = set()
+        for number, entry in enumerate(entries):
+            key, stamp = _identity(entry, number)
+            seen.add(key)
+            if stamp is None or self._stamps.get(key) != stamp:
+                self._stamps[key] = stamp
+                self._parse(key, entry)
+        for key in self._stamps.keys() - seen:
+            del self._stamps[key]
+            self._odd.discard(key)
+            self._tally.set(key, ())
+
+    @property
+    def found(self) -> tuple[Found, ...]:
+        """Sorted and distinct."""
+        return self._tally.found()
+
+    @property
+    def odd(self) -> int:
+        """How many entries are left out."""
+        return len(self._odd)
+
+    def _parse(self, key: Hashable, entry: Mapping[str, Any]) -> None:
+        try:
+            self._tally.set(key, (parse_instance(entry),))
+            self._odd.discard(key)
+        except (KeyError, TypeError, ValueError, AttributeError):  # a host name, or a service without a port
+            self._tally.set(key, ())
+            self._odd.add(key)
+
+
+def _identity(entry: Mapping[str, Any], number: int) -> tuple[Hashable, Hashable]:
+    """Whose entry it is, and what changes when it does; None as the latter when Consul does not say."""
+    try:
+        service, node = entry["Service"], entry["Node"]
+        stamp = (
+            service["ModifyIndex"],
+            node["ModifyIndex"],
+            tuple([check["ModifyIndex"] for check in entry["Checks"]]),
+        )
+        return (node["Node"], service["ID"]), stamp
+    except (KeyError, TypeError):
+        return number, None
 
 
 def _labels(service: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

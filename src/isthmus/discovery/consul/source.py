@@ -18,13 +18,12 @@ import structlog
 
 from isthmus.discovery.backoff import Backoff
 from isthmus.discovery.consul.api import Api, Reading
-from isthmus.discovery.consul.instance import parse_instance
+from isthmus.discovery.consul.instance import Instances
 from isthmus.discovery.error import RegistryError, SettingError
-from isthmus.discovery.found import Answer, Found, failed
+from isthmus.discovery.found import Answer, failed
 from isthmus.discovery.query import ConsulQuery, Query
 from isthmus.discovery.setting import ConsulSettings
 from isthmus.discovery.source import Listen, Source
-from isthmus.discovery.tally import Tally
 
 _WAIT = 300
 _SILENT = _WAIT + _WAIT / 16 + 30
@@ -98,11 +97,13 @@ class ConsulSource(Source):
             self._tell(query, failed(self._clock(), str(error)))
             return
         backoff, pace = Backoff(self._random), _Pace(asyncio.get_running_loop().time)
-        index, said = 0, ""
+        index, said, instances = 0, "", Instances()
         while True:
             try:
                 reading = await self._ask(self._api, query, index)
-                self._tell(query, _answer(query, reading, self._clock(), self._api.host))
+                if not index:  # a restored Consul may count anew
+                    instances = Instances()
+                self._tell(query, _answer(query, reading, instances, self._clock(), self._api.host))
                 index = 0 if reading.index < index else max(reading.index, 1)
                 said = ""
                 backoff.reset()
@@ -138,28 +139,21 @@ class ConsulSource(Source):
         return await api.get(path, parameters, _SILENT if index else 30.0)
 
 
-def _answer(query: ConsulQuery, reading: Reading, now: float, host: str) -> Answer:
+def _answer(query: ConsulQuery, reading: Reading, instances: Instances, now: float, host: str) -> Answer:
     if not isinstance(reading.content, list):
         raise RegistryError(f"{host} answers with something that is no list; check its URL")
     if reading.filtered and not reading.content:
         raise RegistryError(
             f"{host} hides {query.service} from this ACL token; grant it service:read and node:read on what it looks up"
         )
-    found: set[Found] = set()
-    odd = 0
-    for entry in reading.content:
-        try:
-            found.add(parse_instance(entry))
-        except (KeyError, TypeError, ValueError, AttributeError):  # a host name, or a service without a port
-            odd += 1
+    instances.take(reading.content)
+    found, odd = instances.found, instances.odd
     warning = f"{odd} of {len(reading.content)} instances have no IP address and port, and are left out" if odd else ""
     if reading.filtered:
         warning = "; ".join(filter(None, (warning, "some instances are hidden from this ACL token")))
     if odd and not found:
         raise RegistryError(f"{query.service}: {warning}")
-    tally = Tally()
-    tally.set(query, found)
-    return Answer(now, tally.found(), warning)
+    return Answer(now, found, warning)
 
 
 class _Pace:
