@@ -1,4 +1,4 @@
-"""Options of the whole suite, and certificates for it."""
+"""Options of the whole suite, how its property tests run, and certificates for it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hypothesis import HealthCheck, settings
+
+# How fast the machine is, or how busy, is no property of the code.
+settings.register_profile("isthmus", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("isthmus")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -16,7 +16,7 @@ from envoy.extensions.filters.udp.udp_proxy.v3.route_pb2 import Route as UdpRout
 from envoy.extensions.filters.udp.udp_proxy.v3.udp_proxy_pb2 import UdpProxyConfig
 from envoy.extensions.transport_sockets.quic.v3.quic_transport_pb2 import QuicDownstreamTransport
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext, UpstreamTlsContext
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.compile import Compilation, Compiler, FoundInputs, compile_site
@@ -40,7 +40,7 @@ from isthmus.slice import SliceIndex
 from .strategy import OWN_SITE, Edit, Objects, edits, make_found, object_sets, objects_of
 
 PATHS = EnvoyPaths("/dev/null", "/dev/null")
-ENOUGH = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ENOUGH = settings(max_examples=80)
 
 
 def compile_objects(objects: Objects, found: FoundInputs = MappingProxyType({})) -> Compilation:

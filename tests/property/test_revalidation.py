@@ -107,7 +107,7 @@ def change(draw: st.DrawFn) -> tuple[ObjectKey, Object | None]:
     return obj.key, None if draw(st.integers(0, 3)) == 0 else obj
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.lists(change(), min_size=1, max_size=4).map(dict), max_size=12))
 def test_validation_edit_by_edit_equals_that_of_the_whole(sequence: list[dict[ObjectKey, Object | None]]) -> None:
     objects: dict[ObjectKey, Object] = {}

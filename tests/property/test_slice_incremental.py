@@ -298,7 +298,7 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS.keys())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(start=deployment(), sequence=edits)
 def test_incremental_slices_equal_a_rebuild(limits: dict[str, int], start: Edit, sequence: list[Edit]) -> None:
     with ExitStack() as stack:
@@ -347,7 +347,7 @@ def check(index: SliceIndex, objects: dict[ObjectKey, Object], held: dict[str, d
         assert set(held[region_subject(region)]) == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(start=deployment())
 def test_a_slice_is_all_that_its_compile_asks_for(start: Edit) -> None:
     """Law 7: compiled from its slice, a site is as compiled from the whole deployment; and imports agree."""

@@ -19,6 +19,7 @@ from isthmus.cli import (
     get,
     region,
     restore,
+    rollout,
     site,
     status,
     token,
@@ -45,6 +46,7 @@ app.command("diff", rich_help_panel=_OBJECTS)(diff.diff)
 app.command("get", rich_help_panel=_OBJECTS)(get.get)
 app.command("delete", rich_help_panel=_OBJECTS)(delete.delete)
 app.command("compile", rich_help_panel=_OBJECTS)(compile.compile_objects)
+app.add_typer(rollout.app, name="rollout", rich_help_panel=_OBJECTS)
 app.command("status", rich_help_panel=_LOOK)(status.status)
 app.command("explain", rich_help_panel=_LOOK)(explain.explain)
 app.command("traffic", rich_help_panel=_LOOK)(traffic.traffic)

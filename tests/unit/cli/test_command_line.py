@@ -15,11 +15,12 @@ from .conftest import Run
 
 VERBS = [
     "apply", "backup", "compile", "completion", "console", "context", "delete", "demo", "diff", "explain", "get",
-    "region", "requests", "restore", "site", "status", "token", "traffic", "user", "version", "web",
+    "region", "requests", "restore", "rollout", "site", "status", "token", "traffic", "user", "version", "web",
 ]  # fmt: skip
 NESTED = [
     ("user", "create"), ("user", "list"), ("user", "password"), ("user", "remove"),
     ("context", "add"), ("context", "use"), ("context", "list"), ("context", "show"), ("context", "remove"),
+    ("rollout", "start"), ("rollout", "status"), ("rollout", "halt"), ("rollout", "undo"),
     ("site", "drain"), ("site", "undrain"), ("token", "create"),
 ]  # fmt: skip
 

@@ -15,7 +15,7 @@ from isthmus.site.isolation import isolate
     count=st.integers(1, 60),
     data=st.data(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_culprits_are_found(count: int, data: st.DataObject) -> None:
     culprits = data.draw(st.frozensets(st.integers(0, count - 1), min_size=1, max_size=4))
     trials = []
