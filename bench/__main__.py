@@ -22,6 +22,7 @@ from bench import (
     profile,
     report,
     scale,
+    stream,
     telemetry,
 )
 from bench.document import emit_page
@@ -31,6 +32,7 @@ CASES = {
     "across": across.run,
     "https": https.run,
     "profile": profile.run,
+    "stream": stream.run,
     "health": health.run,
     "configuration": configuration.run,
     "compile": compile.run,

@@ -24,6 +24,7 @@ _MEANING = {
     "across": "What it costs that the endpoint is at another site: ingress, HTTP/2 over mTLS, egress.",
     "https": "What TLS towards clients costs: requests on connections that are kept, over HTTP/1.1 and HTTP/2, and "
     "requests that each bring a new connection.",
+    "stream": "What connections and datagrams cost that are passed on as they come.",
     "profile": "Where the CPU of a request goes that an HTTPS listener takes in.",
     "health": "How fast other sites know: from the moment at which the egress site's Envoy reports a failed or passed "
     "probe until the last ingress site's Envoy has acknowledged the new endpoints.",

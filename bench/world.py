@@ -65,8 +65,10 @@ def service(
     references = []
     for index, (where, address, endpoint_port) in enumerate(endpoints):
         references.append({"name": f"{name}-{index}"})
-        where_site = {"site": where}
-        yield document("Endpoint", f"{name}-{index}", "bench", where=where_site, address=address, port=endpoint_port)
+        place: dict[str, Any] = {"where": {"site": where}, "address": address, "port": endpoint_port}
+        if virtual_host.get("proxy") == "UDP":
+            place["protocol"] = "UDP"
+        yield document("Endpoint", f"{name}-{index}", "bench", **place)
     yield document("Cluster", name, "bench", endpoints=references, endpointSelection=selection)
     yield document("Route", name, "bench", forward={"clusters": [{"cluster": {"name": name}}]})
     yield document("AdvertisePolicy", name, "bench", where={"site": ingress}, port=port)
