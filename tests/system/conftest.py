@@ -6,8 +6,10 @@ as at first. What a test measured is printed at the end of the run.
 
 import asyncio
 import contextlib
+import os
+import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -221,3 +223,39 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Isthmus = Callable[..., Awaitable[Outcome]]
+
+
+@pytest.fixture
+def isthmus(shop: Shop, tmp_path: Path) -> Isthmus:
+    """`await isthmus("get", "sites")`, as administrator of the deployment."""
+
+    async def run(*arguments: str, stdin: str = "", **environment: str) -> Outcome:
+        variables = {
+            **os.environ,
+            "XDG_CONFIG_HOME": str(tmp_path),
+            "ISTHMUS_URL": shop.deployment.url,
+            "ISTHMUS_TOKEN_FILE": str(shop.deployment.token_file),
+            "ISTHMUS_CA": str(shop.deployment.ca_file),
+            **environment,
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "isthmus", *arguments, env=variables,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await process.communicate(stdin.encode())
+        assert process.returncode is not None
+        return Outcome(process.returncode, out.decode(), err.decode())
+
+    return run

@@ -1,57 +1,14 @@
 """The command line against a real console."""
 
-import asyncio
 import json
-import os
-import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import yaml
 
 from isthmus.cli.error import Exit
 from isthmus.demo.shop import HOST, Shop
 
-from .conftest import report
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command printed and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Isthmus = Callable[..., Awaitable[Outcome]]
-
-
-@pytest.fixture
-def isthmus(shop: Shop, tmp_path: Path) -> Isthmus:
-    """`await isthmus("get", "sites")`, as administrator of the deployment."""
-
-    async def run(*arguments: str, stdin: str = "", **environment: str) -> Outcome:
-        variables = {
-            **os.environ,
-            "XDG_CONFIG_HOME": str(tmp_path),
-            "ISTHMUS_URL": shop.deployment.url,
-            "ISTHMUS_TOKEN_FILE": str(shop.deployment.token_file),
-            "ISTHMUS_CA": str(shop.deployment.ca_file),
-            **environment,
-        }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "isthmus", *arguments, env=variables,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        out, err = await process.communicate(stdin.encode())
-        assert process.returncode is not None
-        return Outcome(process.returncode, out.decode(), err.decode())
-
-    return run
-
+from .conftest import Isthmus, report
 
 NEW = """
 apiVersion: isthmus/v1

@@ -91,7 +91,7 @@ def put_share(api: Api, target: Target, percent: float | None, state: str, reaso
 
 def measure(api: Api, target: Target, route: Mapping[str, Any], seconds: float) -> tuple[Sample, Sample]:
     """What the canary, and all other clusters of the route, answered in the last seconds. Raises ConsoleError."""
-    window = max(_LEAST_WINDOW, int(seconds))
+    window = max(_LEAST_WINDOW, int(seconds))  # in whole seconds, and none before them
     samples = [_sample(api, target, share, window) for share in list_shares(route) if share != target.canary]
     busiest = max(samples, key=lambda sample: sample.requests)
     stable = Sample(
@@ -175,6 +175,8 @@ class RolloutRun:
         return self._make(decision)
 
     def _judge(self, route: Mapping[str, Any], held: float) -> tuple[Verdict, dict[str, Any]]:
+        if held < _LEAST_WINDOW:  # a window that reaches back before the step would hold what was there before
+            return Verdict(Verdicts.UNKNOWN, f"only {held:.0f} s of requests"), {}
         try:
             canary, stable = measure(self._api, self._target, route, held)
         except ConsoleError as error:

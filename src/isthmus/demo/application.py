@@ -3,13 +3,15 @@
     python -m isthmus.demo.application --listen 127.0.0.1:8001 --site fra --instance fra-1 --version v1
 
 Every answer is JSON: site, instance, version, method, path and the request's headers. `/health` is for health checks,
-`/status/503` answers with that status, `/slow/250` after that many milliseconds. HTTP/1.1 with keep-alive.
+`/status/503` answers with that status, `/slow/250` after that many milliseconds. HTTP/1.1 with keep-alive. With
+`--failing 20` one in five requests, but no health check, is answered with 500: a version with a defect.
 """
 
 import argparse
 import asyncio
 import contextlib
 import json
+import random
 import re
 import signal
 from collections.abc import Mapping
@@ -26,6 +28,8 @@ class Instance:
     site: str
     instance: str
     version: str
+    failing: int = 0
+    """Percentage of the requests that fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,11 @@ def parse_head(head: bytes) -> Request:
     return Request(method, path, headers)
 
 
-def emit_answer(instance: Instance, request: Request) -> bytes:
-    """The whole response."""
+def emit_answer(instance: Instance, request: Request, chance: float = 1.0) -> bytes:
+    """The whole response. `chance`: at random from 0 to 1, for what fails of a version with a defect."""
     found = re.match(r"/status/([2-5]\d\d)\b", request.path)
-    status = int(found[1]) if found else 200
+    fails = chance * 100 < instance.failing and not request.path.startswith("/health")
+    status = int(found[1]) if found else 500 if fails else 200
     body = json.dumps(
         {
             "site": instance.site,
@@ -75,7 +80,7 @@ async def _serve(instance: Instance, reader: asyncio.StreamReader, writer: async
             slow = re.match(r"/slow/(\d{1,5})\b", request.path)
             if slow:
                 await asyncio.sleep(int(slow[1]) / 1000)
-            writer.write(emit_answer(instance, request))
+            writer.write(emit_answer(instance, request, random.random()))  # noqa: S311 - no secret
             await writer.drain()
             if request.headers.get("connection", "").lower() == "close":
                 break
@@ -109,9 +114,12 @@ def main() -> None:
     parser.add_argument("--site", required=True)
     parser.add_argument("--instance", required=True)
     parser.add_argument("--version", default="v1")
+    parser.add_argument("--failing", type=int, default=0, metavar="PERCENT")
     options = parser.parse_args()
     host, _, port = options.listen.rpartition(":")
-    asyncio.run(_run(Instance(options.site, options.instance, options.version), host.strip("[]"), int(port)))
+    asyncio.run(
+        _run(Instance(options.site, options.instance, options.version, options.failing), host.strip("[]"), int(port))
+    )
 
 
 if __name__ == "__main__":

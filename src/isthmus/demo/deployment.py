@@ -220,9 +220,13 @@ class Deployment:
             [*isthmus(role), "--state", str(self.state(name)), "--token-file", str(token_file), *options],
         )
 
-    def run_application(self, instance: str, site: str, address: str, port: int, version: str) -> None:
-        """Start one instance of the demo's application."""
+    def run_application(
+        self, instance: str, site: str, address: str, port: int, version: str, failing: int = 0
+    ) -> None:
+        """Start one instance of the demo's application. `failing`: percentage of its requests that fail."""
         options = {"--listen": f"{address}:{port}", "--site": site, "--instance": instance, "--version": version}
+        if failing:
+            options["--failing"] = str(failing)
         command = [sys.executable, "-m", "isthmus.demo.application"]
         self.start(instance, [*command, *(part for option in options.items() for part in option)])
 

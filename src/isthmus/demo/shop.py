@@ -42,11 +42,13 @@ class Shop:
         address = self.document("Site", site)["spec"]["interfaces"][0]["addresses"][0]
         return Target(address, self.document("AdvertisePolicy", "everywhere")["spec"]["port"], HOST, path)
 
-    def start_instance(self, name: str) -> None:
-        """Start an instance of the application, for the first time or again."""
+    def start_instance(self, name: str, failing: int = 0) -> None:
+        """Start an instance of the application, for the first time or again. `failing`: percentage that fails."""
         document = self.document("Endpoint", name)
         spec, labels = document["spec"], document["metadata"]["labels"]
-        self.deployment.run_application(name, spec["where"]["site"], spec["address"], spec["port"], labels["version"])
+        self.deployment.run_application(
+            name, spec["where"]["site"], spec["address"], spec["port"], labels["version"], failing
+        )
 
     async def start(self, tell: Callable[[str], None]) -> None:
         """Start everything and wait until each site answers as it should."""

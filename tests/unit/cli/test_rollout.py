@@ -94,6 +94,19 @@ def test_a_worse_canary_is_taken_back_before_its_time_is_over(bad: Callable[[flo
     assert find_share(console.document, Share("web", "v1")) == 100
 
 
+def test_what_was_before_a_step_does_not_count_for_it() -> None:
+    """The API looks back at least five seconds: a canary is not judged before it has had them."""
+    windows: list[float] = []
+    console = FakeConsole(lambda seconds: windows.append(console.time - seconds) or good(seconds), good)  # type: ignore[func-returns-value]
+    schedule = Schedule((50, 100), hold=3, patience=300)
+    run = RolloutRun(
+        console, TARGET, schedule, Limits(), lambda text: None, clock=lambda: console.time, sleep=console.sleep
+    )
+    assert run.run().state == "done"
+    assert min(windows) >= 0
+    assert console.time >= 10
+
+
 def test_too_few_requests_halt_it_where_it_is() -> None:
     console = FakeConsole(lambda seconds: (3, 0, 20.0), good)
     outcome = run_of(console).run()

@@ -1,0 +1,48 @@
+"""`isthmus rollout` on real traffic: a version with a defect is taken back, a good one gets everything."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from isthmus.cli.error import Exit
+from isthmus.demo.shop import Shop
+from isthmus.demo.traffic import Traffic
+
+from .conftest import Isthmus
+
+NEXT = "nyc-next"
+
+
+async def rollout(isthmus: Isthmus, shop: Shop) -> tuple[int, dict[str, Any], str]:
+    """Exit code, outcome, and what it said."""
+    words = ["start", "pages", "-n", "shop", "--canary", "web-next", "--steps", "20,100", "--every", "4s"]
+    async with Traffic(shop.target("ams"), 100):
+        ended = await isthmus("rollout", *words, "--least-requests", "30", "--latency-ratio", "20", "-o", "json")
+    return ended.code, json.loads(ended.out), ended.err
+
+
+async def test_a_version_with_a_defect_is_taken_back_and_a_good_one_gets_everything(
+    shop: Shop, isthmus: Isthmus
+) -> None:
+    await shop.deployment.kill(NEXT)
+    shop.start_instance(NEXT, failing=50)
+    code, outcome, said = await rollout(isthmus, shop)
+    assert (code, outcome["state"], outcome["percent"]) == (Exit.NEGATIVE, "undone", 0), said
+    assert outcome["steps"][-1]["canary"]["failed"] > outcome["steps"][-1]["stable"]["failed"]
+    assert "20 % to web-next" in said
+    assert "requests failed" in said
+    await shop.wait_for(lambda site: site == "fra", 20, ("ams",))
+
+    await shop.deployment.kill(NEXT)
+    shop.start_instance(NEXT)
+    code, outcome, said = await rollout(isthmus, shop)
+    assert (code, outcome["state"], outcome["percent"]) == (Exit.OK, "done", 100), said
+    assert [step["percent"] for step in outcome["steps"]] == [20, 100]
+    assert set((await shop.ask("ams", 50)).versions) == {"v2"}
+
+    status = await isthmus("rollout", "status", "pages", "-n", "shop")
+    assert status.code == Exit.OK, status.err
+    assert status.out.startswith("web-next has 100 % of shop/pages; done")
+    undone = await isthmus("rollout", "undo", "pages", "-n", "shop")
+    assert undone.out == "web-next has 0 % of shop/pages\n", undone.err
