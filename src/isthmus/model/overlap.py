@@ -7,7 +7,8 @@ from itertools import combinations
 from isthmus.model.advertise_policy import AdvertisePolicy
 from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.key import ObjectKey
-from isthmus.model.object import Object
+from isthmus.model.object import Object, Reference
+from isthmus.model.reference import resolve
 from isthmus.model.selection import SiteSelection, SiteSocket
 from isthmus.model.virtual_host import VirtualHost, family_of, transport_of
 
@@ -70,17 +71,21 @@ def _sockets(hosts: list[VirtualHost], objects: Objects, selection: SiteSelectio
 
     Sockets are worked out only for ports that virtual hosts of several families, or several streams, want.
     """
-    by_port: dict[tuple[str, str, int], dict[ObjectKey, VirtualHost]] = defaultdict(dict)
+    by_port: dict[tuple[str, str, int], list[VirtualHost]] = defaultdict(list)
+    ports: dict[tuple[str, str, tuple[Reference, ...]], frozenset[int]] = {}
     for host in hosts:
-        for port in {policy.spec.port for policy in _policies(host, objects)}:
-            by_port[host.metadata.tenant, transport_of(host.spec.proxy), port][host.key] = host
+        named = (host.metadata.tenant, host.metadata.namespace, host.spec.advertise_policies)
+        if named not in ports:
+            ports[named] = frozenset(policy.spec.port for policy in _policies(host, objects))
+        for port in ports[named]:
+            by_port[host.metadata.tenant, transport_of(host.spec.proxy), port].append(host)
     found: dict[ObjectKey, Diagnostic] = {}
     for sharing in by_port.values():
-        families: set[str] = {family_of(host.spec.proxy) for host in sharing.values()}
+        families: set[str] = {family_of(host.spec.proxy) for host in sharing}
         if len(sharing) < 2 or families in ({"HTTP"}, {"TLS"}):
             continue
         first_on: dict[SiteSocket, VirtualHost] = {}
-        for host in sharing.values():
+        for host in sharing:
             own: str = family_of(host.spec.proxy)
             for socket in sorted(host_sockets(host, objects, selection)):
                 first = first_on.setdefault(socket, host)
@@ -113,7 +118,8 @@ def host_sockets(host: VirtualHost, objects: Objects, selection: SiteSelection) 
 
 
 def _policies(host: VirtualHost, objects: Objects) -> Iterator[AdvertisePolicy]:
-    for _, target in host.uses():
-        policy = objects.get(target) if target.kind == "AdvertisePolicy" else None
+    own = host.metadata
+    for reference in host.spec.advertise_policies:
+        policy = objects.get(resolve(reference, "AdvertisePolicy", own.tenant, own.namespace))
         if isinstance(policy, AdvertisePolicy):
             yield policy
