@@ -309,6 +309,7 @@ class Maker:
             "address": "10.0.0.1",
             "port": self.random.randint(8080, 8083),
             "weight": self.one(1, 1, 2, 3),
+            "protocol": self.one("TCP", "TCP", "TCP", "UDP"),
             "drained": self.maybe(0.2),
         }
 
