@@ -47,7 +47,7 @@ class Plan:
     errors: dict[VipRecord, str] = field(default_factory=dict)
     services: dict[VipRecord, str] = field(default_factory=dict)
     unclaimed: set[str] = field(default_factory=set)
-    """Services of Isthmus that no site has a slice of and that this one does not want."""
+    """UIDs of Services of Isthmus that no site has a slice of and that this one does not want."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ def plan_publication(
     slices: Mapping[str, Json],
     left: Collection[str] = (),
 ) -> Plan:
-    """See above. `services` and `slices` are all of Isthmus's in the namespace; `left`: Services that may be deleted at
-    once when they are empty, because this site has just left them. Others may be about to be filled by another site.
+    """See above. `services` and `slices` are all of Isthmus's in the namespace; `left`: UIDs of Services that may be
+    deleted when they are empty, because this site has just left them. Others may be about to be filled by another site.
     """
     plan = Plan()
     wanted = _wanted(plan, owner, namespace, records)
@@ -87,10 +87,10 @@ def plan_publication(
             ports = _ports(slices[name] for name in kept)
             if gone and _differ(item["spec"].get("ports") or [], ports):
                 plan.changes.append(Change("replace", "services", service, _with_ports(item, ports)))
-        elif service in left or any(change.service == service for change in plan.changes):
+        elif item["metadata"]["uid"] in left or any(change.service == service for change in plan.changes):
             plan.changes.append(Change("delete", "services", service, item))
         else:
-            plan.unclaimed.add(service)
+            plan.unclaimed.add(item["metadata"]["uid"])
     return plan
 
 

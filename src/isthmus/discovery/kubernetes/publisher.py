@@ -152,11 +152,12 @@ class KubernetesPublisher(Publisher):
     def _plan(self) -> Plan:
         services, slices = (each.objects for each in self._informers)
         now = asyncio.get_running_loop().time()
-        late = {name for name, since in self._unclaimed.items() if now - since >= self._unclaimed_seconds}
+        late = {uid for uid, since in self._unclaimed.items() if now - since >= self._unclaimed_seconds}
+        present = {item["metadata"]["uid"] for item in services.values()}
         namespace, owner = self._settings.publish_namespace, self._settings.owner
         plan = plan_publication(owner, namespace, self._records, services, slices, self._left | late)
-        self._unclaimed = {name: self._unclaimed.get(name, now) for name in plan.unclaimed | (late & services.keys())}
-        self._left &= services.keys()
+        self._unclaimed = {uid: self._unclaimed.get(uid, now) for uid in plan.unclaimed | (late & present)}
+        self._left &= present
         return plan
 
     async def _apply(self, api: Api, plan: Plan) -> dict[str, RegistryError]:
@@ -188,8 +189,9 @@ class KubernetesPublisher(Publisher):
                 conditions = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
                 options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": conditions}
                 await api.request("DELETE", f"{path}/{meta['name']}", {}, options)
-                if change.plural == "endpointslices":
-                    self._left.add(change.service)
+                service = self._informers[0].objects.get(change.service)
+                if change.plural == "endpointslices" and service is not None:
+                    self._left.add(service["metadata"]["uid"])
 
     async def _explain(self, api: Api, change: Change, error: ApiError) -> RegistryError:
         """A name that is taken: by another site a moment ago, which is well, or by somebody else."""
