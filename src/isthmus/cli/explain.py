@@ -10,7 +10,13 @@ from isthmus.cli.option import ContextOption, Format, FormatOption
 
 
 def explain(
-    url: Annotated[str, typer.Argument(metavar="URL", help="What a client would ask for: http://shop.example/cart")],
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL",
+            help="What a client would ask for: http://shop.example/cart, tcp://database.example:5432, udp://…",
+        ),
+    ],
     site: Annotated[
         str | None, typer.Option("--from", metavar="SITE", help="The site where the client enters.")
     ] = None,
