@@ -6,6 +6,7 @@ import json
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,9 +17,10 @@ from isthmus.identity import Authority, Identity, Role, emit_key, generate_key, 
 from isthmus.model import parse_envelope
 from isthmus.slice import SliceIndex
 
-from .conftest import StartSite
+from .conftest import StartApp, StartSite
 from .echo import Echo, ask, connected
-from .rig import App, parse_objects, until_served
+from .rig import App, free_port, parse_objects, until_served
+from .test_tls import Browser, application, certificate, host, policy, started
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "proxy-types" / "proxy-types.yaml"
 
@@ -73,3 +75,45 @@ async def test_example(start_site: StartSite, client: httpx.AsyncClient, authori
         await app.stop()
         for echo in echoes:
             echo.stop()
+
+
+async def test_tls_that_ends_here_and_tls_that_passes_share_a_socket(
+    pki: Any, start_site: StartSite, start_app: StartApp, tmp_path: Path
+) -> None:
+    app, port = await start_app("app"), free_port()
+    shop, mail = pki.issue("shop.example"), pki.issue("imap.mail.example")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    (tmp_path / "mail.pem").write_text(mail.private_key + mail.chain)
+    context.load_cert_chain(tmp_path / "mail.pem")
+    echo = Echo("mail", tls=context)
+    await echo.start()
+    text = application(app.port) + certificate("shop", shop) + policy("ams", port) + host("shop")
+    text += f"""
+apiVersion: isthmus/v1
+kind: Endpoint
+metadata: {{name: mail}}
+spec: {{where: {{site: ams}}, address: 127.0.0.1, port: {echo.port}}}
+---
+apiVersion: isthmus/v1
+kind: Cluster
+metadata: {{name: mail}}
+spec: {{endpoints: [{{name: mail}}]}}
+---
+apiVersion: isthmus/v1
+kind: Route
+metadata: {{name: mail}}
+spec: {{forward: {{clusters: [{{cluster: {{name: mail}}}}]}}}}
+---
+apiVersion: isthmus/v1
+kind: VirtualHost
+metadata: {{name: mail}}
+spec: {{proxy: TCP_SNI, domains: ["*.mail.example"], routes: [{{name: mail}}], advertisePolicies: [{{name: ams}}]}}"""
+    node, objects = await started(start_site, text)
+    browser = Browser(pki, tmp_path)
+    async with connected(port, tls=browser.context, server_name="imap.mail.example") as connection:
+        assert connection.name == "mail"
+        assert (await browser.get(port, "shop.example")).status_code == 200
+        # the other virtual host leaves, and this connection does not notice
+        await node.apply({key: obj for key, obj in objects.items() if key.path != "default/shop"})
+        assert await connection.say(b"on as before") == b"on as before"
+    echo.stop()
