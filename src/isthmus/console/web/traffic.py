@@ -9,10 +9,12 @@ from isthmus.console.api.telemetry_answer import PointAnswer, SeriesAnswer, Sign
 from isthmus.console.error import RequestRefused
 from isthmus.console.web.chart import Chart, Series, plot
 from isthmus.console.web.visit import Visit
+from isthmus.telemetry.window import WindowInvalid, parse_moment
 
 _USUAL = "-15m"
 BAD, WARN = 0.05, 0.01
 """Shares of failures from which a line is red, and amber."""
+_SHORTEST_STEP = 5
 _DELAY = 8.0
 """Seconds after which every site has told of its requests: steps that end later would look low, and are not drawn."""
 _PLACES = ("ingress", "fabric", "egress", "application")
@@ -66,11 +68,21 @@ async def ask(
         until=window.until,
         by=list(by),
         where=list(where),
-        step=None,
+        step=_step(window),
         series=series,
         split=False,
         limit=limit,
     )
+
+
+def _step(window: Range) -> int | None:
+    """Seconds of a point: of short windows not single seconds, in which a few requests more or less look like much."""
+    now = time.time()
+    try:
+        length = parse_moment(window.until, now) - parse_moment(window.since, now)
+    except WindowInvalid:
+        return None  # refused with the reason when it is asked
+    return _SHORTEST_STEP if 0 < length <= 120 * _SHORTEST_STEP else None
 
 
 async def measure(visit: Visit, where: Sequence[str] = ()) -> Traffic:

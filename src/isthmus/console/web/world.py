@@ -20,7 +20,7 @@ from isthmus.console.web.visit import Reader, Visit
 from isthmus.model.key import ObjectKey
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-_CELL = 1 / 45
+_CELL = 1 / 40
 """Side of a cell, as a part of the view's width: what is in one cell is one circle."""
 _MOST_LINKS = 400
 _FLOW_SINCE = "-5m"
@@ -115,6 +115,43 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """A mark as text of SVG, in the map's pixels: made here, since a template takes longer to round numbers."""
+
+    x: str
+    y: str
+    size: str
+    label_x: str
+    label_y: str
+    below: str
+    font: str
+    halo: str
+    diamond: str
+    target: str
+
+
+def draw_mark(mark: Mark, view: View) -> Drawn:
+    """A mark in a view: things keep their size on the screen, however close it is."""
+    zoom = view.zoom
+    reach = 1.9 * mark.radius / zoom
+    side = f"{reach:.3f}"
+    one = len(mark.places) == 1
+    target = shape.href(mark.places[0].key) if one else f"/map?view={view.closer(mark.x, mark.y).address}"
+    return Drawn(
+        x=f"{mark.x:.2f}",
+        y=f"{mark.y:.2f}",
+        size=f"{mark.radius / zoom:.3f}",
+        label_x=f"{mark.x + 9 / zoom:.2f}",
+        label_y=f"{mark.y + 4 / zoom:.2f}",
+        below=f"{mark.y + 21 / zoom:.2f}",
+        font=f"{11 / zoom:.2f}",
+        halo=f"{3 / zoom:.2f}",
+        diamond=f"M{mark.x:.2f} {mark.y - reach:.3f}l{side} {side}l-{side} {side}l-{side} -{side}z",
+        target=target,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """Streams between sites and a region: `path` is the `d` of an SVG path, `text` for who points at it."""
 
@@ -149,8 +186,8 @@ async def world(visit: Reader) -> Response:
         path="" if "hx-request" in visit.request.headers else world_path(),  # what moves lies above the land
         view=view,
         whole=WHOLE,
-        marks=marks,
-        gates=gates,
+        marks=[(mark, draw_mark(mark, view)) for mark in marks],
+        gates=[(gate, draw_mark(gate, view)) for gate in gates],
         links=link_marks(visit.context.deployment.index.regions_of, marks, gates),
         flows=flow_marks(await _between(visit), marks),
         unplaced=unplaced,
