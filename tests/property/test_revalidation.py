@@ -22,6 +22,7 @@ NAMES = {
     "Route": ("r0", "r1"),
     "Network": ("n0",),
     "Certificate": ("t0", "t1"),
+    "HealthCheck": ("k0",),
 }
 where = st.sampled_from(({"site": "s0"}, {"site": "s1"}, {"virtualSite": "v0"}))
 TLS = st.sampled_from(({}, {}, *({"tls": {"certificates": [{"name": name}]}} for name in ("t0", "t1"))))
@@ -71,21 +72,30 @@ SPECS = {
         st.sampled_from(("TCP", "UDP")),
     ),
     "Cluster": st.builds(
-        lambda names, subset: {
+        lambda names, subset, selection, checks: {
             "endpoints": [{"name": name} for name in names],
             "subsets": [{"name": subset, "selector": ["a"]}],
+            "endpointSelection": selection,
+            "healthChecks": [{"name": check} for check in checks],
         },
         st.sampled_from((("e0",), ("e1",), ("e0", "e1"))),
         st.sampled_from(("u0", "u1")),
+        st.sampled_from(("DISTRIBUTED", "LOCAL_PREFERRED")),
+        st.sampled_from(((), ("k0",))),
     ),
+    "HealthCheck": st.sampled_from(({"grpc": {}}, {"tcp": {}})),
     "Route": st.builds(
-        lambda match, name, subset: {
+        lambda match, name, subset, priority: {
             "match": match,
-            "forward": {"clusters": [{"cluster": {"name": name}, **({"subset": "u0"} if subset else {})}]},
+            "forward": {
+                "clusters": [{"cluster": {"name": name}, **({"subset": "u0"} if subset else {})}],
+                "priority": priority,
+            },
         },
         st.sampled_from(([], [{"path": {"prefix": "/a"}}])),
         st.sampled_from(("c0", "c1")),
         st.booleans(),
+        st.sampled_from(("DEFAULT", "HIGH")),
     ),
     "Network": st.sampled_from(("inside", "internal")).map(lambda kind: {"type": kind}),
 }
@@ -97,7 +107,7 @@ def change(draw: st.DrawFn) -> tuple[ObjectKey, Object | None]:
     metadata: dict[str, object] = {"name": draw(st.sampled_from(NAMES[kind]))}
     if kind == "Site":
         metadata["labels"] = {"env": draw(st.sampled_from(("a", "b")))}
-    if kind in ("AdvertisePolicy", "VirtualHost", "Endpoint", "Cluster", "Route", "Certificate"):
+    if kind in ("AdvertisePolicy", "VirtualHost", "Endpoint", "Cluster", "Route", "Certificate", "HealthCheck"):
         metadata["namespace"] = draw(st.sampled_from(("default", "shop")))
     parsed = parse_documents(
         [{"apiVersion": "isthmus/v1", "kind": kind, "metadata": metadata, "spec": draw(SPECS[kind])}]

@@ -11,7 +11,7 @@ import httpx
 from isthmus.emit.envoy import nominal_choices
 
 from .conftest import StartApp, StartSite
-from .rig import access, choice, parse_objects, until_served
+from .rig import access, choice, free_port, parse_objects, until_served
 from .test_data_path import Shop, callers, deployment, some_ports
 
 
@@ -76,6 +76,8 @@ async def test_limits_outliers_and_connections_across_sites(
             "good": ("fra", good.port),
             "bad": ("fra", bad.port),
             "slow": ("fra", slow.port),
+            "checked": ("fra", (await start_app("checked")).port),
+            "closed": ("fra", free_port()),
         },
     )
     both = "{endpoints: [{name: good}, {name: bad}]"
@@ -85,8 +87,17 @@ async def test_limits_outliers_and_connections_across_sites(
         "plain": both + "}",
         "once": "{endpoints: [{name: good}], connectionPool: {maxRequestsPerConnection: 1}}",
         "kept": "{endpoints: [{name: good}]}",
+        "sure": "{endpoints: [{name: checked}, {name: closed}], healthChecks: [{name: tcp}]}",
+        "panic": "{endpoints: [{name: checked}, {name: closed}], healthChecks: [{name: tcp}], panicThreshold: 60}",
     }
-    objects = parse_objects(with_clusters(text, clusters)) | callers("ams")
+    text = with_clusters(text, clusters)
+    text += """
+---
+apiVersion: isthmus/v1
+kind: HealthCheck
+metadata: {name: tcp}
+spec: {tcp: {}, interval: 50ms, timeout: 1s}"""
+    objects = parse_objects(text) | callers("ams")
     objects |= {obj.key: obj for obj in (access(name, "ams") for name in clusters)}
     for site in ("ams", "fra"):
         await (await start_site(site)).apply(objects)
@@ -97,6 +108,10 @@ async def test_limits_outliers_and_connections_across_sites(
     assert sorted(each.status_code for each in answers[:3]) == [200, 503, 503]
     assert answers[3].status_code == 200  # counted for itself
     assert "x-isthmus-priority" not in answers[3].json()["headers"]
+
+    await until_served(client, shop.url + "sure", "shop.example")
+    assert await statuses(shop, "sure", 10) == {200: 10}
+    assert (await statuses(shop, "panic", 10))[503] >= 3  # half of its endpoints is too few: it uses all of them
 
     assert (await statuses(shop, "plain", 20))[500] == 10  # an application's error is its answer
     await statuses(shop, "outlier", 8)

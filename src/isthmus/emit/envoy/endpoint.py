@@ -47,9 +47,17 @@ def _hosted(hosted: Hosted, cluster_name: str, unhealthy: frozenset[Socket], uns
                 LocalityLbEndpoints(lb_endpoints=hosts, priority=index)
                 for index, (_, hosts) in enumerate(sorted(by_priority.items()))
             ],
-            policy=_POLICY,
+            policy=_policy(hosted.upstream.panic),
         )
     )
+
+
+def _policy(panic: int) -> ClusterLoadAssignment.Policy:
+    """Envoy thinks of panic only once it believes that a place cannot take all requests: so, with a threshold, exactly
+    when fewer hosts are healthy than that."""
+    if panic == 0:
+        return _POLICY
+    return ClusterLoadAssignment.Policy(overprovisioning_factor={"value": 10_000 // panic})
 
 
 def _endpoint(endpoint: Endpoint, unserved: frozenset[str], *, bad: bool) -> LbEndpoint:

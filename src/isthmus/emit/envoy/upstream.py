@@ -1,5 +1,6 @@
 """How a site uses the endpoints of a cluster: algorithms, limits, connections, and what takes an endpoint out."""
 
+from functools import lru_cache
 from typing import Any
 
 from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
@@ -64,8 +65,9 @@ def _slow_start(upstream: Upstream) -> EnvoyCluster.SlowStartConfig:
     )
 
 
+@lru_cache(maxsize=256)
 def emit_breakers(default: Limits, high: Limits) -> CircuitBreakers:
-    """Limits for both priorities; Envoy's own would be 1,024."""
+    """Limits for both priorities; Envoy's own would be 1,024. The message is shared: copy it before a change."""
     return CircuitBreakers(thresholds=[_thresholds(default), _thresholds(high, priority=HIGH)])
 
 
@@ -79,8 +81,10 @@ def _thresholds(limits: Limits, **more: Any) -> CircuitBreakers.Thresholds:
     )
 
 
+@lru_cache(maxsize=256)
 def emit_outliers(outliers: Outliers) -> OutlierDetection:
-    """By default only failures to reach a host count: an application's 5xx is its answer, not the host's failure."""
+    """By default only failures to reach a host count: an application's 5xx is its answer, not the host's failure. The
+    message is shared: copy it before a change."""
     message = OutlierDetection(
         split_external_local_origin_errors=True,
         consecutive_local_origin_failure={"value": outliers.local_failures or 5},
