@@ -40,6 +40,8 @@ _log = structlog.get_logger()
 _GATHER_SECONDS = 0.05
 _SWEEP_SECONDS = 600.0
 _RENEWAL_TIMEOUT = 20.0
+OFFER_AGAIN = 600.0
+"""Seconds between two renewals that only say the site's sealing key once more."""
 
 
 class UplinkHandler:
@@ -104,6 +106,8 @@ class Uplink:
         self._unsaved: set[str] = set()
         self._dropped: set[str] = set()
         self._save = asyncio.Event()
+        self._offer_wanted = False
+        self._offered_at = -OFFER_AGAIN
         self._started = False
 
     # ---- what is held and who we are
@@ -162,6 +166,11 @@ class Uplink:
         finally:
             if future in waiting:
                 waiting.remove(future)
+
+    def offer_sealing_key(self) -> None:
+        """The console does not seem to know the site's sealing key, as after a restore of an old backup: say it again,
+        with the next check of the certificate."""
+        self._offer_wanted = True
 
     # ---- running
 
@@ -287,7 +296,8 @@ class Uplink:
     async def _keep_renewing(self) -> None:
         while True:
             now = datetime.now(UTC)
-            if self._credential.due(now) or self._is_unsealed():
+            offering = self._offer_wanted and time.monotonic() - self._offered_at >= OFFER_AGAIN
+            if self._credential.due(now) or offering or self._is_unsealed():
                 try:
                     await self.renew_own(now)
                 except (IdentityError, ProtocolError) as error:
@@ -308,6 +318,7 @@ class Uplink:
         request = self._credential.ask_renewal(make_csr(key), now, sealing)
         chain = await self.renew(self.subject, request)
         self._credentials.confirm_sealing_key()
+        self._offer_wanted, self._offered_at = False, time.monotonic()
         self._use(self._credential.renewed(key, chain, datetime.now(UTC)))
         _log.info("certificate.renewed", valid_until=self._credential.leaf.valid_until.isoformat())
 

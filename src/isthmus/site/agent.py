@@ -302,6 +302,8 @@ class SiteAgent(UplinkHandler):
             self.state.applied, self.state.applied_at = version, time.time()
             log.info("site.applied", revision=state.version.revision, refusals=len(outcome.refusals))
         self.state.drained = outcome.plan.intent.drained
+        if self.vault.missing:
+            self.uplink.offer_sealing_key()
         self._refused = outcome.refusals
         self.state.refusals = self._all_refusals()
         self.state.diagnostics = (*outcome.plan.diagnostics, *self._addresses.faults)

@@ -12,7 +12,7 @@ import structlog
 from isthmus.identity import CredentialDirectory, IdentityError, SealingKey, sealing_place
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
-from isthmus.model.sealed import SEALED_KINDS, SealedCertificate, SealedSecret, sealed_of
+from isthmus.model.sealed import SEALABLE_KINDS, SEALED_KINDS, SealedCertificate, SealedSecret, sealed_of
 from isthmus.site.inventory import Refusal
 
 Watcher = Callable[[frozenset[ObjectKey]], None]
@@ -29,6 +29,7 @@ class Vault:
         self._key: SealingKey | None = None
         self._sealed: dict[ObjectKey, Mapping[str, str]] = {}
         self._texts: dict[ObjectKey, dict[str, str]] = {}
+        self._private: set[ObjectKey] = set()
         self._watchers: list[Watcher] = []
         self.refusals: dict[ObjectKey, Refusal] = {}
 
@@ -40,6 +41,11 @@ class Vault:
         """
         return self._texts.get(key, {}).get(field)
 
+    @property
+    def missing(self) -> frozenset[ObjectKey]:
+        """The objects with private values of which the site was given no sealed copy."""
+        return frozenset(self._private - self._sealed.keys())
+
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Have `watcher` called, in the event loop, with the keys of the objects whose values have changed, appeared or
         gone. Returns what ends it."""
@@ -50,6 +56,8 @@ class Vault:
         """Take in changed objects (None: gone). Returns the objects whose values are others now; tells no watcher."""
         found = set()
         for key, obj in changed.items():
+            if key.kind in SEALABLE_KINDS:
+                (self._private.add if obj is not None and obj.private else self._private.discard)(key)
             if key.kind not in SEALED_KINDS:
                 continue
             owner = sealed_of(key)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import grpc
 import pytest
@@ -67,6 +68,7 @@ class Heard(HubHandler):
     authority: Authority
     reports: list[Any] = field(default_factory=list)
     renewals: list[str] = field(default_factory=list)
+    requests: list[RenewalRequest] = field(default_factory=list)
     applications: set[AppliedReport] = field(default_factory=set)
 
     def applied(self, via: Identity, report: AppliedReport) -> None:
@@ -84,6 +86,7 @@ class Heard(HubHandler):
         if identity.subject != subject:
             raise CertificateRefused("Not for itself.")
         self.renewals.append(subject)
+        self.requests.append(request)
         return chain
 
 
@@ -275,6 +278,21 @@ async def test_a_due_certificate_is_renewed_and_used(world: World) -> None:
     assert new.key_pem != old.key_pem
     assert site.credential.chain_pem == new.chain_pem
     assert world.heard.renewals == [FRA]
+
+
+async def test_a_site_says_its_sealing_key_when_asked_to_and_when_it_has_never_said_it(world: World) -> None:
+    credentials = world.make(identity_of(FRA, "example.net"))
+    site = world.connect(renewal_check_seconds=0.05)
+    await until(lambda: credentials.sealing_key())
+    assert world.heard.renewals == [FRA], "it joined before there were such keys"
+    first = world.heard.requests[0].sealing_key
+    known = credentials.sealing_key()
+    assert known is not None
+    assert known.public == first
+    with patch("isthmus.protocol.uplink.OFFER_AGAIN", 0.0):
+        site.offer_sealing_key()
+        await until(lambda: len(world.heard.renewals) == 2)
+    assert world.heard.requests[1].sealing_key == first
 
 
 async def test_a_server_uses_its_renewed_certificate_without_a_restart(world: World) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from isthmus.identity import CredentialDirectory, SealingKey, seal, sealing_place
-from isthmus.model import ObjectKey, SealedSecret, sealed_key
+from isthmus.model import ObjectKey, SealedSecret, Secret, sealed_key
 from isthmus.model.object import Metadata
 from isthmus.model.sealed import SealedSpec
 from isthmus.site.vault import Vault
@@ -70,3 +71,18 @@ def test_a_copy_that_cannot_be_opened_leaves_the_value_and_says_so(credentials: 
     vault.take({copy_key(TOKEN): sealed(TOKEN, "better", key)})
     assert vault.value(TOKEN) == "better"
     assert not vault.refusals
+
+
+def test_it_knows_which_values_it_was_given_no_copy_of(credentials: CredentialDirectory) -> None:
+    key = credentials.sealing_key()
+    assert key is not None
+    vault = Vault(credentials, SUBJECT)
+    metadata = {"tenant": "default", "namespace": "shop", "name": "token"}
+    document = {"kind": "Secret", "metadata": metadata, "spec": {"value": "kept:"}}
+    secret = Secret.model_validate_json(json.dumps(document))
+    vault.take({TOKEN: secret})
+    assert vault.missing == {TOKEN}
+    vault.take({copy_key(TOKEN): sealed(TOKEN, "x", key)})
+    assert vault.missing == frozenset()
+    vault.take({copy_key(TOKEN): None, TOKEN: None})
+    assert vault.missing == frozenset()
