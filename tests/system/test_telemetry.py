@@ -77,14 +77,21 @@ async def test_requests_are_told_by_every_site_that_they_pass(shop: Shop, measur
 
 
 async def test_nothing_is_lost_while_console_and_a_region_are_away(shop: Shop, measured: Measure) -> None:
+    before = report(shop, "ams")["telemetry"]["requests"]
     await shop.ask("ams", 10, "/buffered")
     await shop.deployment.kill(CONSOLE)
     await shop.ask("ams", 20, "/buffered")
     region = shop.regions[0]
     await shop.deployment.kill(region)
     await shop.ask("ams", 30, "/buffered")
-    await asyncio.sleep(2.5)  # so that there is a batch of this time
-    await shop.deployment.kill("ams")  # and the agent itself: what it told is on disk
+    await wait_until(
+        lambda: report(shop, "ams")["telemetry"]["requests"] >= before + 60,
+        20,
+        "ams has kept what Envoy told",
+        pause=0.3,
+    )
+    await asyncio.sleep(3.5)  # older requests may have counted: Envoy tells within a second, a batch takes two
+    await shop.deployment.kill("ams")  # and the agent itself
     await shop.ask("fra", 15, "/buffered")
     for name in ("ams", region, CONSOLE):
         shop.deployment.start(name)
@@ -131,3 +138,18 @@ def command(shop: Shop, *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+async def test_an_alert_names_an_endpoint_that_is_down(shop: Shop, measured: Measure) -> None:
+    began = time.monotonic()
+    await shop.deployment.kill("fra-1")
+    while True:
+        answer = await shop.deployment.ask("GET", "/alerts")
+        found = [each for each in answer["items"] if each["rule"] == "endpoint-down" and "fra-1" in each["text"]]
+        if found:
+            break
+        assert time.monotonic() < began + 40, answer["items"]
+        await asyncio.sleep(0.5)
+    measured(f"seen within {time.monotonic() - began:.0f} s")
+    assert found[0]["state"] in ("pending", "firing")
+    assert "Site fra" in found[0]["subject"]

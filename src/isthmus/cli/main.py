@@ -6,6 +6,7 @@ import sys
 import typer
 
 from isthmus.cli import (
+    alerts,
     apply,
     backup,
     compile,
@@ -48,6 +49,7 @@ app.command("delete", rich_help_panel=_OBJECTS)(delete.delete)
 app.command("compile", rich_help_panel=_OBJECTS)(compile.compile_objects)
 app.add_typer(rollout.app, name="rollout", rich_help_panel=_OBJECTS)
 app.command("status", rich_help_panel=_LOOK)(status.status)
+app.command("alerts", rich_help_panel=_LOOK)(alerts.alerts)
 app.command("explain", rich_help_panel=_LOOK)(explain.explain)
 app.command("traffic", rich_help_panel=_LOOK)(traffic.traffic)
 app.command("requests", rich_help_panel=_LOOK)(traffic.requests)

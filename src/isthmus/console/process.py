@@ -20,6 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import PlainTextResponse, Response
 
 from isthmus import __version__
+from isthmus.console.alerting import Alerting
 from isthmus.console.api.application import create_application
 from isthmus.console.api.context import ApiContext
 from isthmus.console.deployment import Deployment
@@ -163,11 +164,15 @@ class Console:
             release=__version__,
             started=time.time(),
             telemetry=telemetry,
+            alerting=Alerting(deployment, observation, telemetry),
             stream_host="" if is_wildcard(host) else host,
             stream_port=self.stream_port,
         )
         context.metrics.telemetry = telemetry
         self.context = context
+        assert context.alerting is not None
+        alerting = asyncio.create_task(context.alerting.run())
+        self._stack.callback(alerting.cancel)
         identity = settings.state / "identity" / "identity.pem"
         api = HttpServer(create_application(context), settings.listen, identity)
         self.port = api.port

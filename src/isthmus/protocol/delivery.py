@@ -52,7 +52,8 @@ class DeliveryService:
         return grpc.method_handlers_generic_handler(service, {method: rpc})
 
     async def receive(self, peer: Identity, body: bytes) -> str:
-        """As `Take`. Raises PeerRefused for a peer that has no business here or brings what is not its own."""
+        """As `Take`. Raises PeerRefused for a peer that has no business here, or a site that brings what is not its
+        own; what a region brings of others' sites is refused for good."""
         if peer.role not in self._roles:
             raise PeerRefused("wrong_peer", f"{peer.uri} has no business here.")
         try:
@@ -60,5 +61,7 @@ class DeliveryService:
         except ValueError as error:
             return str(error)
         if not may_deliver(self._shelf, peer, subject):
+            if peer.role is Role.REGION:  # of a site that was deleted: others' batches wait behind this one
+                return f"{subject} is no site of {peer.subject}."
             raise PeerRefused("wrong_subject", f"{peer.uri} may not bring batches of {subject}.")
         return await self._take(peer, subject, body)

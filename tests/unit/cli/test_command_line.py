@@ -14,8 +14,8 @@ from isthmus.cli.main import app
 from .conftest import Run
 
 VERBS = [
-    "apply", "backup", "compile", "completion", "console", "context", "delete", "demo", "diff", "explain", "get",
-    "region", "requests", "restore", "rollout", "site", "status", "token", "traffic", "user", "version", "web",
+    "alerts", "apply", "backup", "compile", "completion", "console", "context", "delete", "demo", "diff", "explain",
+    "get", "region", "requests", "restore", "rollout", "site", "status", "token", "traffic", "user", "version", "web",
 ]  # fmt: skip
 NESTED = [
     ("user", "create"), ("user", "list"), ("user", "password"), ("user", "remove"),

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from isthmus.console.api import account, apply, membership, objects, status, telemetry
+from isthmus.console.api import account, alert, apply, membership, objects, status, telemetry
 from isthmus.console.api.answer import answer_diagnostic
 from isthmus.console.api.context import ApiContext, Caller, Context, authenticate
 from isthmus.console.api.limit import BodyLimit
@@ -38,7 +38,15 @@ def create_application(context: ApiContext) -> FastAPI:
     )
     app.state.context = context
     # /status/objects/… and /sites/…/drain come before the objects' own paths
-    routers = (account.router, membership.router, apply.router, status.router, telemetry.router, objects.router)
+    routers = (
+        account.router,
+        alert.router,
+        membership.router,
+        apply.router,
+        status.router,
+        telemetry.router,
+        objects.router,
+    )
     for router in routers:
         app.include_router(router, prefix=_PREFIX)
     add_pages(app)

@@ -7,6 +7,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from isthmus.console.alerting import Alerting
 from isthmus.console.deployment import Deployment
 from isthmus.console.error import RequestRefused
 from isthmus.console.membership import Membership
@@ -26,6 +27,7 @@ class ApiContext:
     """The running console, as the API sees it.
 
     Attributes:
+        alerting: what is wrong.
         telemetry: what requests did; None when the console takes no telemetry.
         stream_host: the host of the stream's address; empty when it listens on every address.
         stream_port: TCP port of the stream.
@@ -44,6 +46,7 @@ class ApiContext:
     release: str
     started: float
     telemetry: ConsoleTelemetry | None = None
+    alerting: Alerting | None = None
     stream_host: str = ""
     stream_port: int = 0
 

@@ -1,0 +1,119 @@
+"""Alerts: conditions that should not hold, and for how long they have. Pure: who looks says what holds, and when."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+REMEMBERED = 3600.0
+"""Seconds that an alert stays visible after it was resolved."""
+MOST = 5_000
+"""Alerts that are kept at the same time; beyond it the newest are not."""
+
+
+class AlertState(StrEnum):
+    """How far an alert is."""
+
+    PENDING = "pending"
+    """The condition holds, but not for long enough to trouble anybody."""
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What should not be, and for how many seconds it may. `severity` is `critical` or `warning`."""
+
+    name: str
+    summary: str
+    hold: float
+    severity: str
+
+
+RULES: Mapping[str, Rule] = {
+    rule.name: rule
+    for rule in (
+        Rule("site-offline", "A site is connected to no region.", 60, "critical"),
+        Rule("region-offline", "A region is not connected to the console.", 60, "critical"),
+        Rule("engine-down", "Envoy or the BGP speaker of a site does not run.", 30, "critical"),
+        Rule("cluster-down", "No endpoint of a cluster is healthy at a site that hosts it.", 30, "critical"),
+        Rule("endpoint-down", "An endpoint is unhealthy.", 120, "warning"),
+        Rule(
+            "error-rate",
+            "More than 5 % of a virtual host's requests fail, of 20 or more in 5 minutes.",
+            60,
+            "critical",
+        ),
+        Rule("latency", "One request in a hundred of a virtual host takes over two seconds.", 300, "warning"),
+        Rule("certificate-expiring", "A site's certificate ends within three days: not renewed.", 60, "critical"),
+        Rule("configuration-rejected", "A site does not use an object as it was asked for.", 30, "warning"),
+        Rule("lag", "A site has not used its newest manifest.", 120, "warning"),
+        Rule("telemetry-lost", "Requests of the last ten minutes that nothing is told of.", 0, "warning"),
+        Rule("telemetry-store", "The console's telemetry store does not work.", 120, "warning"),
+    )
+}
+"""By name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A rule that is broken now: by what (`Site fra`), and how, in a sentence."""
+
+    rule: str
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A condition over time. Times are seconds since 1970; `since` is when it began to hold."""
+
+    condition: Condition
+    state: AlertState
+    since: float
+    fired_at: float | None = None
+    resolved_at: float | None = None
+
+
+class Alerts:
+    """All alerts of a deployment, by rule and subject."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], Alert] = {}
+
+    def update(self, holding: Iterable[Condition], now: float, unknown: Iterable[str] = ()) -> list[Alert]:
+        """Take in what holds now; return the alerts that fire, or are resolved, for the first time.
+
+        Rules in `unknown` could not be looked at: their alerts stay as they are.
+        """
+        unseen, changed = frozenset(unknown), []
+        current = {(each.rule, each.subject): each for each in holding}
+        for key, condition in current.items():
+            before = self._known.get(key)
+            if before is None or before.state is AlertState.RESOLVED:
+                if before is None and len(self._known) >= MOST:
+                    continue
+                before = Alert(condition, AlertState.PENDING, now)
+            alert = replace(before, condition=condition)
+            if alert.state is AlertState.PENDING and now - alert.since >= RULES[condition.rule].hold:
+                alert = replace(alert, state=AlertState.FIRING, fired_at=now)
+                changed.append(alert)
+            self._known[key] = alert
+        for key, alert in list(self._known.items()):
+            if key in current or key[0] in unseen:
+                continue
+            if alert.state is AlertState.FIRING:
+                self._known[key] = replace(alert, state=AlertState.RESOLVED, resolved_at=now)
+                changed.append(self._known[key])
+            elif alert.state is AlertState.PENDING or now - (alert.resolved_at or now) > REMEMBERED:
+                del self._known[key]
+        return changed
+
+    def list(self) -> list[Alert]:
+        """Those that fire first, the critical ones before the others, then by time."""
+        order = {AlertState.FIRING: 0, AlertState.PENDING: 1, AlertState.RESOLVED: 2}
+        return sorted(
+            self._known.values(),
+            key=lambda each: (
+                order[each.state], RULES[each.condition.rule].severity, each.since, each.condition.subject,
+            ),
+        )  # fmt: skip

@@ -1,0 +1,61 @@
+"""Alerts over time."""
+
+from __future__ import annotations
+
+from isthmus.telemetry.alert import REMEMBERED, RULES, Alerts, AlertState, Condition
+
+OFFLINE = Condition("site-offline", "Site fra", "Site fra is connected to no region.")
+LOST = Condition("telemetry-lost", "Site fra: buffer", "Nothing is told of 4 requests.")
+HOLD = RULES["site-offline"].hold
+
+
+def states(alerts: Alerts) -> list[tuple[str, AlertState]]:
+    return [(each.condition.rule, each.state) for each in alerts.list()]
+
+
+def test_a_condition_fires_once_it_has_held_for_long_enough() -> None:
+    alerts = Alerts()
+    assert alerts.update([OFFLINE], 100) == []
+    assert states(alerts) == [("site-offline", AlertState.PENDING)]
+    assert alerts.update([OFFLINE], 100 + HOLD - 1) == []
+    [fired] = alerts.update([OFFLINE], 100 + HOLD)
+    assert (fired.state, fired.since, fired.fired_at) == (AlertState.FIRING, 100, 100 + HOLD)
+    assert alerts.update([OFFLINE], 101 + HOLD) == []
+
+
+def test_a_condition_that_comes_and_goes_troubles_nobody() -> None:
+    alerts = Alerts()
+    alerts.update([OFFLINE], 100)
+    assert alerts.update([], 110) == []
+    assert alerts.list() == []
+    alerts.update([OFFLINE], 100 + HOLD)
+    assert states(alerts) == [("site-offline", AlertState.PENDING)]
+
+
+def test_an_alert_is_resolved_and_then_forgotten() -> None:
+    alerts = Alerts()
+    [fired] = alerts.update([LOST], 100)
+    assert fired.state is AlertState.FIRING
+    [resolved] = alerts.update([], 200)
+    assert (resolved.state, resolved.resolved_at) == (AlertState.RESOLVED, 200)
+    assert alerts.update([], 200 + REMEMBERED) == []
+    assert states(alerts) == [("telemetry-lost", AlertState.RESOLVED)]
+    [again] = alerts.update([LOST], 300)
+    assert (again.since, again.resolved_at) == (300, None)
+    alerts.update([], 400)
+    alerts.update([], 401 + REMEMBERED)
+    assert alerts.list() == []
+
+
+def test_what_could_not_be_looked_at_stays_as_it_is() -> None:
+    alerts = Alerts()
+    alerts.update([LOST], 100)
+    assert alerts.update([], 200, unknown=["telemetry-lost"]) == []
+    assert states(alerts) == [("telemetry-lost", AlertState.FIRING)]
+
+
+def test_the_worst_comes_first() -> None:
+    alerts = Alerts()
+    alerts.update([LOST, OFFLINE], 100)
+    alerts.update([LOST, OFFLINE], 100 + HOLD)
+    assert [rule for rule, _ in states(alerts)] == ["site-offline", "telemetry-lost"]
