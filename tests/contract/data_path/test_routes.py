@@ -188,7 +188,7 @@ async def test_fault_only_for_those_who_ask(shop: RunningExample) -> None:
     started = time.monotonic()
     response = await shop.ask("/chaos", x_chaos="1")
     assert response.status_code == 418
-    assert time.monotonic() - started >= 0.2
+    assert time.monotonic() - started > 0.19  # Envoy counts in whole milliseconds
     assert (await shop.ask("/chaos")).status_code == 200
 
 
