@@ -48,38 +48,7 @@ def _ask(get_json: Any, path: str) -> list[dict[str, Any]]:
 
 
 def _row(document: dict[str, Any]) -> tuple[Any, ...]:
+    from isthmus.cli.summary import summarise
+
     meta = document["metadata"]
-    summary = _summary(document["kind"], document.get("spec") or {}, meta.get("labels") or {})
-    return meta["name"], meta.get("revision"), summary, meta.get("description", "")
-
-
-def _summary(kind: str, spec: dict[str, Any], labels: dict[str, str]) -> str:
-    """What tells objects of one kind apart, in one line."""
-    match kind:
-        case "Site":
-            drained = "drained " if spec.get("drained") else ""
-            return drained + ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-        case "Region":
-            return f"{spec['address']}:{spec.get('port', '')}".rstrip(":")
-        case "VirtualSite":
-            return " or ".join(spec["selector"]) if spec.get("selector") else "-"
-        case "VirtualHost":
-            return " ".join(spec["domains"])
-        case "Route":
-            forward = spec.get("forward")
-            if forward:
-                return " ".join(f"{c['cluster']['name']}:{c.get('weight', 1)}" for c in forward["clusters"])
-            return "redirect" if spec.get("redirect") else f"responds {spec['directResponse']['status']}"
-        case "Cluster":
-            return f"{len(spec['endpoints'])} endpoints"
-        case "Endpoint":
-            return f"{_where(spec['where'])} {spec['address']}:{spec['port']}"
-        case "HealthCheck":
-            return "tcp" if spec.get("http") is None else f"http {spec['http'].get('path', '/')}"
-        case "AdvertisePolicy":
-            return f"{_where(spec['where'])} port {spec.get('port', 80)}"
-    return ""
-
-
-def _where(where: dict[str, Any]) -> str:
-    return f"site {where['site']}" if where.get("site") else f"virtual site {where.get('virtualSite')}"
+    return meta["name"], meta.get("revision"), summarise(document), meta.get("description", "")
