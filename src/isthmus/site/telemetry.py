@@ -218,7 +218,8 @@ class SiteTelemetry:
 
 
 def plan_naming(intent: Intent) -> Naming:
-    """What a site's intent says of addresses. Addresses at which several clusters have endpoints name no client."""
+    """What a site's intent says of addresses. Addresses at which several clusters have endpoints name no client, and
+    endpoints of several subsets none of them."""
     sites = {
         str(socket): member.site
         for cluster in intent.clusters
@@ -227,10 +228,15 @@ def plan_naming(intent: Intent) -> Naming:
         for socket in member.fabric
     }
     clients: dict[str, set[str]] = {}
+    subsets: dict[str, str] = {}
     for hosted in intent.hosted:
+        cluster = f"{hosted.key.namespace}/{hosted.key.name}"
         for endpoint in hosted.endpoints:
-            clients.setdefault(endpoint.socket.address, set()).add(f"cluster:{hosted.key.namespace}/{hosted.key.name}")
-    return Naming(intent.site, sites, {address: next(iter(names)) for address, names in _single(clients.items())})
+            clients.setdefault(endpoint.socket.address, set()).add(f"cluster:{cluster}")
+            if len(endpoint.subsets) == 1:
+                subsets[f"{cluster} {endpoint.socket}"] = endpoint.subsets[0]
+    single = {address: next(iter(names)) for address, names in _single(clients.items())}
+    return Naming(intent.site, sites, single, subsets)
 
 
 def _single(pairs: Iterable[tuple[str, set[str]]]) -> Iterable[tuple[str, set[str]]]:

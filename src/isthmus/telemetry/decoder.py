@@ -162,6 +162,7 @@ class Decoder:
         )
         frame = frame.with_columns(
             namespace=_first("namespace", "cluster_namespace"),
+            subset=self._subset(),
             own=pl.col("total") - pl.col("upstream"),
             attempts=pl.col("upstream_request_attempt_count").cast(pl.UInt16, strict=False).fill_null(0),
             **self._parties(log),
@@ -171,6 +172,15 @@ class Decoder:
             log=pl.lit(log),
             **{name: pl.col(name).cast(kind) for name, kind in RECORD_SCHEMA.items() if name not in ("time", "log")},
         )
+
+    def _subset(self) -> pl.Expr:
+        """The subset that was asked for at another site, or the one to which the endpoint at this site belongs."""
+        named = pl.col("subset")
+        if not self._naming.subsets:
+            return named
+        place = pl.concat_str("cluster", "endpoint", separator=" ")
+        own = place.replace_strict(self._naming.subsets, default="", return_dtype=pl.String)
+        return pl.when(named != "").then(named).otherwise(own)
 
     def _parties(self, log: str) -> dict[str, pl.Expr]:
         """Who is at the other end of the fabric, and who asked."""

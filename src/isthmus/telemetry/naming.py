@@ -15,11 +15,14 @@ class Naming:
         site: its own name.
         sites: the fabric addresses of other sites, `ADDRESS:PORT` -> site.
         clients: addresses at which exactly one cluster has endpoints, -> `cluster:NAMESPACE/NAME`.
+        subsets: endpoints that belong to exactly one subset, `NAMESPACE/NAME ADDRESS:PORT` -> subset. Envoy has one
+            cluster for all endpoints of a site, so its name does not tell.
     """
 
     site: str
     sites: Mapping[str, str] = field(default_factory=dict)
     clients: Mapping[str, str] = field(default_factory=dict)
+    subsets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class RouteName:
 
 @dataclass(frozen=True, slots=True)
 class ClusterName:
-    """The parts of a cluster's name in the log, `tenant/NAMESPACE/NAME@part`; empty where unknown."""
+    """The parts of a cluster's name in the log, `tenant/NAMESPACE/NAME@part`; empty where unknown. `subset` is told of
+    clusters of sites alone."""
 
     namespace: str = ""
     cluster: str = ""
@@ -50,12 +54,13 @@ def parse_route_name(text: str) -> RouteName:
 
 
 def parse_cluster_name(text: str) -> ClusterName:
-    """Cluster as `NAMESPACE/NAME`; a subset is what follows a `#`."""
-    name, _, subset = text.partition("#")
-    parts = name.partition("@")[0].split("/")
+    """Cluster as `NAMESPACE/NAME`; the sites of a subset are the part `subset-SUBSET`."""
+    name, _, part = text.partition("@")
+    parts = name.split("/")
     if len(parts) != 3:
         return ClusterName()
-    return ClusterName(parts[1], f"{parts[1]}/{parts[2]}", subset.partition("@")[0])
+    subset = part.removeprefix("subset-") if part.startswith("subset-") else ""
+    return ClusterName(parts[1], f"{parts[1]}/{parts[2]}", subset)
 
 
 def site_of_uri(uri: str) -> str:

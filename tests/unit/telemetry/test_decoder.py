@@ -47,6 +47,20 @@ def test_local_endpoints_known_clients_and_identities_are_named() -> None:
     assert (identified["client"], identified["tls"]) == ("spiffe://shop.example/cart", "TLSv1.3")
 
 
+def test_a_subset_is_named_by_the_cluster_of_sites_or_by_the_endpoint_at_this_site() -> None:
+    naming = Naming("ams", NAMING.sites, subsets={"shop/web 192.0.2.7:8080": "v1"})
+    frame = Decoder(naming).parse(
+        "ingress",
+        [
+            message(entry(upstream=("203.0.113.9", 7400), cluster="default/shop/web@subset-v2")),
+            message(entry(cluster="default/shop/web@local")),
+            message(entry(upstream=("192.0.2.8", 8080), cluster="default/shop/web@local")),
+        ],
+    )
+    assert frame["subset"].to_list() == ["v2", "v1", ""]
+    assert frame["cluster"].to_list() == ["shop/web"] * 3
+
+
 def test_the_log_of_an_egress_site_names_the_calling_site() -> None:
     caller = "spiffe://isthmus.test/tenant/default/site/nyc/node/0"
     [row] = records(entry(uri=caller, route="fabric"), log="egress").to_dicts()
