@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -163,13 +164,15 @@ async def test_site_announces_another_sites_endpoint(shop: Shop) -> None:
 
 
 async def test_rejected_object_beside_good_ones(shop: Shop, measured: Measure) -> None:
-    """An address that Envoy cannot listen on: that object is reported, everything else is applied and serves."""
+    """A port that somebody else has: that object is reported, everything else is applied and serves."""
+    somebody = socket.create_server(("127.0.0.78", 0))
+    address, port = somebody.getsockname()
     documents = [
         {
             "apiVersion": "isthmus/v1",
             "kind": "AdvertisePolicy",
             "metadata": {"namespace": "shop", "name": "elsewhere"},
-            "spec": {"where": {"site": "ams"}, "port": 8080, "address": "192.0.2.222"},
+            "spec": {"where": {"site": "ams"}, "port": port, "address": address},
         },
         {
             "apiVersion": "isthmus/v1",
@@ -215,6 +218,7 @@ async def test_rejected_object_beside_good_ones(shop: Shop, measured: Measure) -
             },
         )
         await wait_until(lambda: not report(shop, "ams")["rejections"], 30, "nothing is rejected", pause=0.2)
+    somebody.close()
     measured(verdict(watch))
     assert (watch.failed, watch.lost) == (0, set())
 

@@ -1,6 +1,7 @@
 """Signed-in people: passwords, sessions of browsers, one-time codes, and how often anybody may try."""
 
 import secrets
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,11 +16,16 @@ from isthmus.console.token import TokenBook
 from isthmus.identity import digest_secret
 
 SESSION_LIFETIME = timedelta(hours=12)
+MOST_CODES = 10
+"""Codes of one caller that work at a time; the oldest stop working first."""
 CODE_LIFETIME = timedelta(minutes=10)
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 256
 _PASSES, _LANES, _MEMORY_KIB = 3, 4, 64 * 1024
 """RFC 9106, section 4, second recommended option: 64 MiB, 3 passes, 4 lanes."""
+
+_ONE = threading.Lock()
+"""Held while a hash is made: of two at once, each of which waits for OpenSSL's threads, neither ever ends."""
 
 Role = Literal["admin", "read"]
 
@@ -27,13 +33,15 @@ Role = Literal["admin", "read"]
 def hash_password(password: str) -> str:
     """The Argon2id hash (RFC 9106) of a password, in PHC form. Takes about a tenth of a second: not for the loop."""
     kdf = Argon2id(salt=secrets.token_bytes(16), length=32, iterations=_PASSES, lanes=_LANES, memory_cost=_MEMORY_KIB)
-    return kdf.derive_phc_encoded(password.encode())
+    with _ONE:
+        return kdf.derive_phc_encoded(password.encode())
 
 
 def verify_password(password: str, encoded: str) -> bool:
     """Whether a password is the one of a hash. As slow as hashing it."""
     try:
-        Argon2id.verify_phc_encoded(password.encode(), encoded)
+        with _ONE:
+            Argon2id.verify_phc_encoded(password.encode(), encoded)
     except InvalidKey:
         return False
     return True
@@ -89,6 +97,7 @@ class SessionBook:
         session = Session(digest_secret(secret), None if account else caller.id, account, now, now + SESSION_LIFETIME)
         if caller.expires_at is not None and caller.expires_at < session.expires_at:
             session = Session(session.digest, session.token_id, account, now, caller.expires_at)
+        self._sessions = {digest: each for digest, each in self._sessions.items() if each.expires_at > now}
         self._sessions[session.digest] = session
         return session, secret
 
@@ -122,10 +131,14 @@ class SessionBook:
 
     def add_code(self, caller: ApiToken, now: datetime) -> tuple[str, datetime]:
         """A code that signs in one browser as the caller, once, for a short while; and until when."""
-        self._codes = {key: code for key, code in self._codes.items() if code.expires_at > now}
         secret, expires = secrets.token_urlsafe(24), now + CODE_LIFETIME
         account = account_name(caller)
-        self._codes[digest_secret(secret)] = _Code(None if account else caller.id, account, expires)
+        token = None if account else caller.id
+        self._codes = {key: code for key, code in self._codes.items() if code.expires_at > now}
+        own = [key for key, code in self._codes.items() if (code.token_id, code.account) == (token, account)]
+        for key in own[: 1 - MOST_CODES]:
+            del self._codes[key]
+        self._codes[digest_secret(secret)] = _Code(token, account, expires)
         return secret, expires
 
     def use_code(self, secret: str, now: datetime) -> ApiToken | None:
@@ -174,6 +187,11 @@ class Attempts:
         while len(self._failed) > self._most:
             self._failed.popitem(last=False)
 
+    def forgive(self, key: str, moment: float) -> None:
+        """The attempt that was counted as failed at a moment has succeeded."""
+        if moment in self._failed.get(key, ()):
+            self._failed[key].remove(moment)
+
     def forget(self, key: str) -> None:
-        """An attempt succeeded."""
+        """Nothing of the key counts any more."""
         self._failed.pop(key, None)

@@ -97,6 +97,9 @@ class ConsoleTelemetry:
             return str(error)
         except StoreUnavailable as error:
             raise ProtocolError("store", str(error)) from error
+        except Exception as error:  # tried again it would fail again, and hold up all that waits behind it
+            log.exception("telemetry.not_kept", subject=subject, via=peer.uri)
+            return f"The batch cannot be kept: {type(error).__name__}."
         finally:
             self._waiting -= 1
         self.batches += 1

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -43,11 +43,12 @@ def check_chain(text: str) -> str:
     """
     leaf, *issuers = parse_pem_certificates(text)
     _check_strength(leaf)
+    _names_of(leaf)
     issued = leaf
     for number, issuer in enumerate(issuers, 2):
         try:
             issued.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature):
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
             raise ValueError(
                 f"certificate {number} did not issue certificate {number - 1}: put the own certificate first, then the "
                 "one that issued it, and so on"
@@ -57,7 +58,7 @@ def check_chain(text: str) -> str:
 
 
 def _check_strength(certificate: x509.Certificate) -> None:
-    key = certificate.public_key()
+    key = _public_key(certificate)
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size < _LEAST_RSA_BITS:
             raise ValueError(f"the RSA key has {key.key_size} bits, fewer than {_LEAST_RSA_BITS}")
@@ -85,7 +86,7 @@ def check_key(text: str, chain: str) -> None:
         raise ValueError("is not PEM of a private key") from None
     raw = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     public = key.public_key().public_bytes(*raw)
-    chain_keys = [certificate.public_key().public_bytes(*raw) for certificate in parse_pem_certificates(chain)]
+    chain_keys = [_public_key(certificate).public_bytes(*raw) for certificate in parse_pem_certificates(chain)]
     if public == chain_keys[0]:
         return
     if public in chain_keys:
@@ -93,12 +94,29 @@ def check_key(text: str, chain: str) -> None:
     raise ValueError("is not the key of the certificate")
 
 
-def certificate_names(text: str) -> tuple[str, ...]:
-    """The DNS names and IP addresses that a chain's first certificate is for, lower-case."""
+def _public_key(certificate: x509.Certificate) -> Any:
     try:
-        names = parse_pem_certificates(text)[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("the certificate is for a kind of key that Envoy does not take") from None
+
+
+def certificate_names(text: str) -> tuple[str, ...]:
+    """The DNS names and IP addresses that a chain's first certificate is for, lower-case; none of one that cannot be
+    read."""
+    try:
+        return _names_of(parse_pem_certificates(text)[0])
+    except ValueError:
+        return ()
+
+
+def _names_of(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return ()
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        raise ValueError("the extensions of the certificate cannot be read") from None
     found = [each.lower() for each in names.get_values_for_type(x509.DNSName)]
     return (*found, *(str(each) for each in names.get_values_for_type(x509.IPAddress)))
 

@@ -50,6 +50,17 @@ class Addresses:
         self._timer: asyncio.TimerHandle | None = None
         self.faults: tuple[Refusal, ...] = ()
 
+    def restore(self) -> None:
+        """Put back what is the agent's own and gone, as after a start of the machine: before Envoy is given what it had
+        and could not listen."""
+        present = self._present() if self._own else frozenset[Pair]()
+        for interface, address in sorted(self._own - present):
+            try:
+                self._kernel.add_address(interface, address)
+                log.info("site.address_restored", interface=interface, address=address)
+            except OSError as error:
+                log.warning("site.address_missing", interface=interface, address=address, error=str(error))
+
     def add(self, wanted: Iterable[InterfaceAddress]) -> None:
         """Add what is missing. What cannot be added is in `faults`, under the policy that needs it."""
         wanted = tuple(wanted)

@@ -105,11 +105,14 @@ class SiteAgent(UplinkHandler):
         self.vault = Vault(self._credentials, identity.subject)
         self._certificates = CertificateStore(self.vault)
         self._take_secrets({key: version.object for key, version in self._inventory.good.items()})
-        self._manifest = asyncio.Event()
+        self._wake = asyncio.Event()
+        """There is something to apply: a manifest, or what discovery found."""
+        self._newer = asyncio.Event()
+        """A manifest has come since the apply under way began, and ends it; discovery never does."""
         self.discovery = Discovery(
             self._disk.load_ledger(),
             secret=self.vault.value,
-            changed=self._manifest.set,
+            changed=self._wake.set,
             told=self.changed.set,
             save=self._disk.save_ledger,
         )
@@ -117,7 +120,7 @@ class SiteAgent(UplinkHandler):
         self._planner = Planner(self.key, identity.trust_domain, paths, self.discovery.take)
         self._endpoints = Join()
         self._allowed: tuple[Access, ...] = ()
-        self._rollout = Rollout(self._inventory, self._build, self._push, self._manifest, self.key)
+        self._rollout = Rollout(self._inventory, self._build, self._push, self._newer, self.key)
         self.envoy = LocalEnvoy(
             settings,
             directory,
@@ -152,6 +155,7 @@ class SiteAgent(UplinkHandler):
         self._routes: HealthRoutes | None = None
         self._plan_timer: asyncio.TimerHandle | None = None
         self._save_timer: asyncio.TimerHandle | None = None
+        self._retry_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.state.certificate_until = self.uplink.credential.leaf.valid_until.timestamp()
 
@@ -161,9 +165,10 @@ class SiteAgent(UplinkHandler):
         """Start or adopt the engines, then apply what is on disk, then connect. Raises OSError."""
         if self.telemetry is not None:
             await self.telemetry.start()
+        self._addresses.restore()
         adopted = await self.envoy.start()
         if self.uplink.state() is not None:
-            self._manifest.set()
+            self._wake.set()
         if not adopted or self.uplink.state() is None:
             self._serve_from_disk()
         self.uplink.set_upstreams(plan_upstreams(self._membership, self._identity.trust_domain, self._inventory, None))
@@ -182,7 +187,7 @@ class SiteAgent(UplinkHandler):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for timer in (self._plan_timer, self._save_timer):
+        for timer in (self._plan_timer, self._save_timer, self._retry_timer):
             if timer is not None:
                 timer.cancel()
         await self._prober.stop()
@@ -239,7 +244,8 @@ class SiteAgent(UplinkHandler):
 
     def adopted(self, subjects: frozenset[str]) -> None:
         """See UplinkHandler."""
-        self._manifest.set()
+        self._newer.set()
+        self._wake.set()
 
     def connection(self, upstream: str, state: ConnectionState) -> None:
         """See UplinkHandler."""
@@ -261,8 +267,9 @@ class SiteAgent(UplinkHandler):
 
     async def _configure(self) -> None:
         while True:
-            await self._manifest.wait()
-            self._manifest.clear()
+            await self._wake.wait()
+            self._wake.clear()
+            self._newer.clear()
             state = self.uplink.state()
             if state is None:
                 continue
@@ -273,7 +280,7 @@ class SiteAgent(UplinkHandler):
             except Exception:  # the site must go on with what it has, whatever is wrong with this manifest
                 log.exception("site.apply_failed", revision=state.version.revision)
                 await asyncio.sleep(1)
-                self._manifest.set()
+                self._wake.set()
 
     async def _apply(self, state: State) -> None:
         self.state.received = (state.version.epoch, state.version.revision)
@@ -293,8 +300,8 @@ class SiteAgent(UplinkHandler):
         again = self.state.applied == (state.version.epoch, state.version.revision)
         self._acknowledge(state, outcome)
         self._keep_resources(KEEP if again else 0.0)
-        if outcome.refusals:
-            asyncio.get_running_loop().call_later(RETRY_REFUSED, self._try_refused_again)
+        if outcome.refusals and self._retry_timer is None:
+            self._retry_timer = asyncio.get_running_loop().call_later(RETRY_REFUSED, self._try_refused_again)
 
     def _acknowledge(self, state: State, outcome: Outcome[Plan]) -> None:
         version = (state.version.epoch, state.version.revision)
@@ -324,9 +331,10 @@ class SiteAgent(UplinkHandler):
         self._spawn(self._disk.save_resources(self.envoy.ads.resources()))
 
     def _try_refused_again(self) -> None:
+        self._retry_timer = None
         if self.state.refusals:
             self._rollout.forget_refusals()
-            self._manifest.set()
+            self._wake.set()
 
     async def _build(self, changed: Mapping[ObjectKey, Object | None]) -> Plan:
         self._take_secrets(changed)

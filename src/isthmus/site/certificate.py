@@ -6,6 +6,8 @@ change. A pair that does not fit together, as between the writes of two files, i
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from isthmus.site.vault import Vault
 LOOK = 5.0
 """Seconds between looks at the files of certificates."""
 
+_LARGEST = 256 * 1024
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
@@ -102,7 +105,7 @@ class CertificateStore:
 
 def _read(key: ObjectKey, spec: CertificateSpec) -> _Served:
     stamp = _stamp(spec)
-    chain, private_key = (Path(path).read_text() for path in (spec.chain_file or "", spec.private_key_file or ""))
+    chain, private_key = (_read_file(path) for path in (spec.chain_file or "", spec.private_key_file or ""))
     try:
         path = spec.chain_file
         check_chain(chain)
@@ -111,6 +114,18 @@ def _read(key: ObjectKey, spec: CertificateSpec) -> _Served:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return _Served(emit_certificate(key, chain, private_key), stamp)
+
+
+def _read_file(path: str) -> str:
+    """A regular file of a certificate's size. Whoever declares objects must not stop the agent with another: a pipe
+    that nobody writes to, a device that never ends."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError(f"{path}: is not a file")
+        text = file.read(_LARGEST + 1)
+    if len(text) > _LARGEST:
+        raise ValueError(f"{path}: is larger than {_LARGEST} bytes")
+    return text.decode(errors="replace")
 
 
 def _stamp(spec: CertificateSpec) -> _Stamp:

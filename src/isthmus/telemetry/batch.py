@@ -17,7 +17,9 @@ from isthmus.telemetry.rollup import KEY
 MAX_ROWS = 1_000_000
 """Rows of one table of a batch."""
 MAX_BYTES = 64 << 20
-"""Bytes of a batch, and of one table when it is unpacked."""
+"""Bytes of a batch, and of all its tables when they are unpacked."""
+MAX_LOST = 1 << 53
+"""Requests that one batch may say were lost."""
 _EARLY, _LATE = 30 * 86_400.0, 300.0
 
 _KEY_SCHEMA: dict[str, Any] = {"time": pl.Datetime("us", "UTC"), **dict.fromkeys(KEY, pl.String)}
@@ -72,17 +74,29 @@ def emit_batch(batch: Batch) -> bytes:
 def parse_batch(body: bytes, now: float) -> Batch:
     """The batch, its rows checked against SCHEMAS. Tables that this release does not know are passed over.
 
-    Records of times that cannot be (over 30 days old, or over five minutes to come) are left out.
+    Records of times that cannot be (over 30 days old, or over five minutes to come) are left out, and a batch of such a
+    time counts as of now.
 
-    Raises BatchInvalid.
+    Raises BatchInvalid: for whatever the store could not keep, too, or a batch that is tried again and again would hold
+    up all behind it.
     """
     message = _parse(body)
-    tables = {each.name: _unpack(each.name, each.rows, now) for each in message.tables if each.name in SCHEMAS}
+    tables: dict[str, pl.DataFrame] = {}
+    left = MAX_BYTES
+    for each in message.tables:
+        if each.name in tables:
+            raise BatchInvalid(f"The table {each.name} stands twice.")
+        if each.name in SCHEMAS:
+            plain = _unpack(each.name, each.rows, left)
+            left -= len(plain)
+            tables[each.name] = _rows(each.name, plain, now)
     losses: dict[str, int] = {}
     for loss in message.losses:
         losses[loss.reason[:64]] = losses.get(loss.reason[:64], 0) + loss.requests
-    at = message.at if math.isfinite(message.at) else now
-    return Batch(message.subject, message.token, min(at, now), message.requests, tables, losses)
+    if sum(losses.values()) > MAX_LOST:
+        raise BatchInvalid(f"The batch tells of more than {MAX_LOST} lost requests.")
+    known = math.isfinite(message.at) and now - _EARLY <= message.at <= now
+    return Batch(message.subject, message.token, message.at if known else now, message.requests, tables, losses)
 
 
 def parse_head(body: bytes) -> tuple[str, str, int]:
@@ -97,6 +111,8 @@ def subject_of(body: bytes) -> str:
 
 
 def _parse(body: bytes) -> wire.Batch:
+    if len(body) > MAX_BYTES:
+        raise BatchInvalid(f"The message is larger than {MAX_BYTES} bytes.")
     try:
         message = wire.Batch.FromString(body)
     except DecodeError as error:
@@ -115,12 +131,19 @@ def _pack(frame: pl.DataFrame) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _unpack(name: str, rows: bytes, now: float) -> pl.DataFrame:
+def _unpack(name: str, rows: bytes, most: int) -> bytes:
     try:
         with pa.CompressedInputStream(pa.BufferReader(rows), "zstd") as stream:
-            plain = stream.read(MAX_BYTES + 1)
-        if len(plain) > MAX_BYTES:
-            raise BatchInvalid(f"The table {name} is larger than {MAX_BYTES} bytes.")
+            plain: bytes = stream.read(most + 1)
+    except (pa.ArrowException, OSError) as error:
+        raise BatchInvalid(f"The table {name} cannot be read: {error}") from error
+    if len(plain) > most:
+        raise BatchInvalid(f"The tables are larger than {MAX_BYTES} bytes.")
+    return plain
+
+
+def _rows(name: str, plain: bytes, now: float) -> pl.DataFrame:
+    try:
         frame = pl.read_ipc_stream(io.BytesIO(plain))
         frame = frame.select(
             pl.col(column).cast(kind).fill_null(_empty(kind)) for column, kind in SCHEMAS[name].items()

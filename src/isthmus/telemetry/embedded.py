@@ -24,6 +24,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 MEMORY = 1 << 30
 """Bytes for one question or insert."""
+ROWS = 200_000
+"""Rows of one answer."""
 READERS = 2
 _BODY = 256 << 20
 _INSERT_SETTINGS = ("insert_deduplication_token", "deduplicate_blocks_in_dependent_materialized_views")
@@ -70,6 +72,8 @@ class Embedded:
             session.query("SET max_execution_time = 15")
             session.query(f"SET max_memory_usage = {MEMORY}")
             session.query("SET max_threads = 2")
+            session.query(f"SET max_result_rows = {ROWS}")
+            session.query("SET result_overflow_mode = 'throw'")
             session.query("SET output_format_json_quote_64bit_integers = 0")
             session.query(f"USE {_name(parameters)}")
             session.query("SET readonly = 1")

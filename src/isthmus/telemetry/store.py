@@ -25,7 +25,11 @@ class StoreUnavailable(Exception):
 
 
 class QueryRefused(Exception):
-    """The store does not answer this question: it takes too long, or is wrong."""
+    """The store does not answer this question: it takes too long, or is wrong. `status`: of HTTP."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class TelemetryStore:
@@ -61,7 +65,10 @@ class TelemetryStore:
         await self._post({"query": sql})
 
     async def insert(self, tenant: str, site: str, role: str, batch: Batch) -> None:
-        """Keep a batch. The same one again changes nothing. Raises StoreUnavailable: try again."""
+        """Keep a batch. The same one again changes nothing.
+
+        Raises StoreUnavailable: try again; QueryRefused: it will never be kept.
+        """
         for name, frame in batch.tables.items():
             if frame.height:
                 await self._insert(name, tenant, site, frame, f"{batch.subject}/{batch.token}/{name}")
@@ -90,7 +97,9 @@ class TelemetryStore:
         try:
             await self._post(query, body.getvalue())
         except QueryRefused as error:
-            raise StoreUnavailable(str(error)) from error
+            if error.status < 500:
+                raise
+            raise StoreUnavailable(str(error)) from error  # a server says so of a lack of memory, too
 
     async def query(self, sql: str, parameters: Mapping[str, Parameter]) -> list[dict[str, Any]]:
         """Rows of a question, by column name. `{name:Type}` in it stands for a parameter.
@@ -117,7 +126,7 @@ class TelemetryStore:
         text = response.text.strip().split("\n")[0][:500]
         if response.status_code in (502, 503, 504):
             raise StoreUnavailable(text)
-        raise QueryRefused(text)
+        raise QueryRefused(text, response.status_code)
 
 
 def _emit_parameter(value: Parameter) -> str:

@@ -389,7 +389,9 @@ async def test_http3_is_served_beside_tls_and_said_so(
     told = f'h3=":{port}"; ma=86400'
 
     async def ask_quic(name: str, body: bytes = b"") -> tuple[dict[str, str], bytes]:
-        configuration = QuicConfiguration(alpn_protocols=H3_ALPN, is_client=True, server_name=f"{name}.example")
+        configuration = QuicConfiguration(
+            alpn_protocols=H3_ALPN, is_client=True, server_name=f"{name}.example", idle_timeout=5
+        )
         configuration.load_verify_locations(cadata=pki.pem.encode())
         async with connect("127.0.0.1", port, configuration=configuration, create_protocol=Quic) as client:
             assert isinstance(client, Quic)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -258,10 +259,12 @@ async def test_refused_and_unsupported_objects_keep_their_last_good_version(depl
     world = World()
     async with running(*world.origins):
         _, _, client = await begin(deployment, world)
+        somebody = socket.create_server(("127.0.0.77", 0))
+        address, port = somebody.getsockname()
         taken = document(
             "AdvertisePolicy",
             "taken",
-            {"where": {"site": "ams", "network": "outside"}, "port": 8080, "address": "192.0.2.77"},
+            {"where": {"site": "ams", "network": "outside"}, "port": port, "address": address},
             "shop",
         )
         host = {"domains": ["taken.example"], "routes": [{"name": "all"}], "advertisePolicies": [{"name": "taken"}]}
@@ -276,6 +279,7 @@ async def test_refused_and_unsupported_objects_keep_their_last_good_version(depl
             "default/VirtualHost/shop/taken": "held-back",
         }
         assert await client.answers()
+        somebody.close()
 
 
 async def test_drain_and_back(deployment: Deployment) -> None:

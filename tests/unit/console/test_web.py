@@ -1,5 +1,6 @@
 """The console's pages without a browser: who gets in, what a form needs, what every page carries."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -12,13 +13,23 @@ import pytest
 import yaml
 
 from isthmus.console.difference import diff_of, document_of, emit_yaml
-from isthmus.console.record import PastChange, Revision
-from isthmus.console.session import SESSION_LIFETIME, Attempts, hash_password, verify_password
+from isthmus.console.record import Account, PastChange, Revision
+from isthmus.console.session import (
+    MOST_CODES,
+    SESSION_LIFETIME,
+    Attempts,
+    SessionBook,
+    caller_of,
+    hash_password,
+    verify_password,
+)
+from isthmus.console.token import TokenBook
 from isthmus.console.watch import parse_brief
 from isthmus.console.web import blank
 from isthmus.console.web.form import Form
 from isthmus.console.web.geometry import HEIGHT, WIDTH, project, world_path
 from isthmus.console.web.history import HistoryBroken, past_text, take_back
+from isthmus.console.web.sign_in import Gate
 from isthmus.console.web.visit import COOKIE, local_target
 from isthmus.demo.example import example_directory
 from isthmus.model.document import parse_documents, parse_yaml
@@ -340,6 +351,32 @@ def test_passwords_are_hashed_each_with_its_salt() -> None:
     assert first.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
     assert verify_password(PASSWORD, first)
     assert not verify_password(PASSWORD + "x", first)
+
+
+async def test_attempts_at_once_are_as_many_as_attempts_in_turn(browser: Browser, shop: Running) -> None:
+    await shop.ask("POST", "/accounts", {"name": "ada", "role": "admin", "password": PASSWORD}, status=201)
+    answers = await asyncio.gather(
+        *(browser.post("/sign-in", {"name": "ada", "password": f"guess {number} of many"}) for number in range(14))
+    )
+    assert sorted(answer.status_code for answer in answers) == [403] * 10 + [429] * 4
+
+
+def test_a_sign_in_by_token_gives_no_further_guesses_at_a_name() -> None:
+    gate = Gate()
+    for moment in range(9):
+        gate.fail("127.0.0.1", "ada", moment)
+    gate.fail("127.0.0.1", "", 9)
+    gate.pass_("127.0.0.1", "", 9)
+    gate.fail("127.0.0.1", "ada", 10)
+    assert gate.wait("192.0.2.1", "ada", 11) > 0
+
+
+def test_of_one_caller_s_sign_in_codes_only_the_newest_work() -> None:
+    now = datetime.now(UTC)
+    account = Account("ada", "read", "", now)
+    book = SessionBook(TokenBook([]), [account])
+    codes = [book.add_code(caller_of(account), now)[0] for _ in range(MOST_CODES + 3)]
+    assert [book.use_code(code, now) is not None for code in codes] == [False] * 3 + [True] * MOST_CODES
 
 
 def test_attempts_are_counted_in_a_window_and_forgotten() -> None:

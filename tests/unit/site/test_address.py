@@ -92,6 +92,17 @@ async def test_the_next_agent_removes_what_the_last_one_added(kernel: FakeKernel
     assert kernel.addresses == {("eth0", "192.0.2.1")}
 
 
+def test_what_a_reboot_has_taken_is_put_back_before_anything_listens(kernel: FakeKernel, record: Path) -> None:
+    Addresses(record, kernel).add([VIP, OTHER])
+    kernel.addresses = {("eth0", "192.0.2.1")}
+    Addresses(record, kernel).restore()
+    assert kernel.addresses == {("eth0", "192.0.2.1"), ("eth0", "192.0.2.80"), ("eth0", "2001:db8::80")}
+    kernel.addresses = {("eth0", "192.0.2.1")}
+    kernel.error = errno.EPERM
+    Addresses(record, kernel).restore()
+    assert kernel.addresses == {("eth0", "192.0.2.1")}, "what cannot be put back is said by the plan that needs it"
+
+
 @pytest.mark.parametrize(
     ("wanted", "error", "reason"),
     [(VIP, errno.EPERM, "CAP_NET_ADMIN"), (InterfaceAddress(POLICY, "eth7", "192.0.2.80"), 0, "no such interface")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +91,13 @@ def test_authorities_are_served_as_they_are(pki: Any) -> None:
     assert store.take({key: obj("TrustedAuthority", certificates=pki.pem)})
     secret = Secret.FromString(store.secrets["authority/default/default/web"])
     assert secret.validation_context.trusted_ca.inline_bytes.decode() == pki.pem
+
+
+def test_what_is_no_file_of_a_certificate_s_size_is_refused_and_holds_up_nothing(tmp_path: Path) -> None:
+    pipe, large = tmp_path / "pipe", tmp_path / "large.pem"
+    os.mkfifo(pipe)
+    large.write_bytes(b"x" * 300_000)
+    for path, reason in ((pipe, "is not a file"), (large, "is larger than"), (Path("/dev/zero"), "is not a file")):
+        store = CertificateStore(FakeVault())  # type: ignore[arg-type]
+        store.take({WEB: obj("Certificate", chainFile=str(path), privateKeyFile=str(path))})
+        assert reason in store.refusals[WEB].message

@@ -55,9 +55,37 @@ def test_what_cannot_be_is_refused_or_left_out() -> None:
     unknown.tables[0].name = "of-a-later-release"
     assert "of-a-later-release" not in parse_batch(unknown.SerializeToString(), time.time()).tables
     assert parse_batch(emit_batch(batch()), time.time() - 3600).tables["record"].height == 0  # an hour to come
+    twice = wire.Batch.FromString(emit_batch(batch()))
+    twice.tables.add().CopyFrom(twice.tables[0])
+    with pytest.raises(BatchInvalid, match="stands twice"):
+        parse_batch(twice.SerializeToString(), time.time())
     wrong = Batch("default/site/ams", "1", 0, 1, {"signal": pl.DataFrame({"nothing": [1]})})
     with pytest.raises(BatchInvalid):
         parse_batch(emit_batch(wrong), time.time())
+
+
+@pytest.mark.parametrize("at", [-1.0, float("nan"), 0.0, 1e12])
+def test_a_time_that_cannot_be_counts_as_now(at: float) -> None:
+    now = time.time()
+    assert parse_batch(emit_batch(Batch("default/site/ams", "1", at, 0, {}, {"buffer": 1})), now).at == now
+
+
+def test_no_batch_tells_of_more_losses_than_the_store_can_count() -> None:
+    message = wire.Batch(subject="default/site/ams", token="1")
+    for _ in range(2):
+        message.losses.add(reason="buffer", requests=2**64 - 1)
+    with pytest.raises(BatchInvalid, match="lost requests"):
+        parse_batch(message.SerializeToString(), time.time())
+
+
+def test_tables_that_unpack_to_too_much_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = emit_batch(batch())
+    monkeypatch.setattr("isthmus.telemetry.batch.MAX_BYTES", len(body) + 1000)  # each table fits, all of them do not
+    with pytest.raises(BatchInvalid, match="larger than"):
+        parse_batch(body, time.time())
+    monkeypatch.setattr("isthmus.telemetry.batch.MAX_BYTES", len(body) - 1)
+    with pytest.raises(BatchInvalid, match="message is larger"):
+        parse_head(body)
 
 
 def test_a_full_spool_drops_the_oldest_and_counts(tmp_path: Path) -> None:

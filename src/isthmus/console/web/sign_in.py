@@ -28,8 +28,8 @@ class Gate:
 
     peers: Attempts = field(default_factory=lambda: Attempts(10, 300))
     names: Attempts = field(default_factory=lambda: Attempts(10, 300))
-    hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
-    """Hashes at a time: each takes 64 MiB and a core."""
+    hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """One hash at a time, and no thread that waits for it."""
     logged: Admission = field(default_factory=lambda: Admission(per_second=0.2, burst=20))
     """Failures that go into the audit, which is kept for ever, and anybody can fail."""
 
@@ -38,10 +38,15 @@ class Gate:
         return max(self.peers.wait(peer, now), self.names.wait(name, now) if name else 0.0)
 
     def fail(self, peer: str, name: str, now: float) -> None:
-        """The attempt failed."""
+        """The attempt counts as failed, from before its answer is known: many at once are many."""
         self.peers.fail(peer, now)
         if name:
             self.names.fail(name, now)
+
+    def pass_(self, peer: str, name: str, moment: float) -> None:
+        """The attempt that was counted at a moment has succeeded."""
+        self.peers.forgive(peer, moment)
+        self.names.forget(name)
 
 
 @router.get("/sign-in")
@@ -61,20 +66,21 @@ async def sign_in(request: Request, context: Context) -> Response:
     target = local_target(given.get("next", "/"))
     gate: Gate = request.app.state.gate
     peer = request.client.host if request.client else "unknown"
-    name = given.get("name").strip()
-    wait = gate.wait(peer, name, time.monotonic())
+    name = "" if given.get("code") or given.get("token") else given.get("name").strip()
+    now = time.monotonic()
+    wait = gate.wait(peer, name, now)
     if wait:
         return _form(request, target, f"Too many attempts failed. Try again in {round(wait) + 1} seconds.", 429, name)
+    gate.fail(peer, name, now)
     caller = await _caller(context, gate, given, name)
     if caller is None:
-        gate.fail(peer, name, time.monotonic())
         if not gate.logged.admit(0, time.monotonic()):
             await _log_failure(context, given, name, peer)
         return _form(request, target, _reason(given), 403, name)
     session, secret = context.sessions.open(caller, datetime.now(UTC))
     await context.deployment.call(context.store.add_session, session)
     await add_audit(context, caller.name, "sign-in.accepted", f"from {peer}")
-    gate.names.forget(name)
+    gate.pass_(peer, name, now)
     response = go(target)
     set_cookie(response, secret)
     return response
@@ -103,7 +109,8 @@ async def _caller(context: ApiContext, gate: Gate, given: Form, name: str) -> Ap
     async with gate.hashing:
         encoded = account.password if account is not None else _ABSENT
         right = await asyncio.to_thread(verify_password, given.get("password"), encoded)
-    return caller_of(account) if account is not None and right else None
+    unchanged = account is not None and context.sessions.account(name) is account  # it may have waited for a while
+    return caller_of(account) if account is not None and right and unchanged else None
 
 
 def _reason(given: Form) -> str:

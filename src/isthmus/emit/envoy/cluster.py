@@ -56,10 +56,7 @@ def emit_hosted_cluster(hosted: Hosted, paths: EnvoyPaths) -> bytes:
         cluster.common_lb_config.ignore_new_hosts_until_first_hc = True
     upstream = hosted.upstream
     set_upstream(cluster, upstream, hosted.load_balancing)
-    _secure(cluster, hosted)
-    if upstream.proxy_protocol != "NONE":
-        inner = cluster.transport_socket if hosted.tls is not None else None
-        cluster.transport_socket.CopyFrom(emit_proxy_protocol(upstream.proxy_protocol, inner))
+    _connect(cluster, hosted)
     if hosted.subsets:
         cluster.lb_subset_config.CopyFrom(_subsets(hosted.fallback))
     hashing = hosted.load_balancing in HASHING
@@ -78,13 +75,20 @@ def emit_probe_cluster(hosted: Hosted, index: int, paths: EnvoyPaths) -> bytes:
     cluster.connect_timeout.CopyFrom(duration(hosted.connect_timeout))
     cluster.ignore_health_on_host_removal = True
     cluster.health_checks.append(emit_health_check(hosted.health_checks[index], hosted.protocol, paths))
-    _secure(cluster, hosted)
+    _connect(cluster, hosted)
+    if hosted.protocol != "HTTP1":  # or Envoy refuses a gRPC check
+        cluster.typed_extension_protocol_options[_OPTIONS].CopyFrom(pack(_application(hosted.protocol, None)))
     return serialize(cluster)
 
 
-def _secure(cluster: EnvoyCluster, hosted: Hosted) -> None:
+def _connect(cluster: EnvoyCluster, hosted: Hosted) -> None:
+    """How endpoints are dialled, by requests and by probes alike: TLS, and before it the PROXY protocol."""
     if hosted.tls is not None:
         cluster.transport_socket.CopyFrom(emit_endpoint_socket(hosted.tls, hosted.protocol))
+    version = hosted.upstream.proxy_protocol
+    if version != "NONE":
+        inner = cluster.transport_socket if hosted.tls is not None else None
+        cluster.transport_socket.CopyFrom(emit_proxy_protocol(version, inner))
 
 
 def emit_sites_cluster(cluster: Cluster, subset: str = "") -> bytes:

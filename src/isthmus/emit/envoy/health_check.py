@@ -35,7 +35,8 @@ def emit_health_check(check: HealthCheck, protocol: str, paths: EnvoyPaths) -> E
     else:
         message.tcp_health_check.CopyFrom(_tcp(check.tcp or TcpProbe()))
     if protocol == "AUTO":
-        message.tls_options.alpn_protocols.append("http/1.1")  # the probe does not go by what is agreed on
+        # the probe does not go by what is agreed on
+        message.tls_options.alpn_protocols.append("h2" if check.grpc is not None else "http/1.1")
     if paths.health_events:
         sink = HealthCheckEventFileSink(event_log_path=paths.health_events)
         message.event_logger.append(

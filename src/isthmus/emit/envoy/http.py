@@ -163,12 +163,13 @@ def _access() -> HttpFilter:
 
 
 def _remove_internal_headers() -> TypedExtensionConfig:
-    mutation = HeaderMutation(
+    """Ours, and the one by which Envoy's log would show a path of the client's choice."""
+    ours = HeaderMutation(
         remove_on_match=HeaderMutation.RemoveOnMatch(key_matcher=StringMatcher(prefix=name.HEADER_PREFIX))
     )
     return TypedExtensionConfig(
         name="envoy.http.early_header_mutation.header_mutation",
-        typed_config=pack(EarlyHeaderMutation(mutations=[mutation])),
+        typed_config=pack(EarlyHeaderMutation(mutations=[ours, HeaderMutation(remove="x-envoy-original-path")])),
     )
 
 
