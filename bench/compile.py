@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import statistics
 import tempfile
 import time
@@ -14,11 +13,11 @@ from pathlib import Path
 from bench.process import free_port
 from bench.report import Result, Target, Value, percentile
 from bench.site import data_path, site_key
-from bench.world import TRUST_DOMAIN, large, objects
+from bench.world import TRUST_DOMAIN, changed_route, large, objects
 from isthmus.compile import Compiler
 from isthmus.emit.envoy import EnvoyEmitter, EnvoyPaths
 from isthmus.identity import Authority
-from isthmus.model import Object, ObjectKey, Route, emit_envelope, parse_envelope
+from isthmus.model import Object, ObjectKey, emit_envelope, parse_envelope
 from isthmus.site.collection import collection_paused
 
 SIZE = (1_000, 5_000, 10_000)
@@ -89,17 +88,10 @@ async def _changes(known: dict[ObjectKey, Object], count: int, hosts: int) -> tu
         async with data_path(Path(name) / "own", "own", known, authority) as path:
             for index in range(count):
                 key = ObjectKey("default", "Route", "bench", f"r-{index * 7 % hosts}-1")
-                changed = _changed(known[key], f"/changed-{index}/")
+                changed = changed_route(known[key], f"/changed-{index}/")
                 started = time.perf_counter()
                 _, changes = path.update({key: changed})
                 steps.append(time.perf_counter() - started)
                 await path.push(changes)
                 taken.append(time.perf_counter() - started)
     return taken, steps
-
-
-def _changed(route: Object, prefix: str) -> Object:
-    """The route with another prefix to match."""
-    body = route.model_dump(mode="json", by_alias=True)
-    body["spec"]["match"] = [{"path": {"prefix": prefix}}]
-    return Route.model_validate_json(json.dumps(body))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import statistics
 import tempfile
 import time
@@ -16,9 +15,9 @@ from bench.certificate import issue
 from bench.process import free_port, resident
 from bench.report import Result, Target, Value, percentile
 from bench.site import data_path
-from bench.world import TRUST_DOMAIN, Document, many, objects
+from bench.world import TRUST_DOMAIN, Document, changed_route, many, objects
 from isthmus.identity import Authority
-from isthmus.model import Object, ObjectKey, Route
+from isthmus.model import Object, ObjectKey
 
 SIZES = {1_000: 50.0, 10_000: 100.0}
 """Virtual hosts -> milliseconds to reach."""
@@ -75,7 +74,7 @@ async def _change(known: dict[ObjectKey, Object], count: int, hosts: int) -> Cha
         async with data_path(Path(name) / "own", "own", known, authority) as path:
             for index in range(count):
                 key = ObjectKey("default", "Route", "bench", f"r-{index * 7 % hosts}-0")
-                changed = _changed(known[key], f"/changed-{index}/")
+                changed = changed_route(known[key], f"/changed-{index}/")
                 started = time.perf_counter()
                 _, changes = path.update({key: changed})
                 steps.append(time.perf_counter() - started)
@@ -83,9 +82,3 @@ async def _change(known: dict[ObjectKey, Object], count: int, hosts: int) -> Cha
                 taken.append(time.perf_counter() - started)
             memory = resident(path.pid)
     return Changes(taken, steps, memory)
-
-
-def _changed(route: Object, prefix: str) -> Object:
-    body = route.model_dump(mode="json", by_alias=True)
-    body["spec"]["match"] = [{"path": {"prefix": prefix}}]
-    return Route.model_validate_json(json.dumps(body))

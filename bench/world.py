@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from isthmus.model import Cluster, ClusterAccess, Metadata, Object, ObjectKey, Region, Site, System
+from isthmus.model import Cluster, ClusterAccess, Metadata, Object, ObjectKey, Region, Route, Site, System
 from isthmus.model.cluster_access import ClusterAccessSpec
 from isthmus.model.document import parse_documents
 from isthmus.model.validation import validate
@@ -157,3 +158,10 @@ def _large_host(host: int, routes: int, endpoints: int, places: list[str]) -> It
         routes=[{"name": f"r-{host}-{index}"} for index in range(routes)],
         advertisePolicies=[{"name": "all"}],
     )
+
+
+def changed_route(route: Object, prefix: str) -> Object:
+    """The route with another prefix to match."""
+    body = route.model_dump(mode="json", by_alias=True)
+    body["spec"]["match"] = [{"path": {"prefix": prefix}}]
+    return Route.model_validate_json(json.dumps(body))
