@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from bench.load import Load, drive
 from bench.process import cores, free_port
@@ -19,6 +20,7 @@ from bench.site import data_path
 from bench.world import TRUST_DOMAIN, objects, service, site
 from isthmus.identity import Authority
 
+T = TypeVar("T")
 Proxy = Callable[[Path, int, str], AbstractContextManager[Server]]
 COMPILED = "Isthmus, compiled virtual host"
 BASELINE = "Envoy, minimal, by hand"
@@ -64,7 +66,7 @@ async def _measure(rounds: int, seconds: int) -> dict[str, list[Load]]:
     return loads
 
 
-def order(names: list[str], turn: int) -> list[str]:
+def order(names: list[T], turn: int) -> list[T]:
     """Another first in each round, and every other round backwards: nobody always follows the same neighbour."""
     turned = names[turn % len(names) :] + names[: turn % len(names)]
     return turned[::-1] if turn % 2 else turned
