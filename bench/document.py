@@ -22,8 +22,8 @@ _MEANING = {
     "gateway": "What a request costs that enters and leaves at the same site: a virtual host as Isthmus compiles it, "
     "against proxies configured by hand for nothing else.",
     "across": "What it costs that the endpoint is at another site: ingress, HTTP/2 over mTLS, egress.",
-    "https": "What TLS towards clients costs: requests on connections that are kept, over HTTP/1.1 and HTTP/2, and "
-    "requests that each bring a new connection.",
+    "https": "What TLS towards clients costs: requests on connections that are kept, over HTTP/1.1, HTTP/2 and "
+    "HTTP/3, and requests that each bring a new connection.",
     "stream": "What connections and datagrams cost that are passed on as they come.",
     "profile": "Where the CPU of a request goes that an HTTPS listener takes in.",
     "health": "How fast other sites know: from the moment at which the egress site's Envoy reports a failed or passed "
@@ -32,6 +32,7 @@ _MEANING = {
     "certificates, which verify, hold and acknowledge what they get, but have no Envoy.",
     "scale": "How fast one changed virtual host works at a site that takes in very many: from the moment at which the "
     "agent knows the change until Envoy has acknowledged it.",
+    "telemetry": "What it costs that every request is told, and to keep and ask what was told.",
     "compile": "What a large site costs its agent.",
     "pages": "What a page of the console in the browser costs the console: from the request to the last byte of HTML, "
     "without the network.",

@@ -1,5 +1,5 @@
-"""HTTPS: keep-alive requests over HTTP/1.1 and HTTP/2, and new connections, through one site, across two, and through
-HAProxy and nginx."""
+"""HTTPS: keep-alive requests over HTTP/1.1, HTTP/2 and HTTP/3, and new connections, through one site, across two, and
+through HAProxy and nginx."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.certificate import issue
 from bench.gateway import order
-from bench.load import Load, drive, drive_http2
+from bench.load import Load, drive, drive_http2, drive_http3
 from bench.process import cores, free_port
 from bench.proxy import Server, haproxy, nginx, origin
 from bench.report import Result, Target, Value
@@ -25,7 +25,8 @@ from isthmus.identity import Authority
 
 ONE, TWO = "Isthmus, one site", "Isthmus, across two sites"
 NGINX = "nginx"
-JOBS = ("HTTP/1.1, kept alive", "HTTP/2, kept alive", "a new TLS connection for each request")
+JOBS = ("HTTP/1.1, kept alive", "HTTP/2, kept alive", "HTTP/3, kept alive", "a new TLS connection for each request")
+QUIC = JOBS[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ async def _measure(rounds: int, seconds: int) -> Runs:
         tls: dict[str, Any] = {
             "proxy": "HTTPS",
             "domains": ["localhost"],
-            "tls": {"certificates": [{"name": "localhost"}]},
+            "tls": {"certificates": [{"name": "localhost"}], "http3": True},
         }
         known = objects(
             [
@@ -94,13 +95,17 @@ def _drive_all(contestants: dict[str, Contestant], folder: Path, on: str, rounds
     def fresh(each: Contestant, time: int) -> Load:
         return drive(each.server.url, time, folder, on, each.watch, keep=False)
 
-    drivers: list[Callable[[Contestant, int], Load]] = [kept, multiplexed, fresh]
-    runs: Runs = {job: {name: [] for name in contestants} for job in JOBS}
+    def datagrams(each: Contestant, time: int) -> Load:
+        return drive_http3(each.server.port, time, on, each.watch)
+
+    drivers: list[Callable[[Contestant, int], Load]] = [kept, multiplexed, datagrams, fresh]
+    able = {job: [name for name in contestants if job != QUIC or name in (ONE, TWO)] for job in JOBS}
+    runs: Runs = {job: {name: [] for name in names} for job, names in able.items()}
     for each in contestants.values():
         kept(each, 1)
     for job, driver in zip(JOBS, drivers, strict=True):
         for turn in range(rounds):
-            for name in order(list(contestants), turn):
+            for name in order(able[job], turn):
                 runs[job][name].append(driver(contestants[name], seconds))
     return runs
 
@@ -122,7 +127,7 @@ def _result(runs: Runs, rounds: int, seconds: int) -> Result:
             statistics.median(load.rate for load in loads),
             statistics.median(load.p99 for load in loads) or None,
             statistics.median(_cpu(load) for load in loads),
-            _ratio(runs[job], name, NGINX),
+            _ratio(runs[job], name, NGINX) if NGINX in runs[job] else None,
             _ratio(runs[job], name, ONE),
         ]
         for job in JOBS
@@ -136,10 +141,12 @@ def _result(runs: Runs, rounds: int, seconds: int) -> Result:
         rows=rows,
         targets=[
             Target("CPU per HTTPS keep-alive request, one site to nginx", _ratio(kept, ONE, NGINX), 2.0, " ×"),
-            Target("CPU per HTTPS keep-alive request, two sites to one", _ratio(kept, TWO, ONE), 2.0, " ×"),
+            *(Target(f"CPU, two sites to one, {job}", _ratio(runs[job], TWO, ONE), 2.0, " ×") for job in JOBS),
         ],
         notes=[
             "TLS 1.3 towards clients, an ECDSA certificate (P-256), HTTP/1.1 to the origin, access logs everywhere",
+            "HTTP/3: the proxies of this machine's distribution have none; its client is Python, so the rate is the "
+            "client's, and CPU per request is the number to read",
             f"median of {rounds} interleaved rounds of {seconds} s; of new connections, requests/s are handshakes/s",
         ],
         raw={

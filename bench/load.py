@@ -1,10 +1,11 @@
-"""HTTP load: wrk for HTTP/1.1, h2load for HTTP/2, and what they measured."""
+"""HTTP load: wrk for HTTP/1.1, h2load for HTTP/2, aioquic for HTTP/3, and what they measured."""
 
 from __future__ import annotations
 
 import json
 import re
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,3 +89,21 @@ def drive_http2(url: str, seconds: int, on: str, watch: dict[str, int], connecti
         raise RuntimeError(f"{bad} of {counts[1]} requests to {url} failed:\n{done.stdout}")
     cpu = {name: 1e6 * (after[name] - before[name]) / requests for name in watch}
     return Load(requests, 0, requests / seconds, 0.0, 0.0, cpu)
+
+
+def drive_http3(port: int, seconds: int, on: str, watch: dict[str, int], connections: int = 32) -> Load:
+    """The same over HTTP/3 on this UDP port, one request at a time on each connection, as `drive` does.
+
+    The handshakes are before the first request, and in the CPU time: a few among many requests.
+    """
+    command = ["taskset", "--cpu-list", on, sys.executable, "-m", "bench.quic", *map(str, (port, seconds, connections))]
+    before = {name: cpu_seconds(pid) for name, pid in watch.items()}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
+    after = {name: cpu_seconds(pid) for name, pid in watch.items()}
+    if done.returncode:
+        raise RuntimeError(f"no HTTP/3 with port {port}:\n{done.stderr[-2000:]}")
+    seen = json.loads(done.stdout)
+    if seen["failed"] or not seen["requests"]:
+        raise RuntimeError(f"{seen['failed']} of {seen['requests']} requests to port {port} failed")
+    cpu = {name: 1e6 * (after[name] - before[name]) / seen["requests"] for name in watch}
+    return Load(seen["requests"], 0, seen["requests"] / seen["seconds"], seen["p50"], seen["p99"], cpu)

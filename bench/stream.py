@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.gateway import order
 from bench.process import cores, cpu_seconds, free_port, program, running, wait_listening
-from bench.report import Result, Value
+from bench.report import Result, Target, Value
 from bench.site import data_path
 from bench.world import TRUST_DOMAIN, access, objects, service, site
 from isthmus.identity import Authority
@@ -172,13 +172,17 @@ def _once(job: str, port: int, watch: Watch, on: str, seconds: int) -> Run:
     return Run(units / seen["seconds"], spent / units, int(seen.get("lost", 0)))
 
 
+def _ratio(runs: dict[str, list[Run]], name: str) -> float:
+    """Median over the rounds of CPU for each unit to one site's in the same round."""
+    return statistics.median(one.cpu / base.cpu for one, base in zip(runs[name], runs[ONE], strict=True))
+
+
 def _result(runs: Runs, rounds: int, seconds: int) -> Result:
     units = {"TCP": ("GiB/s", 1e3, "ms/GiB"), "UDP": ("datagrams/s", 1e6, "µs/datagram")}
     rows: list[list[Value]] = []
     for job, contestants in runs.items():
         rate_unit, factor, cpu_unit = units[job]
         for name, each in contestants.items():
-            pairs = zip(each, contestants[ONE], strict=True)
             rows.append(
                 [
                     f"{job}: {name}",
@@ -186,7 +190,7 @@ def _result(runs: Runs, rounds: int, seconds: int) -> Result:
                     if job == "TCP"
                     else f"{statistics.median(one.rate for one in each):,.0f} {rate_unit}",
                     f"{factor * statistics.median(one.cpu for one in each):.4g} {cpu_unit}",
-                    statistics.median(one.cpu / base.cpu for one, base in pairs),
+                    _ratio(contestants, name),
                     sum(one.lost for one in each),
                 ]
             )
@@ -195,6 +199,7 @@ def _result(runs: Runs, rounds: int, seconds: int) -> Result:
         title=f"Streams: TCP over {_CONNECTIONS} connections, exchanges of 512 bytes in {_SESSIONS} sessions of UDP",
         columns=["job: proxy", "rate", "CPU", "ratio to one site", "lost"],
         rows=rows,
+        targets=[Target(f"CPU, two sites to one, {job}", _ratio(runs[job], TWO), 2.0, " ×") for job in runs],
         notes=[
             f"median of {rounds} interleaved rounds of {seconds} s; source and clients are Python and bound the rates "
             "of what is cheaper than they are, so CPU is the number to read",
