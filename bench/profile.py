@@ -22,6 +22,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from bench.certificate import Issued, issue
 from bench.gateway import order
 from bench.load import Load, drive
+from bench.log_receiver import receiving
 from bench.process import cores, free_port
 from bench.proxy import Server, minimal_envoy, nginx, origin
 from bench.report import Result, Value
@@ -134,7 +135,8 @@ async def _measure(rounds: int, seconds: int) -> Loads:
         upstream = stack.enter_context(origin(folder, others))
         ports = {proxy: free_port() for proxy in ("HTTP", "HTTPS")}
         known = objects([site("own", fabric=("127.0.0.1", free_port())), *_services(certificate, upstream.port, ports)])
-        async with data_path(folder / "own", "own", known, authority, measured) as path:
+        async with data_path(folder / "own", "own", known, authority, measured, "service") as path:
+            await asyncio.to_thread(stack.enter_context, receiving(folder / "own", others))
             servers = await _add_variants(path, ports)
             servers[MINIMAL, "HTTP"] = stack.enter_context(minimal_envoy(folder, upstream.port, measured))
             for proxy in ports:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import statistics
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,8 @@ from pathlib import Path
 import polars as pl
 
 from bench.load import drive
-from bench.process import cores, cpu_seconds, free_port, running
+from bench.log_receiver import receiving
+from bench.process import cores, cpu_seconds, free_port
 from bench.proxy import origin
 from bench.report import Result, Target, Value
 from bench.site import Log, data_path
@@ -93,11 +93,7 @@ async def _costs(rounds: int, seconds: int) -> dict[str, float]:
                 path = await paths.enter_async_context(data_path(folder / log, "own", known, authority, measured, log))
                 watch = {"envoy": path.pid}
                 if log == "service":
-                    arguments = [str(folder / log / "log.sock"), str(folder / "spool")]
-                    command = [sys.executable, "-m", "bench.log_receiver", *arguments]
-                    receiver = stack.enter_context(running(command, folder / "receiver.log", others))
-                    watch["agent"] = receiver.pid
-                    await asyncio.to_thread(_await_ready, folder / "receiver.log")
+                    watch["agent"] = await asyncio.to_thread(stack.enter_context, receiving(folder / log, others))
                 servers[log] = (port, watch)
             for turn in range(rounds + 1):
                 for log in _LOGS if turn % 2 else reversed(_LOGS):
@@ -106,18 +102,7 @@ async def _costs(rounds: int, seconds: int) -> dict[str, float]:
                     load = await asyncio.to_thread(drive, url, seconds, folder, others, watch, host="web.example")
                     if turn:  # the first is for warmth
                         found[log].append(sum(load.cpu.values()))
-            told = int((folder / "receiver.log").read_text().split()[-1])
-            if told == 0:
-                raise RuntimeError("no request was told")
     return {log: statistics.median(values) for log, values in found.items()}
-
-
-def _await_ready(log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while "ready" not in log.read_text():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"the receiver did not start: {log.read_text()}")
-        time.sleep(0.05)
 
 
 async def _store(folder: Path, records: int, batches: int, quick: bool) -> tuple[float, float, int]:
