@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, settings
 
+from .schedule import WORKERS, Schedule, find_place
+
 # How fast the machine is, or how busy, is no property of the code.
 settings.register_profile("isthmus", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("isthmus")
@@ -23,6 +25,42 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--golden-update", action="store_true", help="rewrite the expected files in tests/golden and delete orphans"
     )
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two workers for the whole suite, whatever the machine: tests wait for real processes more than they compute.
+
+    What somebody chose runs in this process, one after the other, where a debugger reaches it.
+    """
+    option = config.option
+    chosen = (
+        config.args_source is not pytest.Config.ArgsSource.TESTPATHS or option.keyword or getattr(option, "lf", False)
+    )
+    return 0 if chosen else WORKERS
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedule:
+    return Schedule(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: find_place(item.nodeid))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests measured."""
+    lines = [
+        f"{report.nodeid.rpartition('::')[2]:45} {value}"
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if report.when == "call"
+        for name, value in report.user_properties
+        if name == "measured"
+    ]
+    if lines:
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One deployment and one real headless Chromium for all browser tests: the demo's shop, and its console's pages."""
+"""One deployment and one real headless Chromium for the tests of a module: the demo's shop, and its console's pages."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -24,14 +24,14 @@ ARGUMENTS = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of these share one event loop, that of the deployment and the browser."""
+    """The tests of a module share one event loop, that of the deployment and the browser."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shop() -> AsyncIterator[Shop]:
     """The demo's deployment, started once."""
     async with Deployment() as deployment:
@@ -42,7 +42,7 @@ async def shop() -> AsyncIterator[Shop]:
     assert list(find_processes(directory)) == []
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     """Chromium, started once."""
     async with async_playwright() as playwright:
@@ -76,7 +76,7 @@ class Visitor:
 Visit = Callable[..., Awaitable[Visitor]]
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest_asyncio.fixture(loop_scope="module")
 async def visit(shop: Shop, browser: Browser) -> AsyncIterator[Visit]:
     """Opens windows: `await visit(width=390, dark=True, signed_in=False)`."""
     opened: list[Visitor] = []

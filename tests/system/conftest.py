@@ -34,22 +34,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What the tests measured."""
-    lines = [
-        f"{report.nodeid.rpartition('::')[2]:45} {value}"
-        for outcome in ("passed", "failed")
-        for report in terminalreporter.getreports(outcome)
-        if report.when == "call"
-        for name, value in report.user_properties
-        if name == "measured"
-    ]
-    if lines:
-        terminalreporter.section("measured")
-        for line in lines:
-            terminalreporter.write_line(line)
-
-
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def deployed() -> AsyncIterator[Shop]:
     """The deployment, started once."""
