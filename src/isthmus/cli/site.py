@@ -47,6 +47,10 @@ def site(
         int,
         typer.Option("--records-per-second", min=0, metavar="N", help="At most about so many of these in a second."),
     ] = 1000,
+    certificates: Annotated[
+        Path | None,
+        typer.Option("--certificates", metavar="DIR", help="Read files of certificates in this folder alone."),
+    ] = None,
     access_log: Annotated[
         bool,
         typer.Option("--access-log", help="Write each request to STATE/access.log as well, as a line of JSON."),
@@ -80,6 +84,7 @@ def site(
         telemetry_buffer=telemetry_buffer << 20,
         record_share=record_share,
         records_per_second=records_per_second,
+        certificates=certificates.absolute() if certificates is not None else None,
     )
     run_process(run, settings, (TokenMissing, StateInUse, StateUnusable))
 

@@ -24,7 +24,9 @@ class CertificateSpec(Spec):
         "gives `kept:` and a fingerprint, which when applied leaves the key as it is.",
     )
     chain_file: SiteFile | None = Field(
-        None, description="File with the chain at every site that needs it, instead of `chain`; read again on change."
+        None,
+        description="File with the chain at every site that needs it, instead of `chain`; read again on change. It may "
+        "not lie in the state directory of a site agent, and a site may allow one folder alone.",
     )
     private_key_file: SiteFile | None = Field(
         None, description="File with the private key beside `chainFile`, readable by the site agent."

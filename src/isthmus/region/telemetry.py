@@ -53,7 +53,7 @@ class RegionTelemetry:
         """Keep a batch of a site. Raises ProtocolError when the disk does not take it: the site keeps it then."""
         try:
             _, _, requests = parse_head(body)
-            self.spool.put(self.spool.next_name(), body, requests)
+            self.spool.put(self.spool.next_name(), body, requests, owner=subject)
         except BatchInvalid as error:
             return str(error)
         except OSError as error:
@@ -82,7 +82,7 @@ class RegionTelemetry:
             name = self.spool.next_name()
             batch = Batch(self._subject, name, time.time(), 0, losses={"buffer": lost})
             with contextlib.suppress(OSError):
-                self.spool.put(name, emit_batch(batch), 0)
+                self.spool.put(name, emit_batch(batch), 0, owner=self._subject)
                 self._told += lost
                 self.forwarder.wake()
 

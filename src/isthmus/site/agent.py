@@ -33,6 +33,7 @@ from isthmus.site.access import linger_access
 from isthmus.site.address import Addresses
 from isthmus.site.bgp import HealthRoutes
 from isthmus.site.certificate import LOOK, CertificateStore
+from isthmus.site.certificate_file import CertificateFiles
 from isthmus.site.directory import SiteDirectory
 from isthmus.site.discovery import Discovery
 from isthmus.site.disk import Disk
@@ -103,7 +104,7 @@ class SiteAgent(UplinkHandler):
         self._disk = Disk(directory)
         self._inventory = Inventory(self._disk.load_good())
         self.vault = Vault(self._credentials, identity.subject)
-        self._certificates = CertificateStore(self.vault)
+        self._certificates = CertificateStore(self.vault, CertificateFiles(directory.root, settings.certificates))
         self._take_secrets({key: version.object for key, version in self._inventory.good.items()})
         self._wake = asyncio.Event()
         """There is something to apply: a manifest, or what discovery found."""

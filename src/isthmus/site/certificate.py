@@ -6,11 +6,8 @@ change. A pair that does not fit together, as between the writes of two files, i
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from isthmus.emit.envoy.tls import emit_certificate, emit_trusted_authority
 from isthmus.model.certificate import Certificate, CertificateSpec
@@ -18,29 +15,30 @@ from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
 from isthmus.model.pem import check_chain, check_key
 from isthmus.model.trusted_authority import TrustedAuthority
+from isthmus.site.certificate_file import CertificateFiles, Stamp, read_stamp
 from isthmus.site.inventory import Refusal
 from isthmus.site.vault import Vault
 
 LOOK = 5.0
 """Seconds between looks at the files of certificates."""
 
-_LARGEST = 256 * 1024
-_Stamp = tuple[tuple[int, int, int], ...]
+_Stamps = tuple[Stamp, Stamp]
 
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """What is served of an object, and of which version of its files."""
+    """What is served of an object, and of which versions of its files."""
 
     secrets: Mapping[str, bytes]
-    stamp: _Stamp = ()
+    stamps: _Stamps | None = None
 
 
 class CertificateStore:
     """`secrets` is a new mapping whenever it says anything else. `refusals` are of what cannot be served."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, files: CertificateFiles) -> None:
         self._vault = vault
+        self._files = files
         self._objects: dict[ObjectKey, Certificate | TrustedAuthority] = {}
         self._served: dict[ObjectKey, _Served] = {}
         self.secrets: Mapping[str, bytes] = {}
@@ -68,7 +66,7 @@ class CertificateStore:
             key
             for key, obj in self._objects.items()
             if isinstance(obj, Certificate) and obj.spec.chain_file is not None
-            if key not in self._served or self._served[key].stamp != _stamp(obj.spec)
+            if key not in self._served or self._served[key].stamps != _read_stamps(obj.spec)
         ]
         for key in touched:
             self._serve(key)
@@ -89,7 +87,7 @@ class CertificateStore:
             elif obj.spec.chain is not None:
                 self._served[key] = self._sealed(key, obj.spec.chain)
             else:
-                self._served[key] = _read(key, obj.spec)
+                self._served[key] = self._read(key, obj.spec)
             self.refusals.pop(key, None)
         except (OSError, ValueError) as error:
             reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
@@ -102,38 +100,18 @@ class CertificateStore:
         check_key(private_key, chain)
         return _Served(emit_certificate(key, chain, private_key))
 
-
-def _read(key: ObjectKey, spec: CertificateSpec) -> _Served:
-    stamp = _stamp(spec)
-    chain, private_key = (_read_file(path) for path in (spec.chain_file or "", spec.private_key_file or ""))
-    try:
-        path = spec.chain_file
-        check_chain(chain)
-        path = spec.private_key_file
-        check_key(private_key, chain)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    return _Served(emit_certificate(key, chain, private_key), stamp)
-
-
-def _read_file(path: str) -> str:
-    """A regular file of a certificate's size. Whoever declares objects must not stop the agent with another: a pipe
-    that nobody writes to, a device that never ends."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError(f"{path}: is not a file")
-        text = file.read(_LARGEST + 1)
-    if len(text) > _LARGEST:
-        raise ValueError(f"{path}: is larger than {_LARGEST} bytes")
-    return text.decode(errors="replace")
-
-
-def _stamp(spec: CertificateSpec) -> _Stamp:
-    found = []
-    for path in (spec.chain_file, spec.private_key_file):
+    def _read(self, key: ObjectKey, spec: CertificateSpec) -> _Served:
+        stamps = _read_stamps(spec)
+        chain, private_key = (self._files.read(path or "") for path in (spec.chain_file, spec.private_key_file))
         try:
-            status = Path(path or "").stat()
-            found.append((status.st_ino, status.st_mtime_ns, status.st_size))
-        except OSError:
-            found.append((0, 0, 0))
-    return tuple(found)
+            path = spec.chain_file
+            check_chain(chain)
+            path = spec.private_key_file
+            check_key(private_key, chain)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        return _Served(emit_certificate(key, chain, private_key), stamps)
+
+
+def _read_stamps(spec: CertificateSpec) -> _Stamps:
+    return read_stamp(spec.chain_file or ""), read_stamp(spec.private_key_file or "")

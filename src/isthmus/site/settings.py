@@ -26,6 +26,8 @@ class SiteSettings:
         telemetry_buffer: bytes on disk for what no region takes; beyond it the oldest is dropped.
         record_share: of the requests that did not fail, how many are kept as whole records, 0 to 1.
         records_per_second: at most about so many of these; above it the share becomes smaller.
+        certificates: the one folder that files of certificates may lie in, after symbolic links; None for any. Files
+            in the state directory are never read.
     """
 
     state: Path
@@ -39,3 +41,4 @@ class SiteSettings:
     telemetry_buffer: int = 256 << 20
     record_share: float = 1.0
     records_per_second: int = 1000
+    certificates: Path | None = None

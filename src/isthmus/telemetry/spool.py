@@ -1,8 +1,13 @@
-"""Batches on disk until somebody above has taken them: bounded, the oldest dropped first, every drop counted."""
+"""Batches on disk until somebody above has taken them: bounded, the oldest dropped first, every drop counted.
+
+Where several owners share a spool, room is made by whoever takes most of it: one that tells too much loses its own
+oldest batches, and what its neighbours may keep does not depend on it.
+"""
 
 import contextlib
+import hashlib
 import time
-from collections import deque
+from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +16,12 @@ _SUFFIX = ".batch"
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """A batch on disk. `requests` are those that it tells of."""
+    """A batch on disk. `requests` are those that it tells of; `owner` is a short name for whose it is."""
 
     path: Path
     size: int
     requests: int
+    owner: str
 
 
 class Spool:
@@ -32,8 +38,12 @@ class Spool:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for stale in directory.glob("*.part"):
             stale.unlink(missing_ok=True)
-        self._queue = deque(sorted(_read(directory), key=lambda each: each.path.name))
-        self._size = sum(each.size for each in self._queue)
+        self._queue: OrderedDict[Path, Spooled] = OrderedDict()
+        self._owned: defaultdict[str, OrderedDict[Path, Spooled]] = defaultdict(OrderedDict)
+        self._sizes: Counter[str] = Counter()
+        """Bytes by owner."""
+        for found in sorted(_read(directory), key=lambda each: each.path.name):
+            self._enter(found)
         self._last = 0
         self.dropped_batches = 0
         self.dropped_requests = 0
@@ -44,26 +54,29 @@ class Spool:
     @property
     def size(self) -> int:
         """Bytes on disk."""
-        return self._size
+        return self._sizes.total()
 
     @property
     def waiting_requests(self) -> int:
         """Requests that the waiting batches tell of."""
-        return sum(each.requests for each in self._queue)
+        return sum(each.requests for each in self._queue.values())
 
     def next_name(self) -> str:
         """A name for the next batch: later ones sort behind earlier ones, over restarts too, and none comes twice."""
         self._last = max(self._last + 1, time.time_ns())
         return f"{self._last:020d}"
 
-    def put(self, name: str, body: bytes, requests: int) -> None:
-        """Keep a batch. Drops the oldest ones while there is no room. Raises OSError: then it is not kept."""
-        if len(body) > self._limit:
+    def put(self, name: str, body: bytes, requests: int, owner: str = "") -> None:
+        """Keep a batch of somebody's. Raises OSError: then it is not kept.
+
+        While there is no room, the oldest batch of the owner with most bytes goes, the new ones counted. Where that is
+        the new batch's own owner, with nothing else to give up, the new batch is the one that is dropped.
+        """
+        short = hashlib.sha256(owner.encode()).hexdigest()[:16] if owner else ""
+        if not self._make_room(short, len(body)):
             self._count(1, requests)
             return
-        while self._size + len(body) > self._limit:
-            self.drop_oldest()
-        path = self._directory / f"{name}-{requests}{_SUFFIX}"
+        path = self._directory / f"{name}-{requests}{'-' if short else ''}{short}{_SUFFIX}"
         part = path.with_suffix(".part")
         try:
             part.write_bytes(body)
@@ -72,33 +85,50 @@ class Spool:
         except OSError:
             part.unlink(missing_ok=True)
             raise
-        self._queue.append(Spooled(path, len(body), requests))
-        self._size += len(body)
+        self._enter(Spooled(path, len(body), requests, short))
 
     def oldest(self) -> tuple[Spooled, bytes] | None:
         """The oldest batch; None when all are delivered."""
         while self._queue:
-            first = self._queue[0]
+            first = next(iter(self._queue.values()))
             try:
                 return first, first.path.read_bytes()
             except OSError:  # somebody tidied up, or the disk is damaged
-                self._queue.popleft()
-                self._size -= first.size
+                self._leave(first)
                 self._count(1, first.requests)
         return None
 
     def remove(self, spooled: Spooled) -> None:
         """It was delivered."""
-        with contextlib.suppress(ValueError):
-            self._queue.remove(spooled)
-            self._size -= spooled.size
+        self._leave(spooled)
         spooled.path.unlink(missing_ok=True)
 
-    def drop_oldest(self) -> None:
-        """Make room; counted as lost."""
-        first = self._queue[0]
-        self.remove(first)
-        self._count(1, first.requests)
+    def _make_room(self, owner: str, size: int) -> bool:
+        if size > self._limit:
+            return False
+        while self.size + size > self._limit:
+            heaviest = max(
+                self._sizes.keys() | {owner}, key=lambda each: (self._sizes[each] + size * (each == owner), each)
+            )
+            if not self._owned[heaviest]:
+                return False
+            oldest = next(iter(self._owned[heaviest].values()))
+            self.remove(oldest)
+            self._count(1, oldest.requests)
+        return True
+
+    def _enter(self, spooled: Spooled) -> None:
+        self._queue[spooled.path] = spooled
+        self._owned[spooled.owner][spooled.path] = spooled
+        self._sizes[spooled.owner] += spooled.size
+
+    def _leave(self, spooled: Spooled) -> None:
+        if self._queue.pop(spooled.path, None) is None:
+            return
+        del self._owned[spooled.owner][spooled.path]
+        self._sizes[spooled.owner] -= spooled.size
+        if not self._owned[spooled.owner]:
+            del self._owned[spooled.owner], self._sizes[spooled.owner]
 
     def _count(self, batches: int, requests: int) -> None:
         self.dropped_batches += batches
@@ -108,7 +138,8 @@ class Spool:
 def _read(directory: Path) -> list[Spooled]:
     found = []
     for path in directory.glob(f"*{_SUFFIX}"):
-        _, _, requests = path.stem.rpartition("-")
+        _, requests, owner = (*path.stem.split("-"), "", "")[:3]
         if requests.isdigit():
-            found.append(Spooled(path, path.stat().st_size, int(requests)))
+            with contextlib.suppress(FileNotFoundError):
+                found.append(Spooled(path, path.stat().st_size, int(requests), owner))
     return found

@@ -11,9 +11,11 @@ from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from isthmus.model import ObjectKey
 from isthmus.model.document import parse_documents
 from isthmus.site.certificate import CertificateStore
+from isthmus.site.certificate_file import CertificateFiles
 
 WEB = ObjectKey("default", "Certificate", "default", "web")
 NAME = "certificate/default/default/web"
+FILES = CertificateFiles(Path("/nonexistent/state"))
 
 
 class FakeVault:
@@ -44,7 +46,7 @@ def served(store: CertificateStore) -> tuple[str, str]:
 def test_a_chain_is_served_once_its_own_key_is_there(pki: Any) -> None:
     first, second = pki.issue("a.example"), pki.issue("a.example")
     vault = FakeVault()
-    store = CertificateStore(vault)  # type: ignore[arg-type]
+    store = CertificateStore(vault, FILES)  # type: ignore[arg-type]
     assert not store.take({WEB: obj("Certificate", chain=first.chain, privateKey="kept:")})
     assert store.refusals[WEB].message == "the site has no copy of the private key yet"
     vault.private_key = first.private_key
@@ -63,7 +65,7 @@ def test_a_chain_is_served_once_its_own_key_is_there(pki: Any) -> None:
 
 def test_files_are_read_again_when_they_change_and_never_half_of_them(pki: Any, tmp_path: Path) -> None:
     chain, key = tmp_path / "web.pem", tmp_path / "web.key"
-    store = CertificateStore(FakeVault())  # type: ignore[arg-type]
+    store = CertificateStore(FakeVault(), FILES)  # type: ignore[arg-type]
     store.take({WEB: obj("Certificate", chainFile=str(chain), privateKeyFile=str(key))})
     assert store.refusals[WEB].message == f"{chain}: No such file or directory"
     first, second = pki.issue("a.example"), pki.issue("a.example")
@@ -86,7 +88,7 @@ def test_files_are_read_again_when_they_change_and_never_half_of_them(pki: Any, 
 
 
 def test_authorities_are_served_as_they_are(pki: Any) -> None:
-    store = CertificateStore(FakeVault())  # type: ignore[arg-type]
+    store = CertificateStore(FakeVault(), FILES)  # type: ignore[arg-type]
     key = WEB._replace(kind="TrustedAuthority")
     assert store.take({key: obj("TrustedAuthority", certificates=pki.pem)})
     secret = Secret.FromString(store.secrets["authority/default/default/web"])
@@ -98,6 +100,52 @@ def test_what_is_no_file_of_a_certificate_s_size_is_refused_and_holds_up_nothing
     os.mkfifo(pipe)
     large.write_bytes(b"x" * 300_000)
     for path, reason in ((pipe, "is not a file"), (large, "is larger than"), (Path("/dev/zero"), "is not a file")):
-        store = CertificateStore(FakeVault())  # type: ignore[arg-type]
+        store = CertificateStore(FakeVault(), FILES)  # type: ignore[arg-type]
         store.take({WEB: obj("Certificate", chainFile=str(path), privateKeyFile=str(path))})
         assert reason in store.refusals[WEB].message
+
+
+def write_pair(directory: Path, pair: Any) -> tuple[Path, Path]:
+    directory.mkdir(parents=True)
+    chain, key = directory / "chain.pem", directory / "key.pem"
+    chain.write_text(pair.chain)
+    key.write_text(pair.private_key)
+    return chain, key
+
+
+def test_what_the_agent_keeps_for_itself_is_never_shown_to_clients(pki: Any, tmp_path: Path) -> None:
+    pair, state, link = pki.issue("a.example"), tmp_path / "state", tmp_path / "link.pem"
+    _, own = write_pair(state / "identity", pair)
+    chain, key = write_pair(tmp_path / "shown", pair)
+    link.symlink_to(own)
+    (tmp_path / "other").symlink_to(state)
+    files = CertificateFiles(tmp_path / "other")  # the agent was started by a path that is a link itself
+    for path in (
+        own, link, tmp_path / "other/identity/key.pem", tmp_path / "shown/../state/identity/key.pem",
+        Path(f"/proc/self/root{own}"),
+    ):  # fmt: skip
+        store = CertificateStore(FakeVault(), files)  # type: ignore[arg-type]
+        assert not store.take({WEB: obj("Certificate", chainFile=str(chain), privateKeyFile=str(path))}), path
+        assert store.refusals[WEB].message.startswith(f"{path}: lies in the state directory of the site agent")
+    store = CertificateStore(FakeVault(), files)  # type: ignore[arg-type]
+    assert store.take({WEB: obj("Certificate", chainFile=str(chain), privateKeyFile=str(key))})
+    key.unlink()
+    key.symlink_to(own)
+    assert not store.look()
+    assert "lies in the state directory" in store.refusals[WEB].message
+    assert served(store) == (pair.chain, pair.private_key), "what was good before is served on"
+
+
+def test_a_site_may_allow_one_folder_of_certificates_alone(pki: Any, tmp_path: Path) -> None:
+    pair, allowed = pki.issue("a.example"), tmp_path / "allowed"
+    chain, key = write_pair(allowed, pair)
+    _, outside = write_pair(tmp_path / "allowed-not", pair)
+    (allowed / "link.pem").symlink_to(outside)
+    files = CertificateFiles(tmp_path / "state", allowed)
+    for path in (outside, allowed / "link.pem", allowed / "../allowed-not/key.pem"):
+        store = CertificateStore(FakeVault(), files)  # type: ignore[arg-type]
+        store.take({WEB: obj("Certificate", chainFile=str(chain), privateKeyFile=str(path))})
+        assert store.refusals[WEB].message.startswith(f"{path}: does not lie in {allowed}")
+    store = CertificateStore(FakeVault(), files)  # type: ignore[arg-type]
+    assert store.take({WEB: obj("Certificate", chainFile=str(chain), privateKeyFile=str(key))})
+    assert served(store) == (pair.chain, pair.private_key)

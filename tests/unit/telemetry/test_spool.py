@@ -101,11 +101,36 @@ def test_a_full_spool_drops_the_oldest_and_counts(tmp_path: Path) -> None:
     assert spool.waiting_requests == 21
 
 
+def waiting(spool: Spool) -> list[bytes]:
+    return [each.path.read_bytes() for each in spool._queue.values()]
+
+
+def test_who_tells_most_makes_room_and_its_neighbours_keep_theirs(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", 100)
+    for number in range(3):
+        spool.put(spool.next_name(), b"quiet-%d--" % number, 1, owner="default/site/quiet")
+    for number in range(50):
+        spool.put(spool.next_name(), b"loud-%02d---" % number, 10, owner="default/site/loud")
+    assert waiting(spool) == [b"quiet-%d--" % number for number in range(3)] + [
+        b"loud-%02d---" % number for number in range(43, 50)
+    ]
+    assert (spool.dropped_batches, spool.dropped_requests) == (43, 430)
+    spool.put(spool.next_name(), b"x" * 40, 1, owner="default/site/new")  # less than loud has: loud gives way
+    assert [body[:4] for body in waiting(spool)] == [b"quie"] * 3 + [b"loud"] * 3 + [b"xxxx"]
+    kept = waiting(spool)
+    again = Spool(tmp_path / "spool", 100)  # whose is what is known after a restart, too
+    again.put(again.next_name(), b"y" * 50, 7, owner="default/site/other")
+    assert (waiting(again), again.dropped_requests) == (kept, 7), "the largest itself is what does not fit"
+    again.put(again.next_name(), b"new-----", 1, owner="default/site/new")
+    assert waiting(again) == [*kept[:6], b"new-----"], "and gives up its own"
+
+
 def test_a_spool_is_found_again_in_order(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", 1000)
     for number in range(3):
         spool.put(spool.next_name(), b"%d" % number, number)
     (tmp_path / "spool" / "half.part").write_bytes(b"?")
+    (tmp_path / "spool" / "strange.batch").write_bytes(b"?")
     again = Spool(tmp_path / "spool", 1000)
     assert (len(again), again.waiting_requests) == (3, 3)
     assert again.next_name() > spool.next_name()[:10]
@@ -114,7 +139,7 @@ def test_a_spool_is_found_again_in_order(tmp_path: Path) -> None:
         seen.append(oldest[1])
         again.remove(oldest[0])
     assert seen == [b"0", b"1", b"2"]
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert [each.name for each in (tmp_path / "spool").iterdir()] == ["strange.batch"], "nobody's business"
 
 
 async def test_batches_are_tried_again_until_they_are_taken(tmp_path: Path) -> None:
