@@ -79,7 +79,7 @@ async def _measure(hosts: int, sites: int, times: int) -> list[tuple[str, str, l
 
 async def _visit(console: Console, times: int) -> list[tuple[str, str, list[float], int]]:
     context, now = console.context, datetime.now(UTC)
-    _, secret = context.sessions.open(context.tokens.list()[0], now)
+    _, secret, _ = context.sessions.open(context.tokens.list()[0], now)
     headers = {"Cookie": f"{COOKIE}={secret}", "Accept": "text/html"}
     transport = httpx.ASGITransport(create_application(context))
     found = []

@@ -1,5 +1,6 @@
 """People and their sessions on disk."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -44,8 +45,9 @@ class Accounts(Database):
             rows = connection.execute(select(table)).all()
         return [_session(row) for row in rows]
 
-    def add_session(self, session: Session) -> None:
-        """Keep a new session."""
+    def add_session(self, session: Session, ended: Collection[str] = ()) -> None:
+        """Keep a new session; forget those of these digests, and those that have expired."""
+        table = schema.session
         row = {
             "digest": session.digest,
             "token_id": session.token_id,
@@ -54,7 +56,9 @@ class Accounts(Database):
             "expires_at": emit_time(session.expires_at),
         }
         with self._transaction() as connection:
-            connection.execute(schema.session.insert(), row)
+            old = (table.c.expires_at <= row["created_at"]) | table.c.digest.in_(ended)
+            connection.execute(table.delete().where(old))
+            connection.execute(table.insert(), row)
 
     def remove_session(self, digest: str) -> None:
         """End one session."""

@@ -19,6 +19,11 @@ SESSION_LIFETIME = timedelta(hours=12)
 MOST_CODES = 10
 """Codes of one caller that work at a time; the oldest stop working first."""
 CODE_LIFETIME = timedelta(minutes=10)
+MOST_SESSIONS = 50
+"""Browsers that one caller is signed in with at a time; the oldest are signed out first."""
+MOST_TURNS = 60
+"""What a caller that may only read can do in an hour of what the audit keeps for ever: sign in, make a code, change the
+password."""
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 256
 _PASSES, _LANES, _MEMORY_KIB = 3, 4, 64 * 1024
@@ -65,6 +70,9 @@ class SessionBook:
         self._accounts = {account.name: account for account in accounts}
         self._sessions = {session.digest: session for session in sessions}
         self._codes: dict[str, _Code] = {}
+        self._turns = Attempts(MOST_TURNS, 3600)
+        self.guesses = Attempts(10, 300)
+        """At the password of somebody who is signed in, by account."""
 
     # Accounts
 
@@ -90,16 +98,30 @@ class SessionBook:
 
     # Sessions
 
-    def open(self, caller: ApiToken, now: datetime) -> tuple[Session, str]:
-        """A session of whoever signed in, and the secret of its cookie."""
+    def turn(self, caller: ApiToken, now: datetime) -> float:
+        """Take one of the caller's turns (see MOST_TURNS); or the seconds until there is one. Of administrators, who
+        can write what they like, nothing is counted."""
+        moment = now.timestamp()
+        wait = self._turns.wait(caller.id, moment) if caller.role != "admin" else 0.0
+        if not wait:
+            self._turns.fail(caller.id, moment)
+        return wait
+
+    def open(self, caller: ApiToken, now: datetime) -> tuple[Session, str, frozenset[str]]:
+        """A session of whoever signed in, the secret of its cookie, and the digests of those that end for it."""
         secret = secrets.token_urlsafe(32)
         account = account_name(caller)
         session = Session(digest_secret(secret), None if account else caller.id, account, now, now + SESSION_LIFETIME)
         if caller.expires_at is not None and caller.expires_at < session.expires_at:
             session = Session(session.digest, session.token_id, account, now, caller.expires_at)
         self._sessions = {digest: each for digest, each in self._sessions.items() if each.expires_at > now}
+        own = [each for each in self._sessions.values() if _owner(each) == _owner(session)]
+        own.sort(key=lambda each: each.created_at)
+        ended = frozenset(each.digest for each in own[: max(0, len(own) + 1 - MOST_SESSIONS)])
+        for digest in ended:
+            del self._sessions[digest]
         self._sessions[session.digest] = session
-        return session, secret
+        return session, secret, ended
 
     def find(self, secret: str, now: datetime) -> tuple[Session, ApiToken] | None:
         """The session of a cookie, and who it is of; None when it has ended."""
@@ -147,6 +169,10 @@ class SessionBook:
         if code is None or code.expires_at <= now:
             return None
         return self._caller(code.token_id, code.account, now)
+
+
+def _owner(session: Session) -> tuple[str | None, str | None]:
+    return session.token_id, session.account
 
 
 def caller_of(account: Account) -> ApiToken:

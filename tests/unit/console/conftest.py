@@ -15,6 +15,8 @@ import pytest
 from isthmus.console.process import Console
 from isthmus.console.settings import ConsoleSettings
 
+from .visitor import Browser
+
 
 def document(kind: str, name: str, spec: Any = None, **metadata: Any) -> dict[str, Any]:
     """A document as people write it."""
@@ -115,6 +117,13 @@ async def shop(console: Running) -> Running:
     """A console with the shop applied."""
     await console.apply(*SHOP)
     return console
+
+
+@pytest.fixture
+async def browser(shop: Running) -> AsyncIterator[Browser]:
+    opened = Browser(shop)
+    yield opened
+    await opened.http.aclose()
 
 
 async def wait_until(condition: Callable[[], Any], what: str) -> None:

@@ -1,7 +1,5 @@
 """What strangers and bad sites send to a running console."""
 
-import asyncio
-import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,17 +19,7 @@ from isthmus.identity import (
 )
 from isthmus.identity.certificate import emit_certificates
 
-
-async def exchange(console: Any, request: bytes) -> bytes:
-    """What the API answers to raw bytes, until it closes the connection."""
-    context = ssl.create_default_context(cafile=str(console.state / "ca.pem"))
-    reader, writer = await asyncio.open_connection("127.0.0.1", console.console.port, ssl=context)
-    try:
-        writer.write(request)
-        async with asyncio.timeout(20):
-            return await reader.read()
-    finally:
-        writer.close()
+from .visitor import exchange
 
 
 @pytest.mark.parametrize("path", ["/api/v1/apply", "/api/v1/join"])

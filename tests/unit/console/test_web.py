@@ -2,13 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
-from urllib.parse import urlencode
 
-import httpx
 import pytest
 import yaml
 
@@ -37,42 +34,7 @@ from isthmus.model.kind import PUBLIC_KINDS
 from isthmus.model.object import Object
 
 from .conftest import Running
-
-PASSWORD = "correct horse battery"
-
-
-class Browser:
-    """An HTTP client that keeps cookies and sends forms as pages do."""
-
-    def __init__(self, console: Running) -> None:
-        self.http = console.client(None)
-        self.origin = f"https://127.0.0.1:{console.console.port}"
-
-    async def post(self, path: str, form: dict[str, str], **headers: str) -> httpx.Response:
-        sent = {"Origin": self.origin, "Content-Type": "application/x-www-form-urlencoded", **headers}
-        return await self.http.post(path, content=urlencode(form), headers=sent)
-
-    async def csrf(self) -> str:
-        found = re.search(r'name="csrf" value="(\w+)"', (await self.http.get("/")).text)
-        assert found is not None
-        return found[1]
-
-    async def act(self, path: str, **form: str) -> httpx.Response:
-        """Send a form with the session's token."""
-        return await self.post(path, {"csrf": await self.csrf(), **form})
-
-
-@pytest.fixture
-async def browser(shop: Running) -> AsyncIterator[Browser]:
-    opened = Browser(shop)
-    yield opened
-    await opened.http.aclose()
-
-
-async def admin(browser: Browser, shop: Running) -> Browser:
-    token = (shop.state / "admin.token").read_text().strip()
-    assert (await browser.post("/sign-in", {"token": token})).status_code == 303
-    return browser
+from .visitor import PASSWORD, Browser, admin
 
 
 async def test_nobody_gets_in_without_signing_in(browser: Browser) -> None:

@@ -1,6 +1,7 @@
 """/accounts, /sign-in-codes: people who use the console in the browser."""
 
 import asyncio
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,11 +19,12 @@ from isthmus.console.api.answer import (
 from isthmus.console.api.context import ApiContext, Caller, Context
 from isthmus.console.api.membership import add_audit
 from isthmus.console.error import RequestRefused
-from isthmus.console.record import Account, emit_time
-from isthmus.console.session import hash_password
+from isthmus.console.record import Account, ApiToken, emit_time
+from isthmus.console.session import MOST_TURNS, account_name, hash_password, verify_password
 
 router = APIRouter(tags=["accounts"])
 _ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (404, 409, 422)}
+_OFTEN: dict[int | str, dict[str, Any]] = {429: {"model": ErrorAnswer}}
 
 
 @router.post("/accounts", status_code=201, responses=_ERRORS)
@@ -43,10 +45,14 @@ async def list_accounts(context: Context, caller: Caller) -> AccountList:
     return AccountList(items=[_info(account) for account in context.sessions.accounts()])
 
 
-@router.put("/accounts/{name}/password", responses=_ERRORS)
+@router.put("/accounts/{name}/password", responses={**_ERRORS, **_OFTEN})
 async def set_password(name: str, body: PasswordRequest, context: Context, caller: Caller) -> AccountInfo:
-    """A new password; whoever is signed in with the old one is signed out."""
-    account = replace(_require(context, name), password=await asyncio.to_thread(hash_password, body.password))
+    """A new password; whoever is signed in with the old one is signed out. Who is the account needs its old one."""
+    known = _require(context, name)
+    if account_name(caller) == name:
+        await _prove(context, known, body.current)
+        take_turn(context, caller)
+    account = replace(known, password=await asyncio.to_thread(hash_password, body.password))
     await _put(context, account)
     await context.deployment.call(context.store.remove_sessions_of, name)
     await add_audit(context, caller.name, "user.password-changed", name)
@@ -63,15 +69,38 @@ async def delete_account(name: str, context: Context, caller: Caller) -> dict[st
     return {"name": name}
 
 
-@router.post("/sign-in-codes", status_code=201)
+@router.post("/sign-in-codes", status_code=201, responses=_OFTEN)
 async def create_sign_in_code(context: Context, caller: Caller) -> SignInCodeAnswer:
     """A code that signs one browser in as the caller, once, within ten minutes.
 
     Open `URL/sign-in#CODE`: what comes after `#` never leaves the browser but in the form that it fills in.
     """
+    take_turn(context, caller)
     code, expires = context.sessions.add_code(caller, datetime.now(UTC))
     await add_audit(context, caller.name, "sign-in-code.created", f"valid until {expires:%Y-%m-%d %H:%M} UTC")
     return SignInCodeAnswer(code=code, expires=emit_time(expires))
+
+
+def take_turn(context: ApiContext, caller: ApiToken) -> None:
+    """Count what the audit keeps for ever of a caller that may only read. Raises RequestRefused: 429."""
+    wait = context.sessions.turn(caller, datetime.now(UTC))
+    if wait:
+        raise RequestRefused(429, "too-many", f"{caller.name} did this {MOST_TURNS} times in an hour. {_later(wait)}")
+
+
+async def _prove(context: ApiContext, account: Account, password: str) -> None:
+    guesses, now = context.sessions.guesses, time.monotonic()
+    wait = guesses.wait(account.name, now)
+    if wait:
+        raise RequestRefused(429, "too-many", f"Too many attempts failed. {_later(wait)}")
+    guesses.fail(account.name, now)  # before the answer is known: many at once are many
+    if not await asyncio.to_thread(verify_password, password, account.password):
+        raise RequestRefused(403, "wrong-password", f"This is not the password that {account.name} has now.")
+    guesses.forget(account.name)
+
+
+def _later(seconds: float) -> str:
+    return f"Try again in {round(seconds) + 1} seconds."
 
 
 async def _put(context: ApiContext, account: Account) -> None:

@@ -222,6 +222,11 @@ class PasswordRequest(Answer):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
 
     password: str = Field(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)
+    current: str = Field(
+        "",
+        max_length=LONGEST_PASSWORD,
+        description="The password of now, which whoever is signed in as the user has to know.",
+    )
 
 
 class AccountInfo(Answer):

@@ -19,6 +19,7 @@ from isthmus.console.api.limit import BodyLimit
 from isthmus.console.database import StoreError
 from isthmus.console.error import RequestRefused
 from isthmus.console.web.application import add_pages, bug_page, missing_page, wants_page
+from isthmus.console.web.visit import may_edit
 from isthmus.model.diagnostic import Diagnostic
 
 _log = structlog.get_logger()
@@ -68,6 +69,7 @@ def create_application(context: ApiContext) -> FastAPI:
     app.add_middleware(
         BodyLimit,
         known=lambda secret: context.tokens.find(secret, datetime.now(UTC)) is not None,
+        editing=lambda request: may_edit(request, context),
         answer=_http_response,
     )
     app.middleware("http")(_observe)

@@ -4,26 +4,40 @@ from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 KNOWN_BYTES = 256 << 20
 """The body of a request with a valid token."""
 
+FORM_BYTES = 16 << 20
+"""The form of a browser that is signed in and may edit: any object as YAML, escaped; its check reads it in the loop."""
+
 UNKNOWN_BYTES = 64 << 10
 """The body of any other request; a join has about one kilobyte."""
+
+FORM_TYPE = "application/x-www-form-urlencoded"
 
 
 class BodyLimit:
     """Counts what arrives, with or without a Content-Length.
 
-    `known` says whether a secret is that of a valid token, `answer` makes an error the response. A larger body is an
-    error where it is read: 413, or 401 where a token would have made it acceptable.
+    `known` says whether a secret is that of a valid token, `editing` whether a request is of a browser whose session
+    may edit, `answer` makes an error the response. A larger body is an error where it is read: 413, or 401 where a
+    token would have made it acceptable.
     """
 
-    def __init__(self, app: ASGIApp, known: Callable[[str], bool], answer: Callable[[HTTPException], Response]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        known: Callable[[str], bool],
+        editing: Callable[[HTTPConnection], bool],
+        answer: Callable[[HTTPException], Response],
+    ) -> None:
         self._app = app
         self._known = known
+        self._editing = editing
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,12 +46,10 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        scheme, _, secret = headers.get("authorization", "").partition(" ")
-        known = scheme.lower() == "bearer" and self._known(secret.strip())
-        limit = KNOWN_BYTES if known else UNKNOWN_BYTES
+        limit = self._limit(scope, headers)
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > limit:
-            await self._answer(_refusal(known))(scope, receive, send)
+            await self._answer(_refusal(limit))(scope, receive, send)
             return
         size = 0
 
@@ -47,14 +59,22 @@ class BodyLimit:
             if message["type"] == "http.request":
                 size += len(message.get("body", b""))
                 if size > limit:
-                    raise _refusal(known)
+                    raise _refusal(limit)
             return message
 
         await self._app(scope, counted, send)
 
+    def _limit(self, scope: Scope, headers: Headers) -> int:
+        scheme, _, secret = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self._known(secret.strip()):
+            return KNOWN_BYTES
+        form = scope["method"] == "POST" and headers.get("content-type", "").startswith(FORM_TYPE)
+        return FORM_BYTES if form and self._editing(HTTPConnection(scope)) else UNKNOWN_BYTES
 
-def _refusal(known: bool) -> HTTPException:
-    if known:
-        return HTTPException(413, f"A request has at most {KNOWN_BYTES >> 20} MB", {"Connection": "close"})
-    detail = f"Without a valid token a request has at most {UNKNOWN_BYTES >> 10} kB"
-    return HTTPException(401, detail, {"Connection": "close", "WWW-Authenticate": "Bearer"})
+
+def _refusal(limit: int) -> HTTPException:
+    if limit == UNKNOWN_BYTES:
+        detail = f"Without a valid token a request has at most {UNKNOWN_BYTES >> 10} kB"
+        return HTTPException(401, detail, {"Connection": "close", "WWW-Authenticate": "Bearer"})
+    what = "request" if limit == KNOWN_BYTES else "form"
+    return HTTPException(413, f"A {what} has at most {limit >> 20} MB", {"Connection": "close"})

@@ -98,12 +98,15 @@ async def remove_user(name: str, visit: Editor) -> Response:
 
 @router.post("/settings/users/{name}/password")
 async def set_password(name: str, visit: Reader) -> Response:
-    """Another password: of anybody for an administrator, of oneself for everybody."""
+    """Another password: of anybody else for an administrator, of oneself for everybody who knows the one of now."""
     if not visit.may_edit and account_name(visit.caller) != name:
         raise RequestRefused(403, "forbidden", "Only an administrator can change the password of somebody else.")
+    form = visit.form
     try:
-        body = PasswordRequest.model_validate({"password": visit.form.get("password")})
+        body = PasswordRequest.model_validate({"password": form.get("password"), "current": form.get("current")})
+        await api_account.set_password(name, body, visit.context, visit.caller)
     except ValidationError:
         return _show(visit, problem=f"A password has at least {SHORTEST_PASSWORD} characters.", status=422)
-    await api_account.set_password(name, body, visit.context, visit.caller)
+    except RequestRefused as refused:
+        return _show(visit, problem=refused.message, status=refused.status)
     return _done(f"The password of {name} was changed; its sessions have ended.")

@@ -4,11 +4,14 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from ipaddress import IPv4Address, ip_address, ip_network
 
 from fastapi import APIRouter, Request, Response
 
+from isthmus.console.api.account import take_turn
 from isthmus.console.api.context import ApiContext, Context
 from isthmus.console.api.membership import add_audit
+from isthmus.console.error import RequestRefused
 from isthmus.console.record import ApiToken
 from isthmus.console.session import LONGEST_PASSWORD, Attempts, caller_of, verify_password
 from isthmus.console.web.form import Form, read_form
@@ -24,7 +27,7 @@ _ABSENT = (  # the hash of nothing that anybody knows: a name that does not exis
 
 @dataclass(slots=True)
 class Gate:
-    """How often anybody may try: ten failures in five minutes per address, and per name."""
+    """How often anybody may try: ten failures in five minutes per `peer_group`, and per name."""
 
     peers: Attempts = field(default_factory=lambda: Attempts(10, 300))
     names: Attempts = field(default_factory=lambda: Attempts(10, 300))
@@ -49,6 +52,17 @@ class Gate:
         self.names.forget(name)
 
 
+def peer_group(host: str) -> str:
+    """Whom attempts of an address count for: of IPv6 the /64, which is one customer's to choose addresses from."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
+
+
 @router.get("/sign-in")
 async def form(request: Request, context: Context) -> Response:
     """The form; whoever is signed in already goes on."""
@@ -65,7 +79,8 @@ async def sign_in(request: Request, context: Context) -> Response:
     given = await read_form(request)
     target = local_target(given.get("next", "/"))
     gate: Gate = request.app.state.gate
-    peer = request.client.host if request.client else "unknown"
+    host = request.client.host if request.client else "unknown"
+    peer = peer_group(host)
     name = "" if given.get("code") or given.get("token") else given.get("name").strip()
     now = time.monotonic()
     wait = gate.wait(peer, name, now)
@@ -75,12 +90,16 @@ async def sign_in(request: Request, context: Context) -> Response:
     caller = await _caller(context, gate, given, name)
     if caller is None:
         if not gate.logged.admit(0, time.monotonic()):
-            await _log_failure(context, given, name, peer)
+            await _log_failure(context, given, name, host)
         return _form(request, target, _reason(given), 403, name)
-    session, secret = context.sessions.open(caller, datetime.now(UTC))
-    await context.deployment.call(context.store.add_session, session)
-    await add_audit(context, caller.name, "sign-in.accepted", f"from {peer}")
     gate.pass_(peer, name, now)
+    try:
+        take_turn(context, caller)
+    except RequestRefused as refused:
+        return _form(request, target, refused.message, refused.status, name)
+    session, secret, ended = context.sessions.open(caller, datetime.now(UTC))
+    await context.deployment.call(context.store.add_session, session, ended)
+    await add_audit(context, caller.name, "sign-in.accepted", f"from {host}")
     response = go(target)
     set_cookie(response, secret)
     return response
@@ -121,9 +140,9 @@ def _reason(given: Form) -> str:
     return "Name and password do not belong together."
 
 
-async def _log_failure(context: ApiContext, given: Form, name: str, peer: str) -> None:
+async def _log_failure(context: ApiContext, given: Form, name: str, host: str) -> None:
     how = "code" if given.get("code") else "token" if given.get("token") else "password"
-    await add_audit(context, (name or how)[:255], "sign-in.refused", f"by {how} from {peer}")
+    await add_audit(context, (name or how)[:255], "sign-in.refused", f"by {how} from {host}")
 
 
 def _form(request: Request, target: str, problem: str = "", status: int = 200, name: str = "") -> Response:

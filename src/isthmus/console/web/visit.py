@@ -11,6 +11,7 @@ from typing import Annotated
 from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, Request, Response
+from starlette.requests import HTTPConnection
 
 from isthmus.console.api.context import ApiContext, Context
 from isthmus.console.error import RequestRefused
@@ -56,11 +57,17 @@ class Visit:
         return self.request.query_params.get(name, default)
 
 
-def find_session(request: Request, context: ApiContext) -> tuple[Session, ApiToken, str] | None:
+def find_session(request: HTTPConnection, context: ApiContext) -> tuple[Session, ApiToken, str] | None:
     """The session of a request's cookie, its caller and its secret."""
     secret = request.cookies.get(COOKIE)
     found = context.sessions.find(secret, datetime.now(UTC)) if secret else None
     return (*found, secret) if found is not None and secret is not None else None
+
+
+def may_edit(request: HTTPConnection, context: ApiContext) -> bool:
+    """Whether a browser is signed in as somebody who may do more than read."""
+    found = find_session(request, context)
+    return found is not None and found[1].role == "admin"
 
 
 def check_origin(request: Request) -> None:
