@@ -54,12 +54,21 @@ def console(
     keep_records: Annotated[
         float, typer.Option("--keep-records", min=0.04, metavar="DAYS", help="How long single requests are kept.")
     ] = 7,
+    alert_network: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--alert-network",
+            metavar="CIDR",
+            help="Network besides the public internet to which alerts may be sent, for example 10.0.0.0/8. May be "
+            "repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Run the console: objects, revisions, certificate authority, and what each site must be told.
 
     The first start writes the administrator's token to STATE/admin.token and the authority to STATE/ca.pem.
     """
-    from isthmus.cli.address import parse_address
+    from isthmus.cli.address import parse_address, parse_network
     from isthmus.cli.process import console_errors, run_process
     from isthmus.console.process import run
     from isthmus.console.settings import ConsoleSettings
@@ -80,6 +89,7 @@ def console(
         telemetry=telemetry,
         telemetry_url=telemetry_url or None,
         retention=Retention(records=keep_records),
+        alert_networks=tuple(parse_network(each, "--alert-network") for each in alert_network or ()),
     )
     with console_errors():
         run_process(run, settings)

@@ -83,6 +83,8 @@ _LINES: Mapping[str, Callable[[Spec], str]] = {
     "HealthCheck": _health_check,
     "AdvertisePolicy": _advertise_policy,
     "ServiceDiscovery": lambda spec: f"{_where(spec)} {_chosen({k: v for k, v in spec.items() if k != 'where'})}",
+    "AlertReceiver": _chosen,
+    "AlertPolicy": lambda spec: "to " + " ".join(str(each.get("name")) for each in spec.get("receivers") or ()),
     "Network": lambda spec: str(spec.get("type", "")),
     "Certificate": lambda spec: str(spec.get("chainFile") or ""),
 }

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import structlog
 from pydantic_core import from_json
 
+from isthmus.alert.alert import REMEMBERED, Alerts, AlertState, Condition
+from isthmus.console.database import StoreError
 from isthmus.console.deployment import Deployment
+from isthmus.console.notifier import Notifier
 from isthmus.console.observation import Observation
+from isthmus.console.store import Store
 from isthmus.console.telemetry import ConsoleTelemetry
-from isthmus.model.key import DEFAULT_TENANT
+from isthmus.model.key import DEFAULT_TENANT, ObjectKey, parse_key
 from isthmus.slice import region_subject, site_subject
-from isthmus.telemetry.alert import Alerts, Condition
 from isthmus.telemetry.question import Selection, ask_latencies, ask_losses, ask_signals
 from isthmus.telemetry.signal import add_counts, split_latencies
 from isthmus.telemetry.store import QueryRefused, StoreUnavailable
@@ -28,19 +32,40 @@ _SLOW = 2000.0
 _EXPIRES = 3 * 86_400.0
 _GRACE = 60.0
 """Seconds after a start in which nobody is missed: regions and sites connect again."""
+_LONGEST = 500
+"""Characters of a text that a site says."""
+HISTORY = 30 * 86_400.0
+"""Seconds that alerts are kept after they were resolved."""
 
 log = structlog.get_logger()
 
 
 class Alerting:
-    """`run` until cancelled; `alerts` is what it knows."""
+    """`load`, then `run` until cancelled; `alerts` is what it knows, `notifier` who is told."""
 
-    def __init__(self, deployment: Deployment, observation: Observation, telemetry: ConsoleTelemetry | None) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        observation: Observation,
+        telemetry: ConsoleTelemetry | None,
+        store: Store,
+        notifier: Notifier,
+    ) -> None:
         self._deployment = deployment
         self._observation = observation
         self._telemetry = telemetry
+        self._store = store
         self._started = time.time()
+        self._kept: dict[str, AlertState] = {}
+        self.notifier = notifier
         self.alerts = Alerts()
+
+    async def load(self) -> None:
+        """Go on from what was kept. Raises StoreError."""
+        known = await self._deployment.call(self._store.alerts, time.time() - REMEMBERED)
+        self.alerts = Alerts(known)
+        self._kept = {each.id: each.state for each in known}
+        await self.notifier.load()
 
     async def run(self) -> None:
         """Look, for ever."""
@@ -52,7 +77,7 @@ class Alerting:
                 log.exception("alert.look_failed")
 
     async def look(self, now: float) -> None:
-        """Look once."""
+        """Look once, keep what was found, and tell what is due."""
         conditions = [*self._regions(now), *self._sites(now)]
         unknown: tuple[str, ...] = ()
         if self._telemetry is not None:
@@ -63,36 +88,84 @@ class Alerting:
                 try:
                     conditions += await self._traffic(self._telemetry, now)
                 except (StoreUnavailable, QueryRefused) as error:
-                    conditions.append(Condition("telemetry-store", "Console", str(error)))
+                    conditions.append(Condition("telemetry-store", "Console", _line(error)))
                     unknown = _OF_TRAFFIC
-        for alert in self.alerts.update(conditions, now, unknown):
+        for alert in self.alerts.update(conditions, now, lambda each: self._unknown(each, unknown, now)):
             condition = alert.condition
             log.warning(f"alert.{alert.state}", rule=condition.rule, subject=condition.subject, text=condition.text)
+        try:
+            await self._keep(now)
+            await self.notifier.plan(self.alerts.list(), now)
+        except StoreError as error:
+            log.error("alert.not_kept", reason=str(error))
+
+    async def _keep(self, now: float) -> None:
+        """Write down what has changed since the last time."""
+        current = {each.id: each for each in self.alerts.list()}
+        fresh = [each for each in current.values() if self._kept.get(each.id) is not each.state]
+        left = [key for key, state in self._kept.items() if key not in current and state is AlertState.PENDING]
+        if fresh or left:
+            await self._deployment.call(self._store.put_alerts, fresh, left, now - HISTORY)
+        self._kept = {key: each.state for key, each in current.items()}
+
+    def _unknown(self, condition: Condition, rules: tuple[str, ...], now: float) -> bool:
+        """Whether a condition that was not found may hold nevertheless, since nobody could look."""
+        if condition.rule in rules:
+            return True
+        early = now - self._started <= _GRACE
+        if condition.rule in ("site-offline", "region-offline"):
+            return early and not self._connected(condition)
+        key = ObjectKey(DEFAULT_TENANT, "Site", "", condition.site)
+        if condition.rule in _OF_TRAFFIC or not condition.site or key not in self._deployment.records:
+            return False
+        known = self._observation.of(site_subject(key))
+        if not known.connected:
+            return True
+        return known.applied is None if condition.rule == "configuration-rejected" else known.status is None
+
+    def _connected(self, condition: Condition) -> bool:
+        """Of a site or region; also when it was deleted, for then nobody waits for it."""
+        kind, _, name = condition.subject.partition(" ")
+        key = ObjectKey(DEFAULT_TENANT, kind, "", name)
+        subject = site_subject(key) if kind == "Site" else region_subject(key)
+        return key not in self._deployment.records or self._observation.of(subject).connected
 
     def _regions(self, now: float) -> Iterator[Condition]:
         for record in self._deployment.of_kind("Region", DEFAULT_TENANT):
             known = self._observation.of(region_subject(record.object.key))
             if not known.connected and now - self._started > _GRACE:
                 name = f"Region {record.object.metadata.name}"
-                yield Condition("region-offline", name, f"{name} is not connected to the console.")
+                yield Condition(
+                    "region-offline", name, f"{name} is not connected to the console.", object=str(record.object.key)
+                )
 
     def _sites(self, now: float) -> Iterator[Condition]:
         for record in self._deployment.of_kind("Site", DEFAULT_TENANT):
-            name = f"Site {record.object.metadata.name}"
+            site = record.object.metadata.name
+            name, key = f"Site {site}", str(record.object.key)
             known = self._observation.of(site_subject(record.object.key))
             if not known.connected:
                 if now - self._started > _GRACE:
-                    yield Condition("site-offline", name, f"{name} is connected to no region.")
+                    yield Condition("site-offline", name, f"{name} is connected to no region.", site, object=key)
                 continue
             if known.behind_since is not None:
-                yield Condition(
-                    "lag", name, f"{name} has not used its newest manifest for {now - known.behind_since:.0f} s."
-                )
+                text = f"{name} has not used its newest manifest for {now - known.behind_since:.0f} s."
+                yield Condition("lag", name, text, site, object=key)
             for each in known.rejections:
-                yield Condition(
-                    "configuration-rejected", f"{name}: {each.key}", f"{each.key} at {name}: {each.message}"
-                )
-            yield from _reported(name, _parse(known.status), now)
+                about = self._about(each.key)
+                text = _line(f"{each.key} at {name}: {each.message}")
+                yield Condition("configuration-rejected", _line(f"{name}: {each.key}"), text, site, *about)
+            for found in _reported(name, site, _parse(known.status), now):
+                namespace, obj = self._about(found.object) if found.object else ("", key)
+                yield replace(found, namespace=namespace, object=obj)
+
+    def _about(self, text: str) -> tuple[str, str]:
+        """Namespace and key of an object that a site names: of one that there is, for a site may say anything."""
+        try:
+            key = parse_key(text)
+        except ValueError:
+            return "", ""
+        return (key.namespace, text) if key in self._deployment.records else ("", "")
 
     async def _traffic(self, telemetry: ConsoleTelemetry, now: float) -> list[Condition]:
         window = plan_window(now - 300, now, 300, now)
@@ -106,17 +179,20 @@ class Alerting:
             if not host or counts.requests < _FEWEST:
                 continue
             share = counts.failed / counts.requests
+            namespace, _, name = host.partition("/")
+            about = ("", namespace, str(ObjectKey(DEFAULT_TENANT, "VirtualHost", namespace, name)))
             if share > _ERROR_SHARE:
                 text = f"{share:.1%} of {counts.requests} requests to {host} failed in five minutes."
-                found.append(Condition("error-rate", f"VirtualHost {host}", text))
+                found.append(Condition("error-rate", f"VirtualHost {host}", text, *about))
             p99 = places.get(key, {}).get("total", {}).get("p99", 0.0)
             if p99 > _SLOW:
                 text = f"One request in a hundred to {host} takes over {p99 / 1000:.1f} s."
-                found.append(Condition("latency", f"VirtualHost {host}", text))
+                found.append(Condition("latency", f"VirtualHost {host}", text, *about))
         for loss in losses:
             subject = f"{str(loss['role']).capitalize()} {loss['site']}"
             text = f"Nothing is told of {loss['requests']} requests of {subject} ({loss['reason']})."
-            found.append(Condition("telemetry-lost", f"{subject}: {loss['reason']}", text))
+            site = str(loss["site"]) if loss["role"] == "site" else ""
+            found.append(Condition("telemetry-lost", f"{subject}: {loss['reason']}", text, site))
         return found
 
 
@@ -128,35 +204,37 @@ def _parse(status: bytes | None) -> dict[str, Any]:
     return parsed if isinstance(parsed, dict) else {}
 
 
-def _reported(name: str, report: dict[str, Any], now: float) -> Iterator[Condition]:
+def _line(text: object) -> str:
+    """What a site said, as one line that every database keeps."""
+    return "".join(char if char.isprintable() else " " for char in str(text)[:_LONGEST])
+
+
+def _reported(name: str, site: str, report: dict[str, Any], now: float) -> Iterator[Condition]:
     """What a site's own report shows. It is not ours: anything in it may be missing or of another type."""
     for engine in ("envoy", "bgp"):
         state = report.get(engine)
         if isinstance(state, dict) and state.get("state") == "down":
             program = "Envoy" if engine == "envoy" else "The BGP speaker"
-            yield Condition(
-                "engine-down",
-                f"{name}: {engine}",
-                f"{program} of {name} does not run: {state.get('error') or 'no reason given'}.",
-            )
+            text = _line(f"{program} of {name} does not run: {state.get('error') or 'no reason given'}.")
+            yield Condition("engine-down", f"{name}: {engine}", text, site)
     certificate = report.get("certificate")
     until = certificate.get("validUntil") if isinstance(certificate, dict) else None
     if isinstance(until, int | float) and until - now < _EXPIRES:
         hours = max(0.0, until - now) / 3600
-        yield Condition(
-            "certificate-expiring", name, f"The certificate of {name} is valid for another {hours:.0f} hours."
-        )
+        text = f"The certificate of {name} is valid for another {hours:.0f} hours."
+        yield Condition("certificate-expiring", name, text, site)
     endpoints = report.get("endpoints")
     healthy: dict[str, list[bool]] = {}
     for each in endpoints if isinstance(endpoints, list) else ():
         if not isinstance(each, dict):
             continue
-        cluster, endpoint = str(each.get("cluster")), str(each.get("endpoint"))
+        cluster, endpoint = _line(each.get("cluster")), _line(each.get("endpoint"))
         good = each.get("healthy") is True
         healthy.setdefault(cluster, []).append(good)
         if not good:
-            text = f"{endpoint} of {cluster} at {name} is unhealthy: {each.get('reason') or 'no reason given'}"
-            yield Condition("endpoint-down", f"{name}: {endpoint} of {cluster}", text)
+            text = _line(f"{endpoint} of {cluster} at {name} is unhealthy: {each.get('reason') or 'no reason given'}")
+            yield Condition("endpoint-down", f"{name}: {endpoint} of {cluster}", text, site, object=cluster)
     for cluster, states in healthy.items():
         if not any(states):
-            yield Condition("cluster-down", f"{name}: {cluster}", f"No endpoint of {cluster} is healthy at {name}.")
+            text = f"No endpoint of {cluster} is healthy at {name}."
+            yield Condition("cluster-down", f"{name}: {cluster}", text, site, object=cluster)

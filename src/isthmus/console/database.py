@@ -90,7 +90,8 @@ class Database:
             return connection.execute(select(func.count()).select_from(schema.fact)).scalar_one() == 0
 
     def dump(self) -> dict[str, list[dict[str, Any]]]:
-        """Every row by table, as of one moment. Sessions are left out: who restores a copy signs in again."""
+        """Every row by table, as of one moment. Sessions are left out: who restores a copy signs in again. So are
+        messages to receivers of alerts: they would be sent again, of alerts that are long over."""
         with self.engine.connect() as connection:
             if self.kind == "postgresql":
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
@@ -98,7 +99,7 @@ class Database:
                 return {
                     table.name: [dict(row) for row in connection.execute(select(table)).mappings()]
                     for table in schema.metadata.sorted_tables
-                    if table is not schema.session
+                    if table not in (schema.session, schema.alert_delivery)
                 }
 
     def load(self, tables: Mapping[str, list[dict[str, Any]]]) -> None:

@@ -1,5 +1,6 @@
 """The console's metrics, in Prometheus' text format. Read from the process when asked for; nothing is kept twice."""
 
+from collections import Counter as Counts
 from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
@@ -8,6 +9,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from isthmus.console.alerting import Alerting
 from isthmus.console.deployment import Deployment
 from isthmus.console.membership import Membership
 from isthmus.console.observation import Observation
@@ -25,6 +27,7 @@ class ConsoleMetrics(Collector):
         self._membership = membership
         self._streams = streams
         self.telemetry: ConsoleTelemetry | None = None
+        self.alerting: Alerting | None = None
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "isthmus_api_requests", "Requests to the API.", ("method", "route", "status"), registry=self.registry
@@ -75,5 +78,27 @@ class ConsoleMetrics(Collector):
             yield CounterMetricFamily("isthmus_telemetry_batches", "Batches of telemetry taken.", telemetry.batches)
             yield CounterMetricFamily("isthmus_telemetry_requests", "Requests that these told of.", telemetry.requests)
 
+        if self.alerting is not None:
+            yield from _alerts(self.alerting)
+
     def _errors(self) -> int:
         return len(self._deployment.validation.all())
+
+
+def _alerts(alerting: Alerting) -> Iterable[Metric]:
+    firing = GaugeMetricFamily("isthmus_alerts_firing", "Alerts that fire.", labels=("rule", "severity"))
+    counts = Counts((each.condition.rule, each.condition.severity) for each in alerting.alerts.list() if each.fires)
+    for labels, count in sorted(counts.items()):
+        firing.add_metric(labels, count)
+    yield firing
+    sent = CounterMetricFamily(
+        "isthmus_alert_deliveries",
+        "Messages to receivers of alerts, by what became of them.",
+        labels=("type", "outcome"),
+    )
+    for labels, count in sorted(alerting.notifier.counts.items()):
+        sent.add_metric(labels, count)
+    yield sent
+    yield GaugeMetricFamily(
+        "isthmus_alert_deliveries_waiting", "Messages that are still to be sent.", alerting.notifier.waiting()
+    )

@@ -37,6 +37,7 @@ from isthmus.console.keyring import Keyring
 from isthmus.console.leader import Leadership
 from isthmus.console.membership import Membership
 from isthmus.console.metric import ConsoleMetrics
+from isthmus.console.notifier import Notifier
 from isthmus.console.observation import Observation
 from isthmus.console.relay import ConsoleHandler
 from isthmus.console.server import HttpServer, require_loopback
@@ -151,6 +152,9 @@ class Console:
         host = split_address(settings.stream)[0]
         tokens = TokenBook(await deployment.call(store.api_tokens))
         accounts = await deployment.call(store.accounts)
+        notifier = Notifier(deployment, store, settings.alert_networks, lambda: self.url)
+        alerting = Alerting(deployment, observation, telemetry, store, notifier)
+        await alerting.load()
         context = ApiContext(
             deployment=deployment,
             store=store,
@@ -164,15 +168,15 @@ class Console:
             release=__version__,
             started=time.time(),
             telemetry=telemetry,
-            alerting=Alerting(deployment, observation, telemetry),
+            alerting=alerting,
             stream_host="" if is_wildcard(host) else host,
             stream_port=self.stream_port,
         )
         context.metrics.telemetry = telemetry
         self.context = context
-        assert context.alerting is not None
-        alerting = asyncio.create_task(context.alerting.run())
-        self._stack.callback(alerting.cancel)
+        context.metrics.alerting = alerting
+        for work in (alerting.run(), notifier.run()):
+            self._stack.push_async_callback(_end, asyncio.create_task(work))
         identity = settings.state / "identity" / "identity.pem"
         api = HttpServer(create_application(context), settings.listen, identity)
         self.port = api.port
@@ -221,6 +225,11 @@ class Console:
                 holder[0] = await deployment.call(issue_credential, self.settings, keyring, store)
                 api.reload(self.settings.state / "identity" / "identity.pem")
                 _log.info("credential.renewed", valid_until=holder[0].leaf.valid_until.isoformat())
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 class _Announcer:

@@ -10,6 +10,7 @@ from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
 
 Action = Literal["created", "updated", "deleted"]
+Level = Literal["good", "warn", "bad", "info"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,27 @@ class AuditEntry:
     who: str
     action: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that was noticed.
+
+    Attributes:
+        number: grows with every event.
+        at: seconds since 1970.
+        level: what it means to people.
+        subject: the site or region that it happened to, `default/site/fra`.
+        text: a sentence without a final stop.
+        key: the object that it is about; empty when it is about the subject itself.
+    """
+
+    number: int
+    at: float
+    level: Level
+    subject: str
+    text: str
+    key: str = ""
 
 
 def emit_time(moment: datetime) -> str:

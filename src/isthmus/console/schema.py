@@ -3,6 +3,7 @@
 from sqlalchemy import (
     BigInteger,
     Column,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -165,3 +166,75 @@ audit = Table(
     Column("detail", Text, nullable=False),
 )
 """What changed or was refused beside objects: tokens, joins, certificates, restores."""
+
+event = Table(
+    "event",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("level", String(8), nullable=False),
+    Column("subject", String(160), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("key", String(260), nullable=False),
+    Index("event_by_subject", "subject", "number"),
+)
+"""What was noticed of regions and sites. Times of this table and of those below are seconds since 1970."""
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("rule", String(63), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("site", String(63), nullable=False),
+    Column("namespace", String(63), nullable=False),
+    Column("object", String(260), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("since", Double, nullable=False),
+    Column("fired_at", Double, nullable=True),
+    Column("resolved_at", Double, nullable=True),
+    Index("alert_by_time", "since"),
+)
+"""Alerts that are pending or fire, and those that fired until lately."""
+
+silence = Table(
+    "silence",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("matchers", Text, nullable=False),
+    Column("starts", Double, nullable=False),
+    Column("ends", Double, nullable=False),
+    Column("author", String(255), nullable=False),
+    Column("comment", Text, nullable=False),
+)
+"""`matchers`: label, operator and value of each (JSON)."""
+
+alert_group = Table(
+    "alert_group",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("policy", String(260), nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("began", Double, nullable=False),
+    Column("told_at", Double, nullable=True),
+    Column("told", Text, nullable=False),
+)
+"""What the receivers of a group of alerts know: `told` holds the alerts that they were told of as firing (JSON)."""
+
+alert_delivery = Table(
+    "alert_delivery",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("receiver", String(260), nullable=False),
+    Column("notification", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Double, nullable=False),
+    Column("ended", Double, nullable=True),
+    Column("detail", Text, nullable=False),
+    Index("alert_delivery_by_time", "created"),
+)
+"""Messages to receivers: those that wait to be sent, and what became of the others. Kept in the same transaction as the
+group that they are of, so that none is lost."""

@@ -1,6 +1,7 @@
 """What a console is started with."""
 
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from isthmus.console.error import ConsoleError
@@ -25,6 +26,8 @@ class ConsoleSettings:
         telemetry_url: `http(s)://[user:password@]host:port[/database]` of a ClickHouse server; an embedded store in
             `state` when None.
         retention: how long telemetry is kept.
+        alert_networks: networks besides the public internet to which alerts may be sent: receivers are declared by
+            people of every namespace, who may not reach what the console can reach.
         metrics: host:port on a loopback address for /healthz and /metrics over plain HTTP; none when None.
     """
 
@@ -39,6 +42,7 @@ class ConsoleSettings:
     telemetry: bool = True
     telemetry_url: str | None = None
     retention: Retention = field(default_factory=Retention)
+    alert_networks: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @property
     def database_url(self) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from isthmus.console import schema
+from isthmus.console.alert_register import AlertRegister
 from isthmus.console.cipher import Encrypted, Place
 from isthmus.console.database import StoreError
 from isthmus.console.record import (
@@ -23,7 +24,6 @@ from isthmus.console.record import (
     emit_time,
     parse_time,
 )
-from isthmus.console.register import Register
 from isthmus.model.envelope import emit_envelope, parse_envelope
 from isthmus.model.key import ObjectKey
 
@@ -31,7 +31,7 @@ _FEW_CHANGES = 3
 """Changes that a revision in brief names."""
 
 
-class Store(Register):
+class Store(AlertRegister):
     """All that a console keeps. `Store.open(url)` opens it."""
 
     # Facts and counters

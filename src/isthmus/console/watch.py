@@ -7,37 +7,16 @@ taken apart once when they arrive, so that a page over thousands of sites parses
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from pydantic_core import from_json
 
 from isthmus.console.observation import Observation
+from isthmus.console.record import Event, Level
 from isthmus.protocol import AppliedReport, PresenceReport, StatusReport
 
-Level = Literal["good", "warn", "bad", "info"]
 KEPT = 5000
 """Events that are remembered; the oldest are dropped first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that was noticed.
-
-    Attributes:
-        number: grows with every event.
-        at: seconds since 1970.
-        level: what it means to people.
-        subject: the site or region that it happened to, `default/site/fra`.
-        text: a sentence without a final stop.
-        key: the object that it is about; empty when it is about the subject itself.
-    """
-
-    number: int
-    at: float
-    level: Level
-    subject: str
-    text: str
-    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

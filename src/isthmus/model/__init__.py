@@ -5,6 +5,8 @@ Start at `kind.py` (the list of kinds), then read the file of one kind, e.g. `cl
 """
 
 from isthmus.model.advertise_policy import AdvertisePolicy
+from isthmus.model.alert_policy import AlertPolicy
+from isthmus.model.alert_receiver import AlertReceiver
 from isthmus.model.certificate import Certificate
 from isthmus.model.cluster import Cluster
 from isthmus.model.cluster_access import ClusterAccess
@@ -35,6 +37,8 @@ __all__ = [
     "SEALABLE_KINDS",
     "SEALED_KINDS",
     "AdvertisePolicy",
+    "AlertPolicy",
+    "AlertReceiver",
     "Certificate",
     "Cluster",
     "ClusterAccess",

@@ -1,6 +1,8 @@
 """The list of kinds. A new kind is a file beside this one and a line here."""
 
 from isthmus.model.advertise_policy import AdvertisePolicy
+from isthmus.model.alert_policy import AlertPolicy
+from isthmus.model.alert_receiver import AlertReceiver
 from isthmus.model.certificate import Certificate
 from isthmus.model.cluster import Cluster
 from isthmus.model.cluster_access import ClusterAccess
@@ -35,6 +37,8 @@ _CLASSES: tuple[type[Object], ...] = (
     Certificate,
     TrustedAuthority,
     Secret,
+    AlertReceiver,
+    AlertPolicy,
     ClusterAccess,
     SealedCertificate,
     SealedSecret,

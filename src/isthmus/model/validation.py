@@ -6,6 +6,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from isthmus.model.advertise_policy import AdvertisePolicy
+from isthmus.model.alert_policy import AlertPolicy
 from isthmus.model.cluster import Cluster
 from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.endpoint import Endpoint
@@ -57,6 +58,8 @@ def check_object(obj: Object, objects: Objects, selection: SiteSelection) -> Ite
         yield from check_tls(obj, objects)
     elif isinstance(obj, Route):
         yield from _targets(obj, objects)
+    elif isinstance(obj, AlertPolicy):
+        yield from _unseen(obj)
 
 
 def referrers(objects: Objects, key: ObjectKey) -> list[ObjectKey]:
@@ -180,6 +183,18 @@ def _grpc(cluster: Cluster, objects: Objects) -> Iterator[Diagnostic]:
                 f"{check.key.title} probes by gRPC, and the cluster speaks HTTP/1",
                 "set spec.protocol HTTP2, or use another health check",
             )
+
+
+def _unseen(policy: AlertPolicy) -> Iterator[Diagnostic]:
+    """What a policy asks for and never sees."""
+    if policy.spec.match.namespaces and policy.metadata.namespace != SHARED_NAMESPACE:
+        yield Diagnostic(
+            "unseen-namespace",
+            policy.key,
+            "spec.match.namespaces",
+            f"a policy sees the alerts of its own namespace {policy.metadata.namespace} alone",
+            f"leave it out, or move the policy to the namespace {SHARED_NAMESPACE}",
+        )
 
 
 def _targets(route: Route, objects: Objects) -> Iterator[Diagnostic]:

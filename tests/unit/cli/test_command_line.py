@@ -21,6 +21,8 @@ NESTED = [
     ("user", "create"), ("user", "list"), ("user", "password"), ("user", "remove"),
     ("context", "add"), ("context", "use"), ("context", "list"), ("context", "show"), ("context", "remove"),
     ("rollout", "start"), ("rollout", "status"), ("rollout", "halt"), ("rollout", "undo"),
+    ("alerts", "history"), ("alerts", "dry-run"), ("alerts", "test"), ("alerts", "receivers"), ("alerts", "deliveries"),
+    ("alerts", "silence", "create"), ("alerts", "silence", "list"), ("alerts", "silence", "expire"),
     ("site", "drain"), ("site", "undrain"), ("token", "create"),
 ]  # fmt: skip
 

@@ -30,6 +30,7 @@ def load(*paths: str) -> dict[ObjectKey, Object]:
         ("demo", "https"),
         ("demo",),
         ("demo", "canary"),
+        ("alerts",),
         ("discovery",),
         ("proxy-types",),
         ("routes",),
@@ -65,6 +66,7 @@ def test_every_file_is_read() -> None:
         "tutorial",
         "discovery",
         "proxy-types",
+        "alerts",
         "clusters",
         "https",
     }

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from isthmus.console.alerting import Alerting
+from isthmus.console.notifier import Notifier
 from isthmus.console.observation import Observation
 from isthmus.protocol import AppliedReport, PresenceReport, Rejection, StatusReport, Version
 
@@ -26,10 +27,16 @@ def report(now: float, **values: Any) -> StatusReport:
     return StatusReport(FRA, json.dumps({**good, **values}).encode(), now)
 
 
+def watched(console: Running, observation: Observation) -> Alerting:
+    """What finds alerts in these observations, on the console's store."""
+    deployment, store = console.console.deployment, console.console.context.store
+    return Alerting(deployment, observation, None, store, Notifier(deployment, store, ()))
+
+
 async def test_alerts_follow_what_sites_say(console: Running) -> None:
     await console.http.post("/api/v1/apply", json={"documents": SHOP})
     observation = Observation()
-    alerting = Alerting(console.console.deployment, observation, None)
+    alerting = watched(console, observation)
     now = time.time()
     for subject in (FRA, "default/site/nyc", EU, "default/region/us"):
         observation.presence("x", PresenceReport(subject, True, now))

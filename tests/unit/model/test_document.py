@@ -37,6 +37,8 @@ MINIMAL: dict[str, Mapping[str, object]] = {
     "Certificate": {"chainFile": "/etc/tls/x.pem", "privateKeyFile": "/etc/tls/x.key"},
     "TrustedAuthority": {"certificates": AUTHORITY},
     "Secret": {"value": "x"},
+    "AlertReceiver": {"webhook": {"url": "https://hooks.example/alerts"}},
+    "AlertPolicy": {"receivers": [{"name": "hook"}]},
 }
 
 

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from isthmus.console.api import account, alert, apply, membership, objects, status, telemetry
+from isthmus.console.api import account, alert, apply, membership, objects, receiver, silence, status, telemetry
 from isthmus.console.api.answer import answer_diagnostic
 from isthmus.console.api.context import ApiContext, Caller, Context, authenticate
 from isthmus.console.api.limit import BodyLimit
@@ -42,6 +42,8 @@ def create_application(context: ApiContext) -> FastAPI:
     routers = (
         account.router,
         alert.router,
+        silence.router,
+        receiver.router,
         membership.router,
         apply.router,
         status.router,

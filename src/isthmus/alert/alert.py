@@ -1,8 +1,9 @@
 """Alerts: conditions that should not hold, and for how long they have. Pure: who looks says what holds, and when."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from hashlib import sha256
 
 REMEMBERED = 3600.0
 """Seconds that an alert stays visible after it was resolved."""
@@ -56,11 +57,42 @@ RULES: Mapping[str, Rule] = {
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A rule that is broken now: by what (`Site fra`), and how, in a sentence."""
+    """A rule that is broken now.
+
+    Attributes:
+        rule: name of the rule.
+        subject: what breaks it, for people: `Site fra`. Together with the rule it names the condition.
+        text: how, in a sentence.
+        site: name of the site that it is at; empty where it is at none.
+        namespace: namespace of the object that it is about; empty for a site, a region and the console.
+        object: key of the object that it is about, as text; empty where there is none.
+    """
 
     rule: str
     subject: str
     text: str
+    site: str = ""
+    namespace: str = ""
+    object: str = ""
+
+    @property
+    def severity(self) -> str:
+        """`critical` or `warning`."""
+        return RULES[self.rule].severity
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits, the same whenever this rule is broken by this subject."""
+        return sha256(f"{self.rule}\0{self.subject}".encode()).hexdigest()[:16]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What silences and receivers tell alerts apart by; without empty ones."""
+        found = {
+            "alertname": self.rule, "severity": self.severity, "subject": self.subject, "site": self.site,
+            "namespace": self.namespace, "object": self.object,
+        }  # fmt: skip
+        return {name: value for name, value in found.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +105,37 @@ class Alert:
     fired_at: float | None = None
     resolved_at: float | None = None
 
+    @property
+    def id(self) -> str:
+        """32 hexadecimal digits: this condition, this time."""
+        return sha256(f"{self.condition.fingerprint}\0{self.since:.3f}".encode()).hexdigest()[:32]
+
+    @property
+    def fires(self) -> bool:
+        """Whether it is to trouble somebody now."""
+        return self.state is AlertState.FIRING
+
+
+def _nothing(_: Condition) -> bool:
+    return False
+
 
 class Alerts:
-    """All alerts of a deployment, by rule and subject."""
+    """All alerts of a deployment, by rule and subject. `known`: those of before."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Iterable[Alert] = ()) -> None:
         self._known: dict[tuple[str, str], Alert] = {}
+        for each in sorted(known, key=lambda alert: alert.since):
+            self._known[each.condition.rule, each.condition.subject] = each
 
-    def update(self, holding: Iterable[Condition], now: float, unknown: Iterable[str] = ()) -> list[Alert]:
+    def update(
+        self, holding: Iterable[Condition], now: float, unknown: Callable[[Condition], bool] = _nothing
+    ) -> list[Alert]:
         """Take in what holds now; return the alerts that fire, or are resolved, for the first time.
 
-        Rules in `unknown` could not be looked at: their alerts stay as they are.
+        Where `unknown` says that a condition could not be looked at, its alert stays as it is.
         """
-        unseen, changed = frozenset(unknown), []
+        changed = []
         current = {(each.rule, each.subject): each for each in holding}
         for key, condition in current.items():
             before = self._known.get(key)
@@ -99,7 +149,7 @@ class Alerts:
                 changed.append(alert)
             self._known[key] = alert
         for key, alert in list(self._known.items()):
-            if key in current or key[0] in unseen:
+            if key in current or unknown(alert.condition):
                 continue
             if alert.state is AlertState.FIRING:
                 self._known[key] = replace(alert, state=AlertState.RESOLVED, resolved_at=now)
