@@ -1,9 +1,9 @@
 """AlertPolicy: which alerts are sent to whom, and how they are grouped."""
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, TypeVar, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from isthmus.model.object import Frozen, Name, Object, Reference, Spec, Use
 from isthmus.model.reference import resolve
@@ -26,11 +26,21 @@ RuleName = Literal[
 ]
 
 
+Severity = Literal["critical", "warning"]
+_T = TypeVar("_T")
+
+
+def _in_order(values: tuple[_T, ...]) -> tuple[_T, ...]:
+    """Each once, in the order of the choices: these lists are sets."""
+    order = [*get_args(RuleName), *get_args(Severity), *get_args(GroupLabel)]
+    return tuple(sorted(dict.fromkeys(values), key=order.index))
+
+
 class AlertMatch(Frozen):
     """Which alerts. Every list that is not empty must name the alert's own; an empty one lets all pass."""
 
-    rules: tuple[RuleName, ...] = Field((), description="Names of rules.")
-    severities: tuple[Literal["critical", "warning"], ...] = Field((), description="How bad.")
+    rules: Annotated[tuple[RuleName, ...], AfterValidator(_in_order)] = Field((), description="Names of rules.")
+    severities: Annotated[tuple[Severity, ...], AfterValidator(_in_order)] = Field((), description="How bad.")
     sites: tuple[Name, ...] = Field((), description="Names of sites.")
     namespaces: tuple[Name, ...] = Field(
         (), description="Namespaces of what the alert is about. Only in the namespace `shared`."
@@ -44,9 +54,8 @@ class AlertPolicySpec(Spec):
         default_factory=AlertMatch, description="Which alerts; all that the policy sees when empty."
     )
     receivers: tuple[Reference, ...] = Field(min_length=1, max_length=20, description="AlertReceivers that are told.")
-    group_by: tuple[GroupLabel, ...] = Field(
-        ("RULE",),
-        max_length=3,
+    group_by: Annotated[tuple[GroupLabel, ...], AfterValidator(_in_order)] = Field(
+        (),
         description="Alerts that agree in these are told together; all together when empty.",
     )
     group_wait: Duration = Field(

@@ -107,7 +107,7 @@ def test_a_namespace_hears_of_its_own_alone() -> None:
     assert subjects(Desk(policy("shop", groupWait="0s")).at(0, *alerts)) == [([WEB.subject], [])]
     assert subjects(Desk(policy("bank", groupWait="0s")).at(0, *alerts)) == [([OTHER.subject], [])]
     assert Desk(policy("empty", groupWait="0s")).at(0, *alerts) == []
-    shared = Desk(policy("shared", groupWait="0s", groupBy=[])).at(0, *alerts)
+    shared = Desk(policy("shared", groupWait="0s")).at(0, *alerts)
     assert subjects(shared) == [([WEB.subject, OTHER.subject, SITE.subject], [])]
 
 
@@ -121,6 +121,10 @@ def test_a_policy_sends_what_it_asks_for() -> None:
     assert told(severities=["critical"]) == {SITE.subject}
     assert told(sites=["fra"], rules=["endpoint-down"]) == {WEB.subject, OTHER.subject}
     assert told(namespaces=["bank"]) == {OTHER.subject}
+
+
+def test_the_labels_of_a_policy_are_a_set() -> None:
+    assert policy(groupBy=["SITE", "RULE", "SITE"]).spec.group_by == ("RULE", "SITE")
 
 
 def test_groups_are_by_the_labels_of_the_policy() -> None:
