@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from itertools import combinations
+from typing import NamedTuple
 
 from isthmus.model.advertise_policy import AdvertisePolicy
 from isthmus.model.diagnostic import Diagnostic
@@ -33,37 +33,64 @@ def server_name(domain: str) -> str:
 
 
 def _domains(hosts: list[VirtualHost], objects: Objects, selection: SiteSelection) -> Iterator[Diagnostic]:
-    """Only virtual hosts that share a domain are compared, so the cost is that of the (rare) candidates."""
-    by_name: dict[tuple[str, str, str], dict[ObjectKey, VirtualHost]] = defaultdict(dict)
-    family: str
+    """Only virtual hosts that want a domain on the same port are compared, each with the first that has a socket."""
+    wanting: dict[tuple[str, str, int, str], dict[ObjectKey, _Wanting]] = defaultdict(dict)
+    ports = _Ports(objects)
     for host in hosts:
-        family = family_of(host.spec.proxy)
-        if family != "stream":
-            for domain in host.spec.domains:
-                by_name[host.metadata.tenant, family, server_name(domain)][host.key] = host
-    for (_, family, name), sharing in by_name.items():
-        for first, second in combinations(sharing.values(), 2):
-            shared = sorted(host_sockets(first, objects, selection) & host_sockets(second, objects, selection))
-            for index, domain in enumerate(second.spec.domains if shared else ()):
-                if server_name(domain) != name:
-                    continue
-                socket = next((each for each in shared if _taken(first, family, domain, each)), None)
-                if socket is not None:
-                    yield Diagnostic(
-                        "overlapping-domain",
-                        second.key,
-                        f"spec.domains[{index}]",
-                        f"{domain} is already served by {first.key.title} on {socket}",
-                        "use another domain, address, port or site",
-                    )
+        family: str = family_of(host.spec.proxy)
+        for port in ports.of(host) if family != "stream" else ():
+            for index, domain in enumerate(host.spec.domains):
+                name = (host.metadata.tenant, family, port, _claimed(family, domain, port))
+                wanting[name].setdefault(host.key, _Wanting(host, [])).places.append(index)
+    found: dict[tuple[ObjectKey, int, ObjectKey], tuple[SiteSocket, Diagnostic]] = {}
+    for (_, _, port, _), sharing in wanting.items():
+        if len(sharing) < 2:
+            continue
+        owners: dict[SiteSocket, VirtualHost] = {}
+        for host, places in sharing.values():
+            for socket in sorted(each for each in host_sockets(host, objects, selection) if each.port == port):
+                owner = owners.setdefault(socket, host)
+                for index in places if owner is not host else ():
+                    key = (host.key, index, owner.key)
+                    if key not in found or socket < found[key][0]:
+                        found[key] = (socket, _overlap(host, index, owner, socket))
+    yield from (diagnostic for _, diagnostic in found.values())
 
 
-def _taken(host: VirtualHost, family: str, domain: str, socket: SiteSocket) -> bool:
-    """Whether a virtual host has a domain on a socket. One that names the socket's port is the one without."""
-    if family == "TLS":
-        return True
-    own = f":{socket.port}"
-    return domain.removesuffix(own) in {each.removesuffix(own) for each in host.spec.domains}
+class _Wanting(NamedTuple):
+    """A virtual host that wants a domain, and where it says so."""
+
+    host: VirtualHost
+    places: list[int]
+
+
+def _claimed(family: str, domain: str, port: int) -> str:
+    """What a domain claims on a port: one that names the port itself is the one without."""
+    return server_name(domain) if family == "TLS" else domain.removesuffix(f":{port}")
+
+
+def _overlap(host: VirtualHost, index: int, owner: VirtualHost, socket: SiteSocket) -> Diagnostic:
+    return Diagnostic(
+        "overlapping-domain",
+        host.key,
+        f"spec.domains[{index}]",
+        f"{host.spec.domains[index]} is already served by {owner.key.title} on {socket}",
+        "use another domain, address, port or site",
+    )
+
+
+class _Ports:
+    """The ports that virtual hosts are advertised on. Many share their policies."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._known: dict[tuple[str, str, tuple[Reference, ...]], frozenset[int]] = {}
+
+    def of(self, host: VirtualHost) -> frozenset[int]:
+        named = (host.metadata.tenant, host.metadata.namespace, host.spec.advertise_policies)
+        if named not in self._known:
+            self._known[named] = frozenset(policy.spec.port for policy in _policies(host, self._objects))
+        return self._known[named]
 
 
 def _sockets(hosts: list[VirtualHost], objects: Objects, selection: SiteSelection) -> Iterator[Diagnostic]:
@@ -72,12 +99,9 @@ def _sockets(hosts: list[VirtualHost], objects: Objects, selection: SiteSelectio
     Sockets are worked out only for ports that virtual hosts of several families, or several streams, want.
     """
     by_port: dict[tuple[str, str, int], list[VirtualHost]] = defaultdict(list)
-    ports: dict[tuple[str, str, tuple[Reference, ...]], frozenset[int]] = {}
+    ports = _Ports(objects)
     for host in hosts:
-        named = (host.metadata.tenant, host.metadata.namespace, host.spec.advertise_policies)
-        if named not in ports:
-            ports[named] = frozenset(policy.spec.port for policy in _policies(host, objects))
-        for port in ports[named]:
+        for port in ports.of(host):
             by_port[host.metadata.tenant, transport_of(host.spec.proxy), port].append(host)
     found: dict[ObjectKey, Diagnostic] = {}
     for sharing in by_port.values():
