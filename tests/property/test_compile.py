@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+import pytest
 from envoy.config.core.v3.base_pb2 import TransportSocket
 from envoy.extensions.clusters.aggregate.v3.cluster_pb2 import ClusterConfig
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
@@ -41,6 +43,14 @@ from .strategy import OWN_SITE, Edit, Objects, edits, make_found, object_sets, o
 
 PATHS = EnvoyPaths("/dev/null", "/dev/null")
 ENOUGH = settings(max_examples=80)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_pages() -> Iterator[None]:
+    """The few virtual hosts here fill several pages."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("isthmus.compile.listener._PAGE", 2)
+        yield
 
 
 def compile_objects(objects: Objects, found: FoundInputs = MappingProxyType({})) -> Compilation:

@@ -2,17 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import NamedTuple
 
-from isthmus.compile.intent import Listener, Socket, TlsChain
+from isthmus.compile.intent import Listener, Socket, TlsChain, VirtualHost
 from isthmus.compile.memo import Memo
 from isthmus.compile.source import keys
 from isthmus.compile.stream import compile_stream
 from isthmus.compile.tls import compile_downstream_tls
 from isthmus.compile.virtual_host import Advertisement, compile_advertisement, compile_virtual_host
-from isthmus.model import Diagnostic, ObjectKey, VirtualHost
+from isthmus.model import Diagnostic, ObjectKey
+from isthmus.model import VirtualHost as VirtualHostObject
 from isthmus.model.overlap import server_name
 from isthmus.model.virtual_host import family_of
+
+_PAGE = 64
+"""Virtual hosts of a socket that are asked for together: a change of one asks again for those, and for all pages."""
 
 
 class Kept(NamedTuple):
@@ -66,7 +71,7 @@ def compile_claims(memo: Memo, _: None) -> Claims:
     """
     ranked: list[tuple[Advertisement, ObjectKey]] = []
     found: list[Diagnostic] = []
-    for key in keys(memo, VirtualHost):
+    for key in keys(memo, VirtualHostObject):
         advertisement = memo.ask(compile_advertisement, key)
         if advertisement is not None:
             found.extend(advertisement.diagnostics)
@@ -154,20 +159,44 @@ def _clash(key: ObjectKey, policy: ObjectKey, socket: Socket, place: _Place) -> 
 
 def compile_listeners(memo: Memo, _: None) -> tuple[Listener, ...]:
     """Every ingress listener, ordered by socket."""
-    listeners = (memo.ask(_listener, claim) for claim in memo.ask(compile_claims, None).sockets)
+    listeners = (memo.ask(_listener, claim.socket) for claim in memo.ask(compile_claims, None).sockets)
     return tuple(each for each in listeners if each.virtual_hosts or each.chains or each.stream is not None)
 
 
-def _listener(memo: Memo, claim: Claim) -> Listener:
+def _listener(memo: Memo, socket: Socket) -> Listener:
+    claim = memo.ask(_claim, socket)
+    pages = ((socket, start) for start in range(0, len(claim.kept), _PAGE))
     match claim.family:
         case "HTTP":
-            hosts = (memo.ask(compile_virtual_host, (each.key, each.domains)) for each in claim.kept)
-            return Listener(claim.socket, virtual_hosts=tuple(hosts))
+            hosts = chain.from_iterable(memo.ask(_virtual_hosts, page) for page in pages)
+            return Listener(socket, virtual_hosts=tuple(hosts))
         case "TLS":
-            chains = (memo.ask(_chain, (each, claim.quic)) for each in claim.kept)
-            return Listener(claim.socket, chains=tuple(chain for chain in chains if chain is not None))
+            return Listener(socket, chains=tuple(chain.from_iterable(memo.ask(_chains, page) for page in pages)))
         case _:
-            return Listener(claim.socket, stream=memo.ask(compile_stream, claim.kept[0].key))
+            return Listener(socket, stream=memo.ask(compile_stream, claim.kept[0].key))
+
+
+def _claim(memo: Memo, socket: Socket) -> Claim:
+    return memo.ask(_claim_by_socket, None)[socket]
+
+
+def _claim_by_socket(memo: Memo, _: None) -> dict[Socket, Claim]:
+    return {claim.socket: claim for claim in memo.ask(compile_claims, None).sockets}
+
+
+def _virtual_hosts(memo: Memo, page: tuple[Socket, int]) -> tuple[VirtualHost, ...]:
+    """Some of the virtual hosts of a socket, from the place that is asked for."""
+    socket, start = page
+    kept = memo.ask(_claim, socket).kept[start : start + _PAGE]
+    return tuple(memo.ask(compile_virtual_host, (each.key, each.domains)) for each in kept)
+
+
+def _chains(memo: Memo, page: tuple[Socket, int]) -> tuple[TlsChain, ...]:
+    """What becomes of some of the virtual hosts of a socket, from the place that is asked for."""
+    socket, start = page
+    claim = memo.ask(_claim, socket)
+    chains = (memo.ask(_chain, (each, claim.quic)) for each in claim.kept[start : start + _PAGE])
+    return tuple(each for each in chains if each is not None)
 
 
 def _chain(memo: Memo, question: tuple[Kept, bool]) -> TlsChain | None:

@@ -4,9 +4,11 @@ Every resource is a pure function of a part of the intent, remembered by that pa
 unchanged part as the same object, so one changed route emits one virtual host and joins the others' bytes.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from itertools import compress
+from operator import eq, is_not
+from typing import NamedTuple
 
 from isthmus.compile.intent import Cluster, Hosted, Intent, Listener, Shape, Socket, Stream, TlsChain, VirtualHost
 from isthmus.emit.envoy import name
@@ -20,6 +22,7 @@ from isthmus.emit.envoy.endpoint import emit_hosted_endpoints, emit_probe_endpoi
 from isthmus.emit.envoy.fabric import emit_access
 from isthmus.emit.envoy.listener import (
     Frame,
+    chain_frame,
     emit_fabric_listener,
     emit_ingress_listener,
     emit_own_listener,
@@ -27,7 +30,7 @@ from isthmus.emit.envoy.listener import (
     frame,
     quic_frame,
 )
-from isthmus.emit.envoy.memory import Each, Last
+from isthmus.emit.envoy.memory import Each, Joined, Last
 from isthmus.emit.envoy.setting import EnvoyPaths
 from isthmus.emit.envoy.stream import emit_stream, emit_stream_clusters
 from isthmus.emit.envoy.virtual_host import (
@@ -50,28 +53,28 @@ class EnvoyEmitter:
         self._paths = paths
         self._emitted: Resources = {}
         self._fabric_routes = {name.FABRIC_ROUTES: emit_fabric_routes()}
-        self._sockets: dict[Socket, _IngressRoutes] = {}
+        self._sockets: dict[Socket, _Ingress] = {}
         self._listeners = Last(self._emit_listeners)
         self._routes = Last(self._emit_routes)
         self._access = Last(emit_access)
-        self._streams = Last(_Named(partial(_emit_streams, paths)))
-        self._stream_clusters = Last(_Named(_emit_stream_clusters))
+        self._streams = Last(partial(_emit_streams, paths))
+        self._stream_clusters = Last(_emit_stream_clusters)
         self._extensions: Last[tuple[bytes, dict[str, bytes]], dict[str, bytes]] = Last(
             lambda pair: {name.FABRIC_ACCESS: pair[0], **pair[1]}
         )
-        self._hosted = Last(_Named(partial(_emit_hosted, paths)))
-        self._endpoints = Last(_Named(_emit_endpoints))
-        self._clusters = Last(_Named(_emit_cluster))
-        self._all_clusters: Last[tuple[dict[str, bytes], ...], dict[str, bytes]] = Last(
-            lambda parts: {key: body for part in parts for key, body in part.items()}
-        )
+        self._hosted = Joined(partial(_emit_hosted, paths))
+        self._endpoints = Joined(_emit_endpoints)
+        self._clusters = Joined(_emit_cluster)
+        self._all_clusters: Last[tuple[dict[str, bytes], ...], dict[str, bytes]] = Last(_union)
 
     def emit(self, intent: Intent) -> Resources:
         """All resources of an intent. Read-only: a type without changes is the same mapping as last time."""
-        fabric = intent.fabric
-        quic = (quic_frame(listener) for listener in intent.listeners)
-        frames = (*map(frame, intent.listeners), *(each for each in quic if each is not None))
-        streams = self._stream_clusters(intent.listeners)
+        fabric, known = intent.fabric, self._sockets
+        self._sockets = {each.socket: known.get(each.socket) or _Ingress(each.socket) for each in intent.listeners}
+        ingress = [self._sockets[each.socket].read(each) for each in intent.listeners]
+        frames = tuple(each for each in (*(one.frame for one in ingress), *(one.quic for one in ingress)) if each)
+        ends = tuple(end for one in ingress for end in one.streams)
+        streams = self._stream_clusters(ends)
         self._emitted = {
             name.LISTENER_TYPE: self._listeners((frames, fabric.sockets, bool(streams))),
             name.ROUTE_TYPE: self._routes(intent.listeners),
@@ -79,7 +82,7 @@ class EnvoyEmitter:
                 (self._hosted(intent.hosted), self._clusters(intent.clusters), streams)
             ),
             name.ENDPOINT_TYPE: self._endpoints(intent.hosted),
-            name.EXTENSION_TYPE: self._extensions((self._access(fabric.access), self._streams(intent.listeners))),
+            name.EXTENSION_TYPE: self._extensions((self._access(fabric.access), self._streams(ends))),
         }
         return self._emitted
 
@@ -99,10 +102,7 @@ class EnvoyEmitter:
         }
 
     def _emit_routes(self, listeners: tuple[Listener, ...]) -> dict[str, bytes]:
-        known = self._sockets
-        self._sockets = {each.socket: known.get(each.socket) or _IngressRoutes(each.socket) for each in listeners}
-        emitted = (self._sockets[each.socket](each) for each in listeners)
-        return {**{key: body for routes in emitted for key, body in routes.items()}, **self._fabric_routes}
+        return _union((*(self._sockets[each.socket].routes(each) for each in listeners), self._fabric_routes))
 
 
 def emit_resources(intent: Intent, paths: EnvoyPaths) -> Resources:
@@ -111,28 +111,53 @@ def emit_resources(intent: Intent, paths: EnvoyPaths) -> Resources:
     return EnvoyEmitter(paths).emit(intent)
 
 
-class _IngressRoutes:
-    """The route configurations of one socket: one for all of plaintext HTTP, one for each TLS chain."""
+class _End(NamedTuple):
+    """Where a stream that comes in goes. `name`: of the filter that says so to Envoy; none of a UDP socket."""
+
+    name: str
+    stream: Stream
+
+
+class _Read(NamedTuple):
+    """What Envoy's listeners of an ingress socket depend on, and the streams behind them."""
+
+    frame: Frame
+    quic: Frame | None
+    streams: tuple[_End, ...]
+
+
+class _Ingress:
+    """One ingress socket, and its route configurations: one for all of plaintext HTTP, one for each TLS chain."""
 
     def __init__(self, socket: Socket) -> None:
         self._socket = socket
+        self._frames = Each(chain_frame)
+        self._quic = Last(quic_frame)
+        self._ends = Each(self._end)
         self._virtual_hosts: dict[bool, Each[VirtualHost, bytes]] = {
             pages: Each(partial(emit_virtual_host, port=socket.port, pages=pages)) for pages in (False, True)
         }
-        self._chains: Each[TlsChain, dict[str, bytes]] = Each(self._emit_chain)
-        self._routes = Last(self._emit)
+        self._chains = Joined(self._emit_chain)
+        self.routes = Last(self._emit_routes)
 
-    def __call__(self, listener: Listener) -> dict[str, bytes]:
-        return self._routes(listener)
+    def read(self, listener: Listener) -> _Read:
+        own = frame(listener, self._frames(listener.chains))
+        ends = [end for end in self._ends(listener.chains) if end is not None]
+        if listener.stream is not None and self._socket.transport == "tcp":
+            ends.append(_End(name.ingress_listener(self._socket), listener.stream))
+        return _Read(own, self._quic(own), tuple(ends))
 
-    def _emit(self, listener: Listener) -> dict[str, bytes]:
-        found = {key: body for routes in self._chains(listener.chains) for key, body in routes.items()}
-        if listener.virtual_hosts:
-            routes = name.ingress_listener(self._socket)
-            pages = any(host.pages for host in listener.virtual_hosts)
-            hosts = self._virtual_hosts[pages](listener.virtual_hosts)
-            found[routes] = emit_ingress_routes(routes, hosts, pages=pages)
-        return found
+    def _end(self, chain: TlsChain) -> _End | None:
+        return _End(name.chain(self._socket, chain.to.key), chain.to) if isinstance(chain.to, Stream) else None
+
+    def _emit_routes(self, listener: Listener) -> dict[str, bytes]:
+        found = self._chains(listener.chains)
+        if not listener.virtual_hosts:
+            return found
+        routes = name.ingress_listener(self._socket)
+        pages = any(host.pages for host in listener.virtual_hosts)
+        hosts = self._virtual_hosts[pages](listener.virtual_hosts)
+        return {**found, routes: emit_ingress_routes(routes, hosts, pages=pages)}
 
     def _emit_chain(self, chain: TlsChain) -> dict[str, bytes]:
         host = chain.to
@@ -146,45 +171,35 @@ class _IngressRoutes:
         return {routes: emit_ingress_routes(routes, hosts, pages=host.pages, http3=http3)}
 
 
-class _Named:
-    """From parts to resources by name."""
-
-    def __init__(self, function: Callable[[Any], list[tuple[str, bytes]]]) -> None:
-        self._each: Each[Any, list[tuple[str, bytes]]] = Each(function)
-
-    def __call__(self, parts: tuple[Any, ...]) -> dict[str, bytes]:
-        return dict(pair for pairs in self._each(parts) for pair in pairs)
+def _union(parts: Iterable[dict[str, bytes]]) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for part in parts:
+        found.update(part)
+    return found
 
 
-def _emit_streams(paths: EnvoyPaths, listener: Listener) -> list[tuple[str, bytes]]:
-    socket, ends = listener.socket, (chain.to for chain in listener.chains)
-    found = {name.chain(socket, end.key): end for end in ends if isinstance(end, Stream)}
-    if listener.stream is not None and socket.transport == "tcp":
-        found[name.ingress_listener(socket)] = listener.stream
-    return [(key, emit_stream(key, stream, paths)) for key, stream in found.items()]
+def _emit_streams(paths: EnvoyPaths, ends: tuple[_End, ...]) -> dict[str, bytes]:
+    return {end.name: emit_stream(end.name, end.stream, paths) for end in ends}
 
 
-def _emit_stream_clusters(listener: Listener) -> list[tuple[str, bytes]]:
-    if listener.socket.transport == "udp":
-        return []
-    ends = (listener.stream, *(chain.to for chain in listener.chains))
-    return [pair for end in ends if isinstance(end, Stream) for pair in emit_stream_clusters(end)]
+def _emit_stream_clusters(ends: tuple[_End, ...]) -> dict[str, bytes]:
+    return {key: body for end in ends for key, body in emit_stream_clusters(end.stream)}
 
 
-def _emit_hosted(paths: EnvoyPaths, hosted: Hosted) -> list[tuple[str, bytes]]:
+def _emit_hosted(paths: EnvoyPaths, hosted: Hosted) -> dict[str, bytes]:
     local, *probes = name.checked_clusters(hosted.key, len(hosted.health_checks))
-    return [
-        (local, emit_hosted_cluster(hosted, paths)),
-        *((probe, emit_probe_cluster(hosted, index, paths)) for index, probe in _probed(hosted, probes)),
-    ]
+    return {
+        local: emit_hosted_cluster(hosted, paths),
+        **{probe: emit_probe_cluster(hosted, index, paths) for index, probe in _probed(hosted, probes)},
+    }
 
 
-def _emit_endpoints(hosted: Hosted) -> list[tuple[str, bytes]]:
+def _emit_endpoints(hosted: Hosted) -> dict[str, bytes]:
     local, *probes = name.checked_clusters(hosted.key, len(hosted.health_checks))
-    return [
-        (local, emit_hosted_endpoints(hosted)),
-        *((probe, emit_probe_endpoints(hosted, index)) for index, probe in _probed(hosted, probes)),
-    ]
+    return {
+        local: emit_hosted_endpoints(hosted),
+        **{probe: emit_probe_endpoints(hosted, index) for index, probe in _probed(hosted, probes)},
+    }
 
 
 def _probed(hosted: Hosted, probes: list[str]) -> list[tuple[int, str]]:
@@ -192,20 +207,24 @@ def _probed(hosted: Hosted, probes: list[str]) -> list[tuple[int, str]]:
     return [(index, probe) for index, probe in enumerate(probes, 1) if hosted.health_checks[index].udp is None]
 
 
-def _emit_cluster(cluster: Cluster) -> list[tuple[str, bytes]]:
-    found = []
+def _emit_cluster(cluster: Cluster) -> dict[str, bytes]:
+    found = {}
     for subset in ("", *cluster.subsets):
         sites = name.sites_cluster(cluster.key, cluster.shape, subset)
         if sites is not None:
-            found.append((sites, emit_sites_cluster(cluster, subset)))
+            found[sites] = emit_sites_cluster(cluster, subset)
     if cluster.shape is Shape.LOCAL_FIRST:
-        found.append((name.path(cluster.key), emit_aggregate_cluster(cluster)))
+        found[name.path(cluster.key)] = emit_aggregate_cluster(cluster)
     return found
 
 
 def _difference(before: dict[str, bytes], after: dict[str, bytes]) -> dict[str, bytes | None]:
     if before is after:
         return {}
+    if len(before) == len(after) and all(map(eq, before, after)):  # the same names in the same order, mostly
+        bodies, known = after.values(), before.values()
+        other = compress(zip(after, bodies, known, strict=True), map(is_not, bodies, known))
+        return {key: body for key, body, old in other if body != old}
     changed: dict[str, bytes | None] = {
         key: body for key, body in after.items() if before.get(key) is not body and before.get(key) != body
     }

@@ -1,6 +1,7 @@
 """Listeners. They hold no object but addresses, ports and TLS chains: a change to one of these drains its connections,
 so what else objects say is in routes, clusters, endpoints, secrets and extension configurations."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     HttpConnectionManager,
 )
 
-from isthmus.compile.intent import DownstreamTls, Listener, Socket, Stream
+from isthmus.compile.intent import DownstreamTls, Listener, Socket, Stream, TlsChain
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.http import emit_fabric_manager, emit_ingress_manager, emit_own_manager
 from isthmus.emit.envoy.setting import EnvoyPaths
@@ -56,17 +57,21 @@ class Frame(NamedTuple):
     sessions: Stream | None = None
 
 
-def frame(listener: Listener) -> Frame:
-    """What Envoy's listener depends on."""
-    chains = (ChainFrame(each.to.key, each.server_names, each.terminate) for each in listener.chains)
+def chain_frame(chain: TlsChain) -> ChainFrame:
+    """What of a TLS chain its listener depends on."""
+    return ChainFrame(chain.to.key, chain.server_names, chain.terminate)
+
+
+def frame(listener: Listener, chains: Iterable[ChainFrame]) -> Frame:
+    """What Envoy's listener depends on. `chains`: the frames of the listener's own."""
     sessions = listener.stream if listener.socket.transport == "udp" else None
     return Frame(listener.socket, listener.stream is not None, tuple(chains), sessions)
 
 
-def quic_frame(listener: Listener) -> Frame | None:
+def quic_frame(beside: Frame) -> Frame | None:
     """What the listener for HTTP/3 beside a TLS listener depends on; None when it serves none."""
-    chains = tuple(each for each in frame(listener).chains if each.terminate is not None and each.terminate.http3)
-    return Frame(replace(listener.socket, transport="udp"), False, chains) if chains else None
+    chains = tuple(each for each in beside.chains if each.terminate is not None and each.terminate.http3)
+    return Frame(replace(beside.socket, transport="udp"), False, chains) if chains else None
 
 
 def emit_address(socket: Socket) -> Address:
