@@ -22,7 +22,8 @@ from isthmus.emit.envoy import (
     nominal_choices,
     resources_document,
 )
-from isthmus.model import ClusterAccess, Object, ObjectKey, System
+from isthmus.model import Certificate, ClusterAccess, Object, ObjectKey, System
+from isthmus.model.acme import AcmeState
 from isthmus.model.document import parse_yaml
 
 CORPUS = Path(__file__).parent
@@ -37,11 +38,23 @@ def read_objects(case: str) -> dict[ObjectKey, Object]:
     internal = [yaml.safe_load(text) for text in documents if "kind: ClusterAccess" in text]
     parsed = parse_yaml("\n---\n".join(text for text in documents if "kind: ClusterAccess" not in text))
     assert parsed.diagnostics == ()
-    objects = [*parsed.objects, *(ClusterAccess.model_validate_json(json.dumps(each)) for each in internal)]
+    plain = list(map(yaml.safe_load, documents))
+    asked = {each["metadata"]["name"]: each["system"]["acme"] for each in plain if "system" in each}
+    objects = [
+        *(_with_challenges(obj, asked) for obj in parsed.objects),
+        *(ClusterAccess.model_validate_json(json.dumps(each)) for each in internal),
+    ]
     return {
         obj.key: obj.with_system(System(created=index, number=index if obj.kind in ("Site", "Cluster") else None))
         for index, obj in enumerate(objects, 1)
     }
+
+
+def _with_challenges(obj: Object, asked: dict[str, Any]) -> Object:
+    """A certificate about which an ACME server asks something, as the console would publish it."""
+    if not isinstance(obj, Certificate) or obj.metadata.name not in asked:
+        return obj
+    return obj.with_acme(AcmeState.model_validate_json(json.dumps(asked[obj.metadata.name])))
 
 
 def compile_case(case: str) -> Compilation:

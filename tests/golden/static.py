@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
@@ -14,12 +15,13 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext, UpstreamTlsContext
 
 from isthmus.emit.envoy import Resources, emit_secrets, name, parse_resources
-from isthmus.emit.envoy.tls import emit_certificate, emit_trusted_authority
+from isthmus.emit.envoy.tls import emit_certificate, emit_challenge_certificate, emit_trusted_authority
 from isthmus.identity import Authority, Identity, Role, emit_key, generate_key, make_csr
-from isthmus.model import ObjectKey
+from isthmus.model import Certificate, Object, ObjectKey
+from isthmus.site.challenge import make_challenge
 
 
-def static_bootstrap(resources: Resources, objects: Iterable[ObjectKey] = ()) -> Bootstrap:
+def static_bootstrap(resources: Resources, objects: Mapping[ObjectKey, Object] = MappingProxyType({})) -> Bootstrap:
     """Every reference to the stream is replaced with what it refers to, so each must resolve (else KeyError)."""
     messages = parse_resources(resources | {name.SECRET_TYPE: _secrets(objects)})
     routes = {each.name: each for each in messages["routes"]}
@@ -54,7 +56,8 @@ def static_bootstrap(resources: Resources, objects: Iterable[ObjectKey] = ()) ->
 def _inline_manager(config: Any, routes: dict[str, Any], extensions: dict[str, Any]) -> None:
     manager = HttpConnectionManager()
     assert config.Unpack(manager)
-    manager.route_config.CopyFrom(routes[manager.rds.route_config_name])
+    if manager.HasField("rds"):
+        manager.route_config.CopyFrom(routes[manager.rds.route_config_name])
     manager.route_config.validate_clusters.value = True
     for http_filter in manager.http_filters:
         if http_filter.HasField("config_discovery"):
@@ -76,7 +79,12 @@ def _inline_secrets(holder: Any, context_type: Any) -> None:
     holder.transport_socket.typed_config.Pack(context)
 
 
-def _secrets(objects: Iterable[ObjectKey]) -> dict[str, bytes]:
+def _challenged(obj: Object) -> list[str]:
+    state = obj.system.acme if isinstance(obj, Certificate) else None
+    return [each.domain for each in state.challenges] if state is not None else []
+
+
+def _secrets(objects: Mapping[ObjectKey, Object]) -> dict[str, bytes]:
     """The site's own, and in the place of every certificate and authority of the objects one that Envoy takes."""
     now = datetime.now(UTC)
     authority = Authority.create("isthmus.example", now)
@@ -86,6 +94,8 @@ def _secrets(objects: Iterable[ObjectKey]) -> dict[str, bytes]:
     found = emit_secrets(chain, emit_key(key), authority.bundle_pem)
     for each in objects:
         if each.kind == "Certificate":
+            for domain in _challenged(objects[each]):
+                found |= emit_challenge_certificate(each, domain, *make_challenge(domain, "answer", now))
             found |= emit_certificate(each, chain.decode(), emit_key(key).decode())
         elif each.kind == "TrustedAuthority":
             found |= emit_trusted_authority(each, authority.bundle_pem.decode())

@@ -34,6 +34,17 @@ class Socket:
 
 
 @dataclass(frozen=True, slots=True)
+class Challenge:
+    """What an ACME server asks about a name of a certificate, by a page or in a handshake, and the answer."""
+
+    certificate: ObjectKey
+    domain: str
+    type: Literal["HTTP_01", "TLS_ALPN_01"]
+    token: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualHost:
     """Domains and their rules, tried in order, with options that hold where a rule has none of its own.
 
@@ -46,6 +57,8 @@ class VirtualHost:
     options: Options = NO_OPTIONS
     pages: bool = False
     """It or one of its rules has error pages."""
+    challenges: tuple[Challenge, ...] = ()
+    """Pages that come before all rules. One that is there for them alone has the key of the certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +145,16 @@ class TlsChain:
 
 
 @dataclass(frozen=True, slots=True)
+class ChallengeChain:
+    """The handshakes (RFC 8737) that an ACME server asks of a virtual host: with its server names, for the protocol of
+    that name alone."""
+
+    key: ObjectKey
+    server_names: tuple[str, ...]
+    challenges: tuple[Challenge, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Listener:
     """An ingress socket, and one of three things on it.
 
@@ -139,12 +162,14 @@ class Listener:
         virtual_hosts: plaintext HTTP, ordered by key; their domains are distinct.
         chains: TLS, ordered by key of the virtual host.
         stream: all that comes, whatever it is. A UDP socket has nothing else.
+        challenges: with TLS, what is asked at the moment, ordered by key of the virtual host.
     """
 
     socket: Socket
     virtual_hosts: tuple[VirtualHost, ...] = ()
     chains: tuple[TlsChain, ...] = ()
     stream: Stream | None = None
+    challenges: tuple[ChallengeChain, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

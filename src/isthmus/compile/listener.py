@@ -5,7 +5,17 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import NamedTuple
 
-from isthmus.compile.intent import Listener, Socket, TlsChain, VirtualHost
+from isthmus.compile.acme import (
+    Asked,
+    compile_answering_host,
+    compile_chain_challenges,
+    compile_challenge_chain,
+    compile_challenges,
+    own_hosts,
+    page_socket,
+    serves,
+)
+from isthmus.compile.intent import Challenge, ChallengeChain, Listener, Socket, TlsChain, VirtualHost
 from isthmus.compile.memo import Memo
 from isthmus.compile.source import keys
 from isthmus.compile.stream import compile_stream
@@ -159,8 +169,10 @@ def _clash(key: ObjectKey, policy: ObjectKey, socket: Socket, place: _Place) -> 
 
 def compile_listeners(memo: Memo, _: None) -> tuple[Listener, ...]:
     """Every ingress listener, ordered by socket."""
-    listeners = (memo.ask(_listener, claim.socket) for claim in memo.ask(compile_claims, None).sockets)
-    return tuple(each for each in listeners if each.virtual_hosts or each.chains or each.stream is not None)
+    listeners = [memo.ask(_listener, claim.socket) for claim in memo.ask(compile_claims, None).sockets]
+    listeners += memo.ask(_challenge_listeners, None).listeners
+    found = (e for e in listeners if e.virtual_hosts or e.chains or e.challenges or e.stream is not None)
+    return tuple(sorted(found, key=lambda each: each.socket))
 
 
 def _listener(memo: Memo, socket: Socket) -> Listener:
@@ -169,9 +181,10 @@ def _listener(memo: Memo, socket: Socket) -> Listener:
     match claim.family:
         case "HTTP":
             hosts = chain.from_iterable(memo.ask(_virtual_hosts, page) for page in pages)
-            return Listener(socket, virtual_hosts=tuple(hosts))
+            return Listener(socket, virtual_hosts=(*hosts, *memo.ask(_strange_hosts, socket)))
         case "TLS":
-            return Listener(socket, chains=tuple(chain.from_iterable(memo.ask(_chains, page) for page in pages)))
+            chains = chain.from_iterable(memo.ask(_chains, page) for page in pages)
+            return Listener(socket, chains=tuple(chains), challenges=memo.ask(_challenge_chains, socket))
         case _:
             return Listener(socket, stream=memo.ask(compile_stream, claim.kept[0].key))
 
@@ -188,7 +201,25 @@ def _virtual_hosts(memo: Memo, page: tuple[Socket, int]) -> tuple[VirtualHost, .
     """Some of the virtual hosts of a socket, from the place that is asked for."""
     socket, start = page
     kept = memo.ask(_claim, socket).kept[start : start + _PAGE]
-    return tuple(memo.ask(compile_virtual_host, (each.key, each.domains)) for each in kept)
+    compile_host = compile_answering_host if memo.ask(compile_challenges, "HTTP_01") else compile_virtual_host
+    return tuple(memo.ask(compile_host, (each.key, each.domains)) for each in kept)
+
+
+def _strange_hosts(memo: Memo, socket: Socket) -> tuple[VirtualHost, ...]:
+    """Virtual hosts for the pages of challenges about names that no other on a plaintext socket has."""
+    challenges = memo.ask(compile_challenges, "HTTP_01")
+    if not challenges:
+        return ()
+    domains = [domain for kept in memo.ask(_claim, socket).kept for domain in kept.domains]
+    return own_hosts(each for each in challenges if not serves(domains, each.domain))
+
+
+def _challenge_chains(memo: Memo, socket: Socket) -> tuple[ChallengeChain, ...]:
+    if not memo.ask(compile_challenges, "TLS_ALPN_01"):
+        return ()
+    kept = (each for each in memo.ask(_claim, socket).kept if each.proxy == "HTTPS")
+    found = (memo.ask(compile_challenge_chain, _asked(each)) for each in kept)
+    return tuple(each for each in found if each is not None)
 
 
 def _chains(memo: Memo, page: tuple[Socket, int]) -> tuple[TlsChain, ...]:
@@ -211,15 +242,58 @@ def _chain(memo: Memo, question: tuple[Kept, bool]) -> TlsChain | None:
     return TlsChain(names, memo.ask(compile_virtual_host, (kept.key, kept.domains)), tls)
 
 
+@dataclass(frozen=True, slots=True)
+class _ChallengeListeners:
+    listeners: tuple[Listener, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def _asked(kept: Kept) -> Asked:
+    return Asked(kept.key, kept.policy, kept.domains)
+
+
+def _challenge_listeners(memo: Memo, _: None) -> _ChallengeListeners:
+    """Port 80 of addresses where TLS is terminated and nothing else speaks plaintext HTTP, for the pages of challenges
+    and as long as these are asked for."""
+    if not memo.ask(compile_challenges, "HTTP_01"):
+        return _ChallengeListeners((), ())
+    claims = memo.ask(compile_claims, None).sockets
+    plain = {claim.socket.address for claim in claims if claim.family == "HTTP"}
+    taken = {claim.socket for claim in claims}
+    wanted: dict[Socket, dict[Challenge, None]] = {}
+    for claim in claims:
+        if claim.family != "TLS" or claim.socket.address in plain:
+            continue
+        for kept in claim.kept:
+            if kept.proxy == "HTTPS":
+                pages = [e for e in memo.ask(compile_chain_challenges, _asked(kept)) if e.type == "HTTP_01"]
+                wanted.setdefault(page_socket(claim.socket), {}).update(dict.fromkeys(pages))
+    found = [
+        Diagnostic(
+            "socket-in-use",
+            certificate,
+            "spec.acme.challenge",
+            f"{socket} is not for HTTP, so the ACME server's question is not answered there",
+            "use the challenge TLS_ALPN_01, or another address",
+        )
+        for socket, pages in wanted.items()
+        if socket in taken
+        for certificate in dict.fromkeys(each.certificate for each in pages)
+    ]
+    free = (Listener(socket, virtual_hosts=own_hosts(pages)) for socket, pages in wanted.items() if socket not in taken)
+    return _ChallengeListeners(tuple(free), tuple(found))
+
+
 def compile_tls_diagnostics(memo: Memo, _: None) -> tuple[Diagnostic, ...]:
-    """Why TLS of some virtual hosts is not terminated."""
+    """Why TLS of some virtual hosts is not terminated, or a challenge not answered."""
     pairs = {
         (each.key, each.policy)
         for claim in memo.ask(compile_claims, None).sockets
         for each in claim.kept
         if each.proxy == "HTTPS"
     }
-    return tuple(each for pair in sorted(pairs) for each in memo.ask(compile_downstream_tls, pair).diagnostics)
+    found = [each for pair in sorted(pairs) for each in memo.ask(compile_downstream_tls, pair).diagnostics]
+    return (*found, *memo.ask(_challenge_listeners, None).diagnostics)
 
 
 def compile_present(memo: Memo, _: None) -> tuple[ObjectKey, ...]:

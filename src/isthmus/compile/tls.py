@@ -1,6 +1,6 @@
 """TLS of clients: of two sets of parameters, which holds, and what it names."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isthmus.compile.intent import DownstreamTls, TlsParameters, UpstreamTls
 from isthmus.compile.memo import Memo
@@ -41,7 +41,38 @@ def compile_downstream_tls(memo: Memo, question: tuple[ObjectKey, ObjectKey]) ->
         return CompiledTls(None, (diagnostic,))
     owner, spec = found[0]
     missing = _missing(memo, owner, spec, "TLS is not served")
-    return CompiledTls(None if missing else _tls(owner, spec), missing)
+    if missing:
+        return CompiledTls(None, missing)
+    tls = _tls(owner, spec)
+    issued = tuple(key for key in tls.certificates if not memo.ask(_is_pending, key))
+    pending = tuple(
+        Diagnostic(
+            "certificate-pending",
+            key,
+            "spec.acme",
+            "it is yet to be issued; clients get no connection with it",
+            "wait; `isthmus get` says under status.acme what the ACME server said",
+        )
+        for key in tls.certificates
+        if key not in issued
+    )
+    return CompiledTls(replace(tls, certificates=issued) if issued else None, pending)
+
+
+def _is_pending(memo: Memo, key: ObjectKey) -> bool:
+    certificate = find(memo, Certificate, key)
+    return certificate is not None and certificate.pending
+
+
+def compile_certificates(memo: Memo, question: tuple[ObjectKey, ObjectKey]) -> tuple[ObjectKey, ...]:
+    """The certificates that a virtual host names, or the advertise policy in its place, issued or not."""
+    host_key, policy_key = question
+    policy, host = find(memo, AdvertisePolicy, policy_key), find(memo, VirtualHost, host_key)
+    owner = next((obj for obj in (policy, host) if obj is not None and obj.spec.tls is not None), None)
+    if owner is None or owner.spec.tls is None:
+        return ()
+    uses = owner.spec.tls.uses(owner.key.tenant, owner.key.namespace, "spec.tls")
+    return tuple(use.target for use in uses if use.target.kind == "Certificate" and not foreign(use.target, owner.key))
 
 
 def compile_upstream_tls(memo: Memo, cluster: Cluster) -> tuple[UpstreamTls | None, tuple[Diagnostic, ...]]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from isthmus.model.certificate import Certificate
 from isthmus.model.object import Object
 
 
@@ -24,6 +25,15 @@ def document_of(obj: Object) -> dict[str, Any]:
     }
 
 
+def _shown(obj: Object) -> dict[str, Any]:
+    """With what the console got for a certificate, which is a change worth showing, too."""
+    document = document_of(obj)
+    if isinstance(obj, Certificate) and obj.system.acme is not None:
+        got = obj.system.acme.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        document["system"] = {"acme": got}
+    return document
+
+
 def emit_yaml(document: Any) -> str:
     """A document as YAML, in its own order."""
     return yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120)
@@ -35,7 +45,7 @@ def diff_of(old: Object | None, new: Object | None) -> str:
     if present is None:
         return ""
     name = str(present.key)
-    before, after = ([] if obj is None else emit_yaml(document_of(obj)).splitlines() for obj in (old, new))
+    before, after = ([] if obj is None else emit_yaml(_shown(obj)).splitlines() for obj in (old, new))
     if not before or not after:  # all of one side: nothing to compare
         sign, count = ("+", len(after)) if after else ("-", len(before))
         sides = ("/dev/null", name) if after else (name, "/dev/null")

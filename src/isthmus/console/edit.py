@@ -72,7 +72,7 @@ def plan_edit(
     unchanged: list[ObjectKey] = []
     for obj in requested:
         old = records[obj.key].object if obj.key in records else None
-        new = obj.with_system(old.system if old is not None else _allocate(obj, counters))
+        new = obj.succeeding(old) if old is not None else obj.with_system(_allocate(obj, counters))
         if new == old:
             unchanged.append(obj.key)
             continue

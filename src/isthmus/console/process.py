@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from fastapi import FastAPI
@@ -20,6 +21,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import PlainTextResponse, Response
 
 from isthmus import __version__
+from isthmus.console.acme import AcmeWorker
+from isthmus.console.acme.server import AcmeServer
 from isthmus.console.alerting import Alerting
 from isthmus.console.api.application import create_application
 from isthmus.console.api.context import ApiContext
@@ -175,7 +178,10 @@ class Console:
         context.metrics.telemetry = telemetry
         self.context = context
         context.metrics.alerting = alerting
-        for work in (alerting.run(), notifier.run()):
+        context.acme = AcmeWorker(
+            deployment, observation, store, settings.state / "acme", partial(AcmeServer, release=__version__)
+        )
+        for work in (alerting.run(), notifier.run(), context.acme.run()):
             self._stack.push_async_callback(_end, asyncio.create_task(work))
         identity = settings.state / "identity" / "identity.pem"
         api = HttpServer(create_application(context), settings.listen, identity)

@@ -85,6 +85,7 @@ class Vault:
                 continue
             texts: dict[str, str] = {}
             prints: dict[str, Private] = {}
+            new = False
             for name, value in obj.private.items():
                 text = value.text if value.text is not None else self._kept(obj.key, name, value)
                 if text is None:
@@ -94,9 +95,10 @@ class Vault:
                 texts[name], prints[name] = text, Private(fingerprint=place.fingerprint)
                 if place not in self._values:
                     fresh[place] = self._cipher.encrypt(place, text)
+                    new = True
             concealed = obj.with_private(prints) if prints else obj
             known = records.get(obj.key)
-            if known is None or known.object.spec != concealed.spec:
+            if known is None or known.object.spec != concealed.spec or new:
                 found.extend(_check(concealed, texts, now))
             objects.append(concealed)
         return Concealed(tuple(objects), fresh, tuple(found))
@@ -105,6 +107,22 @@ class Vault:
         place = Place(str(key), name, value.fingerprint)
         encrypted = self._values.get(place)
         return self._cipher.decrypt(place, encrypted) if encrypted is not None else None
+
+    # Values of the console's own, which no object has
+
+    def text_at(self, key: str, field: str) -> str | None:
+        """The value that is kept at a place, whatever its fingerprint; None when there is none.
+
+        Raises:
+            ConsoleError: it cannot be decrypted.
+        """
+        found = ((place, value) for place, value in self._values.items() if (place.key, place.field) == (key, field))
+        return next((self._cipher.decrypt(place, value) for place, value in found), None)
+
+    def encrypt(self, key: str, field: str, text: str) -> Mapping[Place, Encrypted]:
+        """A value for a place, to be stored and then given to `add`."""
+        place = self._cipher.place(key, field, text)
+        return {place: self._cipher.encrypt(place, text)}
 
     # Keeping
 
@@ -180,15 +198,15 @@ def places_of(obj: Object | None) -> Collection[Place]:
 
 
 def _check(obj: Object, texts: Mapping[str, str], now: datetime) -> Iterable[Diagnostic]:
-    if not isinstance(obj, Certificate) or obj.spec.chain is None:
+    if not isinstance(obj, Certificate) or obj.chain is None:
         return
-    expiry = certificate_expiry(obj.spec.chain)
+    expiry = certificate_expiry(obj.chain)
     if expiry <= now:
         text = f"a certificate of the chain expired at {expiry:%Y-%m-%d %H:%M} UTC"
         yield Diagnostic("expired-certificate", obj.key, "spec.chain", text, "give a renewed one")
     if "privateKey" in texts:
         try:
-            check_key(texts["privateKey"], obj.spec.chain)
+            check_key(texts["privateKey"], obj.chain)
         except ValueError as error:
             mend = "give the private key of the certificate"
             yield Diagnostic("wrong-private-key", obj.key, "spec.privateKey", str(error), mend)

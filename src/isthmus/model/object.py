@@ -139,3 +139,7 @@ class Object(Frozen):
     def with_system(self, system: System) -> Self:
         """The same object with the console's facts."""
         return self.model_copy(update={"system": system})
+
+    def succeeding(self, old: "Object") -> Self:
+        """The same object in place of what it was: what the console added to that stays."""
+        return self.with_system(old.system)

@@ -7,7 +7,7 @@ from isthmus.model.certificate import Certificate
 from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
-from isthmus.model.pem import certificate_names, covers
+from isthmus.model.pem import covers
 from isthmus.model.tls import DownstreamTls
 from isthmus.model.virtual_host import VirtualHost
 
@@ -68,7 +68,8 @@ def _names(tls: DownstreamTls, owner: ObjectKey, objects: Mapping[ObjectKey, Obj
         obj = objects.get(use.target)
         if use.target.kind != "Certificate":
             continue
-        if not isinstance(obj, Certificate) or obj.spec.chain is None:
+        names = obj.names if isinstance(obj, Certificate) else None
+        if names is None:
             return None
-        found.extend(certificate_names(obj.spec.chain))
+        found.extend(names)
     return tuple(found)

@@ -63,7 +63,7 @@ def test_text_or_files_but_not_halves_of_both(pki: Any) -> None:
     assert not errors("Certificate", **files)
     for spec in ({}, {"chain": leaf.chain}, {"chainFile": "/a"}, {**files, "chain": leaf.chain}):
         assert errors("Certificate", **spec) == [
-            "spec: set either chain and privateKey, or chainFile and privateKeyFile"
+            "spec: set either chain and privateKey, or chainFile and privateKeyFile, or acme"
         ]
     assert errors("Certificate", chainFile="a.pem", privateKeyFile="/a")[0].startswith("spec.chainFile: ")
 

@@ -7,6 +7,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from isthmus.console.acme import AcmeWorker
 from isthmus.console.alerting import Alerting
 from isthmus.console.deployment import Deployment
 from isthmus.console.error import RequestRefused
@@ -28,6 +29,7 @@ class ApiContext:
 
     Attributes:
         alerting: what is wrong.
+        acme: what gets certificates.
         telemetry: what requests did; None when the console takes no telemetry.
         stream_host: the host of the stream's address; empty when it listens on every address.
         stream_port: TCP port of the stream.
@@ -47,6 +49,7 @@ class ApiContext:
     started: float
     telemetry: ConsoleTelemetry | None = None
     alerting: Alerting | None = None
+    acme: AcmeWorker | None = None
     stream_host: str = ""
     stream_port: int = 0
 

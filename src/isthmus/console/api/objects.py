@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Response
 
+from isthmus.console.acme.due import renewal_time
 from isthmus.console.api.answer import ErrorAnswer, answer_diagnostic
 from isthmus.console.api.context import ApiContext, Caller, Context
 from isthmus.console.api.status import object_status
@@ -32,16 +33,36 @@ def _answer(context: ApiContext, record: StoredObject) -> Document:
         "created": emit_time(record.created_at),
         "updated": emit_time(record.updated_at),
     }
-    document["system"] = record.object.system.model_dump(mode="json", by_alias=True, exclude_none=True)
+    document["system"] = record.object.system.model_dump(
+        mode="json", by_alias=True, exclude_none=True, exclude={"acme"}
+    )
     standing = context.deployment.validation.of(record.object.key)
     document["status"] = {"diagnostics": [answer_diagnostic(each).model_dump(by_alias=True) for each in standing]}
-    if isinstance(record.object, Certificate) and record.object.spec.chain is not None:
-        chain = record.object.spec.chain
-        document["status"]["certificate"] = {
-            "names": list(certificate_names(chain)),
-            "expires": emit_time(certificate_expiry(chain)),
-        }
+    if isinstance(record.object, Certificate):
+        document["status"] |= _certificate_status(context, record.object)
     return document
+
+
+def _certificate_status(context: ApiContext, certificate: Certificate) -> Document:
+    found: Document = {}
+    if certificate.chain is not None:
+        expires = emit_time(certificate_expiry(certificate.chain))
+        found["certificate"] = {"names": list(certificate_names(certificate.chain)), "expires": expires}
+    if certificate.spec.acme is None or context.acme is None:
+        return found
+    standing, renewal = context.acme.standing(certificate.key), renewal_time(certificate)
+    told = {
+        "state": "pending" if certificate.pending else "issued",
+        "renewal": emit_time(renewal) if renewal is not None else None,
+        "activity": standing.activity,
+        "failures": standing.failures,
+        "lastError": standing.error,
+        "lastErrorAt": emit_time(standing.failed_at) if standing.failed_at is not None else None,
+        "nextAttempt": emit_time(standing.next_attempt) if standing.next_attempt is not None else None,
+        "offlineSites": list(standing.offline),
+    }
+    found["acme"] = {name: value for name, value in told.items() if value}
+    return found
 
 
 def _require(context: ApiContext, key: ObjectKey) -> StoredObject:

@@ -107,6 +107,12 @@ def emit_without_pages(route: Route) -> None:
     route.typed_per_filter_config[name.ERROR_PAGES_FILTER].CopyFrom(_OFF)
 
 
+def emit_undisturbed(route: Route) -> None:
+    """None of the virtual host's filters that could answer in the route's place, or change its answer, concern it."""
+    for title in (name.ERROR_PAGES_FILTER, name.CORS_FILTER, name.FAULT_FILTER):
+        route.typed_per_filter_config[title].CopyFrom(_OFF)
+
+
 def emit_forget_marks(virtual_host: VirtualHost, *, seen_by_pages: bool) -> None:
     """Keep marks of other sites' own answers from clients: in the virtual host itself, which is the cheaper way, or
     after the error pages have seen them."""

@@ -17,8 +17,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     HttpConnectionManager,
 )
 
-from isthmus.compile.intent import DownstreamTls, Listener, Socket, Stream, TlsChain
+from isthmus.compile.intent import ChallengeChain, DownstreamTls, Listener, Socket, Stream, TlsChain
 from isthmus.emit.envoy import name
+from isthmus.emit.envoy.acme import emit_challenge_chains
 from isthmus.emit.envoy.http import emit_fabric_manager, emit_ingress_manager, emit_own_manager
 from isthmus.emit.envoy.setting import EnvoyPaths
 from isthmus.emit.envoy.source import ADS
@@ -55,6 +56,7 @@ class Frame(NamedTuple):
     streams: bool
     chains: tuple[ChainFrame, ...]
     sessions: Stream | None = None
+    challenges: tuple[ChallengeChain, ...] = ()
 
 
 def chain_frame(chain: TlsChain) -> ChainFrame:
@@ -65,7 +67,7 @@ def chain_frame(chain: TlsChain) -> ChainFrame:
 def frame(listener: Listener, chains: Iterable[ChainFrame]) -> Frame:
     """What Envoy's listener depends on. `chains`: the frames of the listener's own."""
     sessions = listener.stream if listener.socket.transport == "udp" else None
-    return Frame(listener.socket, listener.stream is not None, tuple(chains), sessions)
+    return Frame(listener.socket, listener.stream is not None, tuple(chains), sessions, listener.challenges)
 
 
 def quic_frame(beside: Frame) -> Frame | None:
@@ -93,10 +95,12 @@ def emit_ingress_listener(of: Frame, paths: EnvoyPaths) -> bytes:
         per_connection_buffer_limit_bytes={"value": _INGRESS_BUFFER},
         tcp_backlog_size={"value": _BACKLOG},
     )
-    if of.chains:
+    if of.chains or of.challenges:
         inspector = ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TlsInspector()))
         message.listener_filters.append(inspector)
         message.filter_chains.extend(chain for each in of.chains for chain in _chains(of.socket, each, paths))
+        for asked in of.challenges:
+            message.filter_chains.extend(emit_challenge_chains(of.socket, asked))
     elif of.streams:
         message.filter_chains.append(FilterChain(filters=_stream(listener_name)))
     else:

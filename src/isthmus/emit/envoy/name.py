@@ -9,6 +9,9 @@
 | ingress listener, its routes | `ingress/192.0.2.1:80` |
 | TLS chain of an ingress listener, its routes | `ingress/192.0.2.1:443\\|default/shop/site` |
 | fabric listeners, the own site's door, their routes | `fabric/192.0.2.1:7400`, `fabric/own`, `fabric` |
+| chain of ACME's handshakes | `ingress/192.0.2.1:443\\|default/shop/site\\|acme` |
+| secrets of these | `challenge/default/shop/site/shop.example` |
+| virtual host of ACME's pages, their routes | `default/shop/site@acme`, `default/shop/site\\|acme` |
 | secrets: certificate with key, authorities | `certificate/default/shop/site`, `authority/default/shop/ca` |
 | internal listener of TCP streams on their way to other sites | `fabric/tunnel` |
 | route | `default/shop/site\\|shop/home`: virtual host, then route |
@@ -148,6 +151,26 @@ def ingress_listener(socket: Socket) -> str:
 def certificate(key: ObjectKey) -> str:
     """The secret with a certificate and its private key."""
     return f"certificate/{path(key)}"
+
+
+def challenge_certificate(key: ObjectKey, domain: str) -> str:
+    """The secret that answers the handshake about a name of a certificate."""
+    return f"challenge/{path(key)}/{domain}"
+
+
+def challenge_chain(socket: Socket, virtual_host: ObjectKey) -> str:
+    """The chain beside a virtual host's own for such handshakes."""
+    return f"{chain(socket, virtual_host)}|acme"
+
+
+def virtual_host(key: ObjectKey) -> str:
+    """A virtual host; one for challenges alone has the key of a certificate."""
+    return f"{path(key)}@acme" if key.kind == "Certificate" else path(key)
+
+
+def challenge_route(virtual_host: ObjectKey) -> str:
+    """The route of a challenge's page."""
+    return f"{path(virtual_host)}|acme"
 
 
 def trusted_authority(key: ObjectKey) -> str:

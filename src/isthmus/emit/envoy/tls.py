@@ -71,6 +71,17 @@ def emit_quic_socket(tls: DownstreamTls) -> TransportSocket:
     return TransportSocket(name="envoy.transport_sockets.quic", typed_config=pack(config))
 
 
+def emit_challenge_socket(secrets: Iterable[str], protocol: str) -> TransportSocket:
+    """The end towards an ACME server that asks for a handshake. Of the secrets, the one with the name asked for."""
+    common = CommonTlsContext(
+        tls_params=_parameters(Parameters()),
+        tls_certificate_sds_secret_configs=[_secret(each) for each in secrets],
+        alpn_protocols=[protocol],
+    )
+    context = DownstreamTlsContext(common_tls_context=common)
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+
+
 def _client_context(tls: DownstreamTls, alpn: Iterable[str]) -> DownstreamTlsContext:
     common = CommonTlsContext(
         tls_params=_parameters(tls.parameters),
@@ -124,6 +135,13 @@ def emit_certificate(key: ObjectKey, chain_pem: str, key_pem: str) -> dict[str, 
     """The secret, by its name, of a Certificate: the chain with its private key (PEM)."""
     certificate = TlsCertificate(certificate_chain=_inline(chain_pem), private_key=_inline(key_pem))
     secret = name.certificate(key)
+    return {secret: serialize(Secret(name=secret, tls_certificate=certificate))}
+
+
+def emit_challenge_certificate(key: ObjectKey, domain: str, chain_pem: str, key_pem: str) -> dict[str, bytes]:
+    """The secret, by its name, that answers a handshake about a name of a Certificate."""
+    certificate = TlsCertificate(certificate_chain=_inline(chain_pem), private_key=_inline(key_pem))
+    secret = name.challenge_certificate(key, domain)
     return {secret: serialize(Secret(name=secret, tls_certificate=certificate))}
 
 

@@ -17,6 +17,7 @@ from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 
 
 from isthmus.compile.intent import VirtualHost
 from isthmus.emit.envoy import name
+from isthmus.emit.envoy.acme import emit_pages
 from isthmus.emit.envoy.http_filter import emit_forget_marks, emit_options
 from isthmus.emit.envoy.route import emit_routes
 from isthmus.emit.envoy.wire import field, pack, serialize
@@ -30,9 +31,12 @@ def emit_virtual_host(virtual_host: VirtualHost, port: int, *, pages: bool) -> b
     """One virtual host, as a field of its listener's route configuration. `pages`: some virtual host in that has error
     pages, so each keeps marks from clients in its own way."""
     message = EnvoyVirtualHost(
-        name=name.path(virtual_host.key),
+        name=name.virtual_host(virtual_host.key),
         domains=emit_domains(virtual_host.domains, port),
-        routes=[route for rule in virtual_host.rules for route in emit_routes(virtual_host, rule, port)],
+        routes=[
+            *emit_pages(virtual_host),
+            *(route for rule in virtual_host.rules for route in emit_routes(virtual_host, rule, port)),
+        ],
     )
     _share_retry_policy(message)
     _share_headers(message)

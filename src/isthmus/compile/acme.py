@@ -1,0 +1,92 @@
+"""ACME challenges: on which sockets a site answers which."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
+
+from isthmus.compile.intent import Challenge, ChallengeChain, Socket, VirtualHost
+from isthmus.compile.memo import Memo
+from isthmus.compile.source import find, keys
+from isthmus.compile.tls import compile_certificates
+from isthmus.compile.virtual_host import compile_virtual_host
+from isthmus.model import Certificate, ObjectKey
+from isthmus.model.acme import ChallengeType
+from isthmus.model.overlap import server_name
+
+_PORT = 80
+"""Where an ACME server asks for pages (RFC 8555, 8.3)."""
+
+
+class Asked(NamedTuple):
+    """A virtual host that terminates TLS, as far as challenges are concerned."""
+
+    key: ObjectKey
+    policy: ObjectKey
+    domains: tuple[str, ...]
+
+
+def serves(domains: Iterable[str], name: str) -> bool:
+    """Whether a virtual host with these domains gets requests for a host name, if no other has a closer one."""
+    return any(domain in ("*", name) or (domain.startswith("*.") and name.endswith(domain[1:])) for domain in domains)
+
+
+def compile_challenges(memo: Memo, kind: ChallengeType) -> tuple[Challenge, ...]:
+    """Everything that this site is asked in one way at the moment, by certificate, domain and token."""
+    found = (each for key in keys(memo, Certificate) for each in memo.ask(_challenges_of, key))
+    return tuple(each for each in found if each.type == kind)
+
+
+def _challenges_of(memo: Memo, key: ObjectKey) -> tuple[Challenge, ...]:
+    certificate = find(memo, Certificate, key)
+    state = certificate.system.acme if certificate is not None and certificate.spec.acme is not None else None
+    found = state.challenges if state is not None else ()
+    challenges = (Challenge(key, each.domain, each.type, each.token, each.answer) for each in found)
+    return tuple(sorted(challenges, key=lambda each: (each.domain, each.token)))
+
+
+def compile_answering_host(memo: Memo, question: tuple[ObjectKey, tuple[str, ...]]) -> VirtualHost:
+    """A virtual host of a plaintext socket, with the domains that it keeps there and the pages that are asked for of
+    names that it may get requests for. Its own routes are not reached then."""
+    _, domains = question
+    host = memo.ask(compile_virtual_host, question)
+    own = tuple(each for each in memo.ask(compile_challenges, "HTTP_01") if serves(domains, each.domain))
+    return replace(host, challenges=own) if own else host
+
+
+def own_hosts(challenges: Iterable[Challenge]) -> tuple[VirtualHost, ...]:
+    """Virtual hosts that are there for challenges alone, one for each certificate."""
+    by_certificate: dict[ObjectKey, list[Challenge]] = {}
+    for each in challenges:
+        by_certificate.setdefault(each.certificate, []).append(each)
+    return tuple(
+        VirtualHost(key, tuple(sorted({each.domain for each in own})), (), challenges=tuple(own))
+        for key, own in sorted(by_certificate.items())
+    )
+
+
+def compile_chain_challenges(memo: Memo, asked: Asked) -> tuple[Challenge, ...]:
+    """What is asked about the certificates of a virtual host that terminates TLS, for names that it serves."""
+    certificates = memo.ask(compile_certificates, (asked.key, asked.policy))
+    names = [server_name(domain) for domain in asked.domains]
+    return tuple(
+        each
+        for certificate in certificates
+        for each in memo.ask(_challenges_of, certificate)
+        if serves(names, each.domain)
+    )
+
+
+def compile_challenge_chain(memo: Memo, asked: Asked) -> ChallengeChain | None:
+    """The handshakes that are asked for of a virtual host.
+
+    It has the server names of the virtual host's own chain: Envoy looks at the name first, and does not look again, so
+    a narrower one would take all other connections for that name.
+    """
+    found = tuple(each for each in memo.ask(compile_chain_challenges, asked) if each.type == "TLS_ALPN_01")
+    names = tuple(dict.fromkeys(map(server_name, asked.domains)))
+    return ChallengeChain(asked.key, names, found) if found else None
+
+
+def page_socket(socket: Socket) -> Socket:
+    """Where pages are asked for of an address."""
+    return Socket(socket.address, _PORT)

@@ -1,0 +1,31 @@
+"""Accounts at ACME servers: one key for each tenant, server and mail address, kept as every private value is."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256
+
+from isthmus.console.acme.request import emit_private_key, make_private_key
+from isthmus.console.cipher import Encrypted, Place
+from isthmus.console.vault import Vault
+
+_FIELD = "accountKey"
+Keep = Callable[[Mapping[Place, Encrypted]], Awaitable[None]]
+"""Stores encrypted values."""
+
+
+def account_place(tenant: str, directory: str, email: str | None) -> str:
+    """Where an account's key is kept, in the form of an object's key."""
+    digest = sha256("\0".join((directory, email or "")).encode()).hexdigest()[:32]
+    return f"{tenant}/AcmeAccount//{digest}"
+
+
+async def account_key(vault: Vault, keep: Keep, tenant: str, directory: str, email: str | None) -> str:
+    """PEM of an account's key, made when there is none yet. It is stored before anybody hears of it."""
+    place = account_place(tenant, directory, email)
+    known = vault.text_at(place, _FIELD)
+    if known is not None:
+        return known
+    text = emit_private_key(make_private_key("ECDSA_P256"))
+    fresh = vault.encrypt(place, _FIELD, text)
+    await keep(fresh)
+    vault.add(fresh)
+    return text

@@ -1,0 +1,306 @@
+"""Gets and renews certificates.
+
+One at a time for each certificate:
+1. Order; learn what the server will ask.
+2. Publish the answers with the certificate, to the sites that serve it.
+3. Wait until each of them that is connected uses that version; only then tell the server to ask.
+4. Wait for its verdict; have the certificate issued; publish chain and key in place of the old ones, and take the
+   answers back.
+
+Whatever goes wrong, the old certificate stays; the answers are taken back, and it is tried again later. Only the
+console that leads does this, since no other reads or writes anything.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from isthmus.console.acme.account import account_key
+from isthmus.console.acme.due import next_attempt, why_due
+from isthmus.console.acme.request import emit_private_key, make_private_key, make_request
+from isthmus.console.acme.server import AcmeFailed, AcmeServer, MakeServer, Order
+from isthmus.console.acme.standing import Standing
+from isthmus.console.cipher import Encrypted, Place
+from isthmus.console.deployment import Deployment
+from isthmus.console.error import RequestRefused
+from isthmus.console.observation import Observation
+from isthmus.console.store import Store
+from isthmus.identity import write_file
+from isthmus.model.acme import AcmeSpec, AcmeState, Challenge
+from isthmus.model.certificate import Certificate
+from isthmus.model.key import ObjectKey
+from isthmus.model.object import Object
+from isthmus.model.private import Private
+from isthmus.model.reference import resolve
+from isthmus.model.trusted_authority import TrustedAuthority
+from isthmus.protocol import Version
+from isthmus.slice import site_subject
+
+_WHO = "acme"
+"""As which it changes objects."""
+_AT_ONCE = 4
+_IDLE = Standing()
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long things may take, in seconds.
+
+    Attributes:
+        start: before the first look, so that sites have connected to a console that was started again.
+        look: between looks at what is due.
+        sites: for the sites to take up a challenge.
+        settle: between that and the server's question, for Envoy's threads to take it up.
+        verdict: for the server to ask.
+        issue: for the server to issue.
+        poll: between questions to the server.
+    """
+
+    start: float = 15.0
+    look: float = 2.0
+    sites: float = 60.0
+    settle: float = 0.5
+    verdict: float = 120.0
+    issue: float = 120.0
+    poll: float = 1.0
+
+
+class AcmeWorker:
+    """`run` works until it is cancelled. `standing` is what people are told."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        observation: Observation,
+        store: Store,
+        directory: Path,
+        make_server: MakeServer,
+        pace: Pace | None = None,
+    ) -> None:
+        """Args: `directory`: for the authorities of servers, which the library reads from files."""
+        self._deployment = deployment
+        self._observation = observation
+        self._store = store
+        self._directory = directory
+        self._make_server = make_server
+        self._pace = pace or Pace()
+        self._standings: dict[ObjectKey, Standing] = {}
+        self._tried: dict[ObjectKey, object] = {}
+        self._tasks: dict[ObjectKey, asyncio.Task[None]] = {}
+        self._room = asyncio.Semaphore(_AT_ONCE)
+
+    def standing(self, key: ObjectKey) -> Standing:
+        """How it stands with a certificate."""
+        return self._standings.get(key, _IDLE)
+
+    # Looking
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await asyncio.sleep(self._pace.start)
+        try:
+            while True:
+                try:
+                    self._look(datetime.now(UTC))
+                except Exception:  # one certificate must not keep the others from being renewed
+                    _log.exception("acme.failed")
+                await asyncio.sleep(self._pace.look)
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _certificates(self) -> list[Certificate]:
+        records = self._deployment.records
+        found = (record.object for key, record in records.items() if key.kind == "Certificate")
+        return [obj for obj in found if isinstance(obj, Certificate) and obj.spec.acme is not None]
+
+    def _look(self, now: datetime) -> None:
+        certificates = {each.key: each for each in self._certificates()}
+        for gone in (self._standings.keys() | self._tried.keys()) - certificates.keys() - self._tasks.keys():
+            self._standings.pop(gone, None)
+            self._tried.pop(gone, None)
+        for key, certificate in certificates.items():
+            if key in self._tasks or not self._is_wanted(key, certificate, now):
+                continue
+            self._tried[key] = certificate.spec
+            task = self._tasks[key] = asyncio.create_task(self._attempt(key))
+            task.add_done_callback(lambda _, key=key: self._tasks.pop(key, None))  # type: ignore[misc]
+
+    def _is_wanted(self, key: ObjectKey, certificate: Certificate, now: datetime) -> bool:
+        """Whether to try now: it is due, some site is to serve it, and no attempt with the same declaration failed a
+        short while ago."""
+        if why_due(certificate, now) is None:
+            self._standings.pop(key, None)
+            return False
+        if not self._deployment.index.sites_of(key):
+            text = "no site is to serve it: no virtual host that is advertised somewhere names it"
+            self._standings[key] = replace(self.standing(key), activity=text)
+            return False
+        known = self.standing(key)
+        again = self._tried.get(key) == certificate.spec
+        return not again or known.next_attempt is None or known.next_attempt <= now
+
+    # One certificate
+
+    async def _attempt(self, key: ObjectKey) -> None:
+        before = self.standing(key)
+        try:
+            async with self._room:
+                await self._get(key)
+            self._standings.pop(key, None)
+        except (AcmeFailed, RequestRefused) as error:
+            await self._fail(key, before, str(error), error.retry_after if isinstance(error, AcmeFailed) else None)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            _log.exception("acme.attempt_failed", certificate=str(key))
+            await self._fail(key, before, f"{type(error).__name__}: see the console's log", None)
+
+    async def _fail(self, key: ObjectKey, before: Standing, reason: str, asked: timedelta | None) -> None:
+        now = datetime.now(UTC)
+        failures = before.failures + 1
+        again = next_attempt(failures, now, asked, random.random)
+        offline = self.standing(key).offline
+        self._standings[key] = Standing("", failures, reason, now, again, offline)
+        _log.warning("acme.refused", certificate=str(key), reason=reason, next_attempt=again.isoformat())
+        with contextlib.suppress(AcmeFailed, RequestRefused):
+            await self._put_challenges(key, ())
+
+    def _say(self, key: ObjectKey, activity: str, offline: tuple[str, ...] | None = None) -> None:
+        known = self.standing(key)
+        self._standings[key] = replace(known, activity=activity, offline=known.offline if offline is None else offline)
+
+    async def _get(self, key: ObjectKey) -> None:
+        certificate = self._current(key)
+        spec = certificate.spec.acme
+        assert spec is not None
+        why = why_due(certificate, datetime.now(UTC))
+        if why is None:
+            return
+        _log.info("acme.order", certificate=str(key), reason=why, directory=spec.directory)
+        self._say(key, "ordering", ())
+        server = await self._server(key, spec)
+        await asyncio.to_thread(server.open, spec.email)
+        private = await asyncio.to_thread(make_private_key, spec.key_type)
+        order = await asyncio.to_thread(server.order, make_request(spec.domains, private), spec.challenge)
+        if order.challenges:
+            await self._prove(key, server, order)
+        self._say(key, "waiting for the server to issue it")
+        await asyncio.to_thread(server.finalize, order)
+        chain = await self._fetch(server, order)
+        state = AcmeState(chain=chain, private_key=Private(text=emit_private_key(private)), directory=spec.directory)
+        await self._publish(key, lambda _: state)
+        _log.info("acme.issued", certificate=str(key))
+
+    async def _server(self, key: ObjectKey, spec: AcmeSpec) -> AcmeServer:
+        async def keep(values: Mapping[Place, Encrypted]) -> None:
+            await self._deployment.call(self._store.put_private_values, values)
+
+        secret = await account_key(self._deployment.vault, keep, key.tenant, spec.directory, spec.email)
+        return self._make_server(spec.directory, secret, await asyncio.to_thread(self._authorities, key, spec))
+
+    def _authorities(self, key: ObjectKey, spec: AcmeSpec) -> str | None:
+        """The file of those that are believed; None for the system's."""
+        if spec.trusted_authority is None:
+            return None
+        target = resolve(spec.trusted_authority, "TrustedAuthority", key.tenant, key.namespace)
+        record = self._deployment.records.get(target)
+        if record is None or not isinstance(record.object, TrustedAuthority):
+            raise AcmeFailed(f"{target.title} does not exist")
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        path = self._directory / f"{target.tenant}.{target.namespace}.{target.name}.pem"
+        write_file(path, record.object.spec.certificates.encode())
+        return str(path)
+
+    async def _prove(self, key: ObjectKey, server: AcmeServer, order: Order) -> None:
+        self._say(key, "bringing the answers to the sites")
+        await self._put_challenges(key, order.challenges)
+        offline = await self._taken_up(key)
+        self._say(key, "waiting for the server to ask the sites", offline)
+        await asyncio.sleep(self._pace.settle)
+        await asyncio.to_thread(server.answer, order)
+        deadline = time.monotonic() + self._pace.verdict
+        while not await asyncio.to_thread(server.is_validated, order):
+            if time.monotonic() > deadline:
+                raise AcmeFailed(f"the server has not asked for {self._pace.verdict:.0f} seconds")
+            await asyncio.sleep(self._pace.poll)
+
+    async def _fetch(self, server: AcmeServer, order: Order) -> str:
+        deadline = time.monotonic() + self._pace.issue
+        while (chain := await asyncio.to_thread(server.fetch, order)) is None:
+            if time.monotonic() > deadline:
+                raise AcmeFailed(f"the server has not issued it for {self._pace.issue:.0f} seconds")
+        return chain
+
+    # Sites
+
+    async def _taken_up(self, key: ObjectKey) -> tuple[str, ...]:
+        """Wait until every connected site that serves the certificate uses what is published; the others' names."""
+        await self._deployment.published()
+        deadline = time.monotonic() + self._pace.sites
+        wanted: dict[str, Version | None] = {}
+        while True:
+            subjects = {site.name: site_subject(site) for site in sorted(self._deployment.index.sites_of(key))}
+            offline = tuple(name for name, subject in subjects.items() if not self._observation.of(subject).connected)
+            behind = []
+            for name, subject in subjects.items():
+                version = wanted.setdefault(subject, self._deployment.publication.version(subject))
+                if name not in offline and not self._uses(name, subject, key, version):
+                    behind.append(name)
+            if not behind and len(offline) < len(subjects):
+                return offline
+            if time.monotonic() > deadline:
+                if behind:
+                    raise AcmeFailed(f"no answer at {_named(behind)} within {self._pace.sites:.0f} seconds")
+                raise AcmeFailed(f"no site that serves it is connected: {_named(offline)}")
+            await asyncio.sleep(0.1)
+
+    def _uses(self, name: str, subject: str, key: ObjectKey, version: Version | None) -> bool:
+        known = self._observation.of(subject)
+        if known.applied is None or version is None or known.applied < version:
+            return False
+        if any(each.key == str(key) and each.code == "unsupported" for each in known.rejections):
+            raise AcmeFailed(f"Site {name} is of a release without ACME: upgrade it")
+        return True
+
+    # Objects
+
+    def _current(self, key: ObjectKey) -> Certificate:
+        record = self._deployment.records.get(key)
+        certificate = record.object if record is not None else None
+        if not isinstance(certificate, Certificate) or certificate.spec.acme is None:
+            raise AcmeFailed("it was taken out of the declaration meanwhile")
+        return certificate
+
+    async def _put_challenges(self, key: ObjectKey, challenges: tuple[Challenge, ...]) -> None:
+        await self._publish(key, lambda state: (state or AcmeState()).model_copy(update={"challenges": challenges}))
+
+    async def _publish(self, key: ObjectKey, change: Callable[[AcmeState | None], AcmeState]) -> None:
+        """Change what the console got, whatever people change meanwhile."""
+
+        def changed(obj: Object) -> Object:
+            assert isinstance(obj, Certificate)
+            return obj.with_acme(change(obj.system.acme))
+
+        while True:
+            self._current(key)
+            try:
+                await self._deployment.update(_WHO, key, changed)
+                return
+            except RequestRefused as refused:
+                if refused.code != "conflict":
+                    raise
+
+
+def _named(sites: Collection[str], most: int = 5) -> str:
+    names = list(sites)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
