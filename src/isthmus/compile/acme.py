@@ -10,7 +10,6 @@ from isthmus.compile.source import find, keys
 from isthmus.compile.tls import compile_certificates
 from isthmus.compile.virtual_host import compile_virtual_host
 from isthmus.model import Certificate, ObjectKey
-from isthmus.model.acme import ChallengeType
 from isthmus.model.overlap import server_name
 
 _PORT = 80
@@ -30,8 +29,8 @@ def serves(domains: Iterable[str], name: str) -> bool:
     return any(domain in ("*", name) or (domain.startswith("*.") and name.endswith(domain[1:])) for domain in domains)
 
 
-def compile_challenges(memo: Memo, kind: ChallengeType) -> tuple[Challenge, ...]:
-    """Everything that this site is asked in one way at the moment, by certificate, domain and token."""
+def compile_challenges(memo: Memo, kind: str) -> tuple[Challenge, ...]:
+    """Everything that this site is asked in one way (a ChallengeType) at the moment, by certificate, domain, token."""
     found = (each for key in keys(memo, Certificate) for each in memo.ask(_challenges_of, key))
     return tuple(each for each in found if each.type == kind)
 

@@ -28,6 +28,7 @@ def load(*paths: str) -> dict[ObjectKey, Object]:
     [
         ("quick.yaml",),
         ("demo", "https"),
+        ("demo", "acme"),
         ("demo",),
         ("demo", "canary"),
         ("alerts",),
@@ -69,4 +70,5 @@ def test_every_file_is_read() -> None:
         "alerts",
         "clusters",
         "https",
+        "acme",
     }
