@@ -1,6 +1,7 @@
 """What requests did reaches the console, whatever is away meanwhile, and counts once."""
 
 import asyncio
+import json
 import os
 import subprocess
 import time
@@ -121,6 +122,12 @@ async def test_traffic_from_the_shell(shop: Shop) -> None:
     assert "ams: ingress" in path
     assert "fra: egress" in path
     assert "APPLICATION" in path
+    endpoints = command(shop, "apis", "shop/shop")
+    [told] = [line.split() for line in endpoints.splitlines() if line.split()[1:2] == ["/shell"]]
+    assert int(told[2]) >= 10
+    assert "shop/shop" in command(shop, "apis")
+    document = json.loads(command(shop, "apis", "shop/shop", "-o", "openapi"))
+    assert "200" in document["paths"]["/shell"]["get"]["responses"]
 
 
 def command(shop: Shop, *arguments: str) -> str:

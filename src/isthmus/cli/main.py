@@ -7,6 +7,7 @@ import typer
 
 from isthmus.cli import (
     alerts,
+    apis,
     apply,
     backup,
     compile,
@@ -53,6 +54,7 @@ app.add_typer(alerts.app, name="alerts", rich_help_panel=_LOOK)
 app.command("explain", rich_help_panel=_LOOK)(explain.explain)
 app.command("traffic", rich_help_panel=_LOOK)(traffic.traffic)
 app.command("requests", rich_help_panel=_LOOK)(traffic.requests)
+app.command("apis", rich_help_panel=_LOOK)(apis.apis)
 app.command("web", rich_help_panel=_LOOK)(web.web)
 app.command("demo", rich_help_panel=_LOOK)(demo.demo)
 app.command("console", rich_help_panel=_RUN)(console.console)

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import structlog
 
+from isthmus.console.catalog import ApiCatalog
 from isthmus.identity import Identity, parse_subject
 from isthmus.protocol import ProtocolError
-from isthmus.telemetry.batch import BatchInvalid, parse_batch
+from isthmus.telemetry.batch import Batch, BatchInvalid, parse_batch
 from isthmus.telemetry.retention import Retention
 from isthmus.telemetry.store import QueryRefused, StoreUnavailable, TelemetryStore
 
@@ -32,6 +33,7 @@ class ConsoleTelemetry:
 
     Attributes:
         store: for questions; it may not answer (yet).
+        apis: what applications offer, learned from what is taken.
         ready: whether the tables are there.
         error: why not, for people.
         kind: "embedded" or "server".
@@ -45,6 +47,7 @@ class ConsoleTelemetry:
         self._retention = retention
         self._aside: tempfile.TemporaryDirectory[str] | None = None
         self.store = TelemetryStore(url if url is not None else self._socket())
+        self.apis = ApiCatalog(self.store, retention)
         self.ready = False
         self.error = "The telemetry store is starting."
         self.requests = 0
@@ -75,6 +78,9 @@ class ConsoleTelemetry:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.ready:
+            with contextlib.suppress(StoreUnavailable, QueryRefused):
+                await self.apis.write()
         await self._end()
         await self.store.close()
         if self._aside is not None:
@@ -92,6 +98,7 @@ class ConsoleTelemetry:
             async with self._turn:
                 batch = await asyncio.to_thread(parse_batch, body, time.time())
                 await self.store.insert(tenant, name, str(role), batch)
+                await asyncio.to_thread(self._learn, tenant, batch)
         except BatchInvalid as error:
             log.warning("telemetry.refused", subject=subject, via=peer.uri, reason=str(error))
             return str(error)
@@ -106,6 +113,13 @@ class ConsoleTelemetry:
         self.requests += batch.requests
         return ""
 
+    def _learn(self, tenant: str, batch: Batch) -> None:
+        """The batch is kept already: whatever is wrong with learning must not make it come again."""
+        try:
+            self.apis.learn(tenant, batch)
+        except Exception:
+            log.exception("interface.not_learned", subject=batch.subject)
+
     def _socket(self) -> Path:
         """A Unix socket's path has 107 bytes at most."""
         path = (self._directory / "store.sock").absolute()
@@ -119,6 +133,7 @@ class ConsoleTelemetry:
         while True:
             try:
                 await self.store.prepare(self._retention)
+                await self.apis.load()
                 break
             except (StoreUnavailable, QueryRefused) as error:
                 self.error = str(error)
@@ -128,6 +143,7 @@ class ConsoleTelemetry:
                 await asyncio.sleep(0.2)
         self.ready, self.error = True, ""
         log.info("telemetry.ready", store=self.kind)
+        await self.apis.run()
 
     async def _supervise(self) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)

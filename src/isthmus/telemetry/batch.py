@@ -20,6 +20,8 @@ MAX_BYTES = 64 << 20
 """Bytes of a batch, and of all its tables when they are unpacked."""
 MAX_LOST = 1 << 53
 """Requests that one batch may say were lost."""
+_ADDED = ("credential", "weight")
+"""Columns that sites of an earlier release do not tell."""
 _EARLY, _LATE = 30 * 86_400.0, 300.0
 
 _KEY_SCHEMA: dict[str, Any] = {"time": pl.Datetime("us", "UTC"), **dict.fromkeys(KEY, pl.String)}
@@ -146,7 +148,8 @@ def _rows(name: str, plain: bytes, now: float) -> pl.DataFrame:
     try:
         frame = pl.read_ipc_stream(io.BytesIO(plain))
         frame = frame.select(
-            pl.col(column).cast(kind).fill_null(_empty(kind)) for column, kind in SCHEMAS[name].items()
+            (pl.col(column).cast(kind).fill_null(_empty(kind)) if column not in _ADDED else _added(frame, column, kind))
+            for column, kind in SCHEMAS[name].items()
         )
     except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
         raise BatchInvalid(f"The table {name} cannot be read: {error}") from error
@@ -154,6 +157,12 @@ def _rows(name: str, plain: bytes, now: float) -> pl.DataFrame:
         raise BatchInvalid(f"The table {name} has more than {MAX_ROWS} rows.")
     seconds = pl.col("time").dt.epoch("s")
     return frame.filter(seconds.is_between(now - _EARLY, now + _LATE))
+
+
+def _added(frame: pl.DataFrame, column: str, kind: Any) -> pl.Expr:
+    if column in frame.columns:
+        return pl.col(column).cast(kind).fill_null(_empty(kind))
+    return _empty(kind).alias(column)
 
 
 def _empty(kind: Any) -> pl.Expr:

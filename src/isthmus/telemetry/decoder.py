@@ -21,6 +21,8 @@ INGRESS = "ingress"
 EGRESS = "egress"
 """Log of requests that come through the fabric, or through the own site's door."""
 LOGS = (INGRESS, EGRESS)
+CREDENTIAL = "credential"
+"""Follows the name of a log of requests that show a credential in a header. Which it is stays in Envoy."""
 
 _METHODS = ("", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 _PROTOCOLS = ("", "HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/3")
@@ -57,9 +59,12 @@ RECORD_SCHEMA: dict[str, Any] = {
     "total": pl.UInt32,
     "own": pl.UInt32,
     "upstream": pl.UInt32,
+    "credential": pl.Boolean,
+    "weight": pl.Float32,
 }
 """Columns of a record. `peer`: the other site, for ingress where the request went, for egress where it came from.
-`total`, `own` (in this Envoy) and `upstream` (beyond it) are microseconds."""
+`total`, `own` (in this Envoy) and `upstream` (beyond it) are microseconds. `credential`: whether the client showed one
+in a header. `weight`: how many requests this one stands for, since not every one is kept."""
 
 
 class Decoder:
@@ -86,8 +91,8 @@ class Decoder:
     def parse(self, name: str, messages: Sequence[bytes]) -> pl.DataFrame:
         """The records of messages of one log, columns as RECORD_SCHEMA.
 
-        The name of a log is one of LOGS; of connections a route's name follows. Raises ValueError for another name,
-        or for bytes that are no messages.
+        The name of a log is one of LOGS; of connections a route's name follows, of requests CREDENTIAL may. Raises
+        ValueError for another name, or for bytes that are no messages.
         """
         log, _, route = name.partition(" ")
         if log not in LOGS:
@@ -99,12 +104,12 @@ class Decoder:
         frame = pl.DataFrame(batch)
         http = _entries(frame, "http_logs")
         tcp = _entries(frame, "tcp_logs")
-        frames = [self._http(log, http)] if http.height else []
+        frames = [self._http(log, http, route == CREDENTIAL)] if http.height else []
         if tcp.height:
             frames.append(self._tcp(log, tcp.with_columns(route=pl.lit(route))))
         return pl.concat(frames) if frames else pl.DataFrame(schema=RECORD_SCHEMA)
 
-    def _http(self, log: str, entries: pl.DataFrame) -> pl.DataFrame:
+    def _http(self, log: str, entries: pl.DataFrame, credential: bool) -> pl.DataFrame:
         flat = entries.select(
             pl.col("common_properties").struct.unnest(),
             pl.col("protocol_version"),
@@ -121,6 +126,7 @@ class Decoder:
                 details=_first("upstream_transport_failure_reason", "response_code_details"),
                 received=pl.col("request_body_bytes"),
                 sent=pl.col("response_body_bytes"),
+                credential=pl.lit(credential),
             ),
         )
 
@@ -142,6 +148,7 @@ class Decoder:
                 details=_first("upstream_transport_failure_reason", "connection_termination_details"),
                 received=pl.col("received_bytes"),
                 sent=pl.col("sent_bytes"),
+                credential=pl.lit(False),
             ).drop("route"),
         )
 
@@ -164,6 +171,7 @@ class Decoder:
             namespace=_first("namespace", "cluster_namespace"),
             subset=self._subset(),
             own=pl.col("total") - pl.col("upstream"),
+            weight=pl.lit(1.0),
             attempts=pl.col("upstream_request_attempt_count").cast(pl.UInt16, strict=False).fill_null(0),
             **self._parties(log),
         )

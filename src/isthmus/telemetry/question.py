@@ -14,7 +14,8 @@ DIMENSIONS = (
 """What signals can be told apart and filtered by."""
 _LATENCY_DIMENSIONS = tuple(name for name in DIMENSIONS if name not in ("code", "error"))
 _CONDITION = re.compile(r"([a-z_]+)(!=|>=|<=|=|~|>|<)(.*)", re.DOTALL)
-_NUMBERS = {"code": 1, "received": 1, "sent": 1, "attempts": 1, "total": 1000, "own": 1000, "upstream": 1000}
+_NUMBERS = {"code": 1, "received": 1, "sent": 1, "attempts": 1, "total": 1000, "own": 1000, "upstream": 1000,
+            "credential": 1, "weight": 1}  # fmt: skip
 """Fields of a record that are numbers, and by what a given value is multiplied: milliseconds are given."""
 RECORD_FIELDS = (*SCHEMAS["record"], "site")
 

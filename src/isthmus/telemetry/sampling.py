@@ -23,7 +23,7 @@ class Sampling:
 
 
 def sample(records: pl.DataFrame, rule: Sampling, seconds: float) -> pl.DataFrame:
-    """The records to keep, of a batch that took so many seconds.
+    """The records to keep, of a batch that took so many seconds, with the weight that makes up for those left out.
 
     The choice looks at the request's identifier, so that all sites keep the same requests.
     """
@@ -36,4 +36,6 @@ def sample(records: pl.DataFrame, rule: Sampling, seconds: float) -> pl.DataFram
     if share >= 1.0:
         return records
     place = pl.col("request_id").str.tail(4).str.to_integer(base=16, strict=False).fill_null(0)
-    return records.filter(always | (place < int(share * _RANGE)))
+    kept = max(1, int(share * _RANGE)) if share > 0 else 0
+    weighed = records.with_columns(weight=pl.when(always).then(1.0).otherwise(_RANGE / max(1, kept)).cast(pl.Float32))
+    return weighed.filter(always | (place < kept))

@@ -27,7 +27,11 @@ _TYPES = {
     "own": "UInt32",
     "upstream": "UInt32",
     "value": "Float64",
+    "credential": "Bool",
+    "weight": "Float32",
 }
+_ADDED = ("credential", "weight")
+"""Columns of `record` that a store of an earlier release lacks."""
 _WIDE = ("client_address", "path", "request_id", "user_agent", "authority", "details", "sni")
 """Texts of which there are many different ones."""
 _NUMBERS = ("requests", "retries", "received", "sent", "total_sum", "own_sum", "upstream_sum")
@@ -58,6 +62,13 @@ def emit_schema(retention: Retention, engine: str = "") -> Iterator[str]:
     """
     yield _table(
         "record", columns_of("record"), engine + "MergeTree", "toDate(time)", "tenant, time", retention.records
+    )
+    for name in _ADDED:
+        yield f"ALTER TABLE record ADD COLUMN IF NOT EXISTS `{name}` {_TYPES[name]}"
+    yield (
+        "CREATE TABLE IF NOT EXISTS interface (tenant LowCardinality(String), virtual_host String, "
+        f"time DateTime('UTC'), body String) ENGINE = {engine}ReplacingMergeTree(time) ORDER BY (tenant, virtual_host) "
+        f"TTL time + toIntervalSecond({round(retention.endpoints * 86_400)})"
     )
     yield _table(
         "gauge", columns_of("gauge"), engine + "MergeTree", "toDate(time)", "tenant, name, time", retention.minutes

@@ -101,6 +101,16 @@ class TelemetryStore:
                 raise
             raise StoreUnavailable(str(error)) from error  # a server says so of a lack of memory, too
 
+    async def keep_interfaces(self, rows: pl.DataFrame) -> None:
+        """Keep what was learned of applications: tenant, virtual_host, time (UInt32), body.
+
+        Raises StoreUnavailable, QueryRefused.
+        """
+        body = io.BytesIO()
+        rows.write_ipc_stream(body)
+        columns = ", ".join(f"`{name}`" for name in rows.columns)
+        await self._post({"query": f"INSERT INTO interface ({columns}) FORMAT ArrowStream"}, body.getvalue())
+
     async def query(self, sql: str, parameters: Mapping[str, Parameter]) -> list[dict[str, Any]]:
         """Rows of a question, by column name. `{name:Type}` in it stands for a parameter.
 

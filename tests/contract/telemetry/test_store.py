@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from isthmus.console.catalog import ApiCatalog
 from isthmus.console.telemetry import ConsoleTelemetry
 from isthmus.identity import Identity, Role
 from isthmus.telemetry.batch import Batch, emit_batch
 from isthmus.telemetry.decoder import Decoder
 from isthmus.telemetry.naming import Naming
 from isthmus.telemetry.question import Question, Selection, ask_latencies, ask_losses, ask_records, ask_signals
+from isthmus.telemetry.retention import Retention
 from isthmus.telemetry.rollup import latencies_of, signals_of
 from isthmus.telemetry.signal import add_counts, split_latencies
 from isthmus.telemetry.store import QueryRefused, StoreUnavailable
@@ -133,3 +135,21 @@ async def test_a_store_that_is_not_there_is_no_answer(telemetry: ConsoleTelemetr
     with pytest.raises(StoreUnavailable):
         await store.query("SELECT 1", {})
     await store.close()
+
+
+async def test_what_was_learned_of_an_api_comes_back(telemetry: ConsoleTelemetry) -> None:
+    now = datetime.now(UTC)
+    for number in range(3):
+        body = batch("gru", f"apis-{number}", 4, now, path=f"/api/users/{number}")
+        await telemetry.take(REGION, "default/site/gru", body)
+        await telemetry.take(REGION, "default/site/gru", body)  # what comes twice is learned once
+    await telemetry.apis.write()
+    after = ApiCatalog(telemetry.store, Retention())
+    await after.load()
+    for apis in (telemetry.apis, after):
+        endpoints, _ = apis.endpoints("default", "shop/site")
+        [users] = [each for each in endpoints if each.path == "/api/users/{userId}"]
+        assert (users.method, users.usage.tally.requests) == ("GET", 12)
+    assert after.hosts("default") == ["shop/site"]
+    assert after.hosts("other") == []
+    assert after.endpoints("other", "shop/site") == ([], {})

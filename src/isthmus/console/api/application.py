@@ -12,7 +12,18 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from isthmus.console.api import account, alert, apply, membership, objects, receiver, silence, status, telemetry
+from isthmus.console.api import (
+    account,
+    alert,
+    apply,
+    interface,
+    membership,
+    objects,
+    receiver,
+    silence,
+    status,
+    telemetry,
+)
 from isthmus.console.api.answer import answer_diagnostic
 from isthmus.console.api.context import ApiContext, Caller, Context, authenticate
 from isthmus.console.api.limit import BodyLimit
@@ -48,6 +59,7 @@ def create_application(context: ApiContext) -> FastAPI:
         apply.router,
         status.router,
         telemetry.router,
+        interface.router,
         objects.router,
     )
     for router in routers:

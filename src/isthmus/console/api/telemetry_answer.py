@@ -100,6 +100,8 @@ class RecordAnswer(Answer):
     total: float = Field(description="Milliseconds from first byte in to last byte out.")
     own: float = Field(description="Of these, in this Envoy.")
     upstream: float = Field(description="Of these, beyond it.")
+    credential: bool = Field(False, description="Whether the client showed a credential in a header.")
+    weight: float = Field(1.0, description="How many requests this one stands for; others like it were not kept.")
 
 
 class RecordList(Answer):

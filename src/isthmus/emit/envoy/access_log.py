@@ -4,10 +4,11 @@ The service costs Envoy about 2 µs per request. A receiver that is slow or away
 dropped then, and counted.
 """
 
-from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog
+from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog, AccessLogFilter, AndFilter, HeaderFilter, OrFilter
 from envoy.config.core.v3.config_source_pb2 import ApiVersion
 from envoy.config.core.v3.grpc_service_pb2 import GrpcService
 from envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
+from envoy.config.route.v3.route_components_pb2 import HeaderMatcher
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
 from envoy.extensions.access_loggers.grpc.v3.als_pb2 import (
     CommonGrpcAccessLogConfig,
@@ -49,6 +50,8 @@ STREAM_FIELDS = {
 FABRIC_FIELDS = _REQUEST | {"log": "fabric", "caller": "%DOWNSTREAM_PEER_URI_SAN%"}
 """Fields of another site's request, with Envoy's format of each."""
 
+CREDENTIAL_HEADERS = ("authorization", "x-api-key")
+"""Headers that say who a client is."""
 _BUFFER = 65_536
 """Bytes of one message. Envoy's default of 16 KiB costs it and the agent more."""
 _FLUSH = 1_000
@@ -56,8 +59,8 @@ _FLUSH = 1_000
 
 def emit_access_log(paths: EnvoyPaths, fields: dict[str, str]) -> list[AccessLog]:
     """The logs of a connection manager whose requests have these fields; none that `paths` switches off."""
-    log = "ingress" if fields["log"] == "ingress" else "egress"
-    return [*emit_file_log(paths, fields), *emit_log_service(paths, log)]
+    told = emit_ingress_service(paths) if fields["log"] == "ingress" else emit_log_service(paths, "egress")
+    return [*emit_file_log(paths, fields), *told]
 
 
 def emit_stream_log(paths: EnvoyPaths, fields: dict[str, str], route: str) -> list[AccessLog]:
@@ -70,11 +73,29 @@ def emit_stream_log(paths: EnvoyPaths, fields: dict[str, str], route: str) -> li
 
 
 def emit_log_service(paths: EnvoyPaths, log: str) -> list[AccessLog]:
-    """The log that is told to the agent under a name, "ingress" or "egress"."""
+    """The log that is told to the agent under a name."""
     if not paths.log_service:
         return []
     config = HttpGrpcAccessLogConfig(common_config=_service(log))
     return [AccessLog(name="envoy.access_loggers.http_grpc", typed_config=pack(config))]
+
+
+def emit_ingress_service(paths: EnvoyPaths) -> list[AccessLog]:
+    """The log of clients' requests, told under two names: "ingress credential" of those that show a credential in a
+    header. So the agent learns that there is one, and no part of it leaves Envoy."""
+    logs = []
+    for name, present in (("ingress", False), ("ingress credential", True)):
+        filters = [
+            AccessLogFilter(header_filter=HeaderFilter(header=HeaderMatcher(name=header, present_match=present)))
+            for header in CREDENTIAL_HEADERS
+        ]
+        for each in emit_log_service(paths, name):
+            if present:
+                each.filter.or_filter.CopyFrom(OrFilter(filters=filters))
+            else:
+                each.filter.and_filter.CopyFrom(AndFilter(filters=filters))
+            logs.append(each)
+    return logs
 
 
 def emit_file_log(paths: EnvoyPaths, fields: dict[str, str]) -> list[AccessLog]:

@@ -1,0 +1,1 @@
+"""Known APIs, and traffic as their clients would make it."""
