@@ -27,19 +27,24 @@ class EndpointNumbers:
 
     def allocate(self, names: Iterable[str]) -> "EndpointNumbers":
         """With a number for each of the names; those that have one keep it. Raises NumbersError past the last one."""
+        missing = sorted(set(names) - self.by_name.keys())
+        if not missing:
+            return self
         by_name = dict(self.by_name)
         number = self.next_number
-        for name in sorted(set(names) - by_name.keys()):
+        for name in missing:
             by_name[name] = number
             number += 1
         if number - 1 > MAX_ENDPOINT:
             raise NumbersError("every endpoint number has been given")
-        return self if number == self.next_number else EndpointNumbers(number, by_name)
+        return EndpointNumbers(number, by_name)
 
     def retain(self, names: Iterable[str]) -> "EndpointNumbers":
         """Without the names that are not among these."""
-        kept = {name: self.by_name[name] for name in set(names) & self.by_name.keys()}
-        return self if len(kept) == len(self.by_name) else EndpointNumbers(self.next_number, kept)
+        kept = self.by_name.keys() & set(names)
+        if len(kept) == len(self.by_name):
+            return self
+        return EndpointNumbers(self.next_number, {name: self.by_name[name] for name in kept})
 
     def emit(self) -> bytes:
         """For the disk, as JSON: write it before an announcement uses a new number."""
@@ -98,23 +103,27 @@ class Announcer:
         self._site = site
         self._weight_interval = weight_interval
         self._said: dict[EndpointKey, _Said] = {}
+        self._before: tuple[Mapping[str, HealthyEndpoint], Mapping[str, int]] | None = None
+        self._waiting: set[str] = set()
 
     def adopt(self, routes: Iterable[EndpointRoute]) -> None:
         """Takes over what a running BGP speaker announces already; the next plan is the difference from that."""
         self._said = {route.key: _Said(route, 0.0) for route in routes}
+        self._before = None
 
     def plan(self, desired: Mapping[str, HealthyEndpoint], numbers: EndpointNumbers, now: float) -> AnnouncementPlan:
         """The difference between what was announced and what should be; from now on it counts as announced.
 
-        Every name in `desired` must have a number in `numbers`.
+        Every name in `desired` must have a number in `numbers`. Both are kept until the next plan: change neither.
         """
+        names, gone = self._changed(desired, numbers.by_name)
+        self._before = (desired, numbers.by_name)
+        self._waiting = set()
         announce: list[EndpointRoute] = []
         next_at: float | None = None
-        wanted: set[EndpointKey] = set()
-        for name in sorted(desired):
+        for name in sorted(names):
             endpoint = desired[name]
             key = EndpointKey(self._site, numbers.by_name[name])
-            wanted.add(key)
             route = EndpointRoute(
                 site=key.site,
                 endpoint=key.endpoint,
@@ -132,14 +141,40 @@ class Announcer:
                 due = said.at + self._weight_interval
                 early = said.at <= now < due  # not when the clock was set back
                 if replace(same_time, weight=said.route.weight) == said.route and early:
+                    self._waiting.add(name)
                     next_at = due if next_at is None else min(next_at, due)
                     continue
             self._said[key] = _Said(route, now)
             announce.append(route)
-        withdraw = tuple(sorted(self._said.keys() - wanted))
+        withdraw = tuple(sorted(gone & self._said.keys()))
         for key in withdraw:
             del self._said[key]
         return AnnouncementPlan(tuple(announce), withdraw, next_at)
+
+    def _changed(
+        self, desired: Mapping[str, HealthyEndpoint], numbers: Mapping[str, int]
+    ) -> tuple[set[str], set[EndpointKey]]:
+        """The names that may have something new to say, and the keys that may be announced in vain.
+
+        All that was not adopted came of the last plan, so what is desired as it was then, with the same number, has
+        been said, or waits.
+        """
+        if self._before is None:
+            return set(desired), self._said.keys() - {EndpointKey(self._site, numbers[name]) for name in desired}
+        before, numbered = self._before
+        names = {
+            name
+            for name, endpoint in desired.items()
+            if (known := before.get(name)) is not endpoint and known != endpoint
+        }
+        names |= self._waiting & desired.keys()
+        ended = before.keys() - desired.keys()
+        if numbers is not numbered:
+            other = {name for name in desired if name in before and numbers[name] != numbered[name]}
+            names |= other
+            ended |= other
+        kept = {numbers[name] for name in names}
+        return names, {EndpointKey(self._site, numbered[name]) for name in ended if numbered[name] not in kept}
 
     def announced(self) -> tuple[EndpointRoute, ...]:
         """Everything that is announced, by endpoint number: what a BGP speaker that starts afresh must be told."""

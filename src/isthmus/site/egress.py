@@ -10,22 +10,21 @@ speaker announces from before stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from isthmus.compile.intent import Endpoint, Hosted, Intent, Socket
+from isthmus.compile.intent import Hosted, Intent, Socket
 from isthmus.engine.envoy import HealthEvent, HostHealth
 from isthmus.health.announcer import AnnouncementPlan, Announcer, EndpointNumbers, HealthyEndpoint
 from isthmus.health.route import EndpointRoute
 from isthmus.model.key import ObjectKey
 from isthmus.model.subset import subset_mark
+from isthmus.site.local_cluster import Host, LocalCluster, LocalMember
 
 TRANSITIONS = 10
 """The latest transitions of an endpoint that are remembered."""
 DRAIN = 10.0
 """Seconds from announcing endpoints as draining to their withdrawal."""
-
-_Host = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +90,11 @@ class Egress:
         self._announcer: Announcer | None = None
         self._site = 0
         self._intent: Intent | None = None
-        self._indexed: Intent | None = None
-        self._by_xds: dict[str, Hosted] = {}
-        self._verdicts: dict[_Host, Verdict] = {}
+        self._clusters: dict[ObjectKey, LocalCluster] = {}
+        self._by_xds: dict[str, LocalCluster] = {}
+        self._wanted: dict[ObjectKey, Mapping[str, HealthyEndpoint]] = {}
+        self._verdicts: dict[Host, Verdict] = {}
+        self._heard = False
         self._announced: set[str] = set()
         self._reconciled = False
         self._spoken = False
@@ -111,6 +112,7 @@ class Egress:
         self._announcer.adopt(routes)
         names = {number: name for name, number in self._numbers.by_name.items()}
         self._announced = {names[route.endpoint] for route in routes if route.endpoint in names}
+        self._wanted.clear()
 
     def routes(self) -> tuple[EndpointRoute, ...]:
         """Everything announced: what a speaker that starts afresh must be told."""
@@ -118,35 +120,32 @@ class Egress:
 
     def confirm(self, intent: Intent, now: float) -> float | None:
         """Envoy has accepted `intent`. Returns when to call `plan` again though nothing happens, Unix seconds."""
-        self._intent = intent
+        turned = self._intent is None or self._intent.drained != intent.drained
+        changed, gone = self._use(intent)
         self._down = False
         if not intent.drained:
             self._drained_at = None
         elif self._drained_at is None:
             self._drained_at = now if self._announced else 0.0
-        names = {self._name(hosted, endpoint) for hosted, endpoint in _pairs(intent)}
         self._draining = {
             name: self._draining.get(name, now if name in self._announced else 0.0)
-            for hosted, endpoint in _pairs(intent)
-            if endpoint.drained and (name := self._name(hosted, endpoint))
+            for cluster in self._clusters.values()
+            for name in cluster.drained
         }
-        self._transitions = {name: found for name, found in self._transitions.items() if name in names}
-        numbers = self._numbers.retain(names).allocate(names)
-        if numbers is not self._numbers:
-            self._save(numbers)
-            self._numbers = numbers
-        hosts = {host for hosted, endpoint in _pairs(intent) for host in self._hosts(hosted, endpoint)}
-        self._verdicts = {host: verdict for host, verdict in self._verdicts.items() if host in hosts}
-        self._note(intent)
-        self._changed([hosted.key for hosted in intent.hosted])
+        if changed or gone or self._heard:
+            self._retain()
+        if turned:
+            self._wanted.clear()
+            changed = list(self._clusters.values())
+        self._note(changed)
+        self._changed([cluster.hosted.key for cluster in changed])
         return self.plan(now)
 
     def hear(self, event: HealthEvent, now: float) -> float | None:
         """A health check has another result. As `plan`."""
         host = (event.cluster, event.address, event.port)
         self._verdicts[host] = Verdict(event.healthy, event.reason, event.at)
-        self._note(self._intent, {event.cluster}, event.port)
-        self._changed(self._clusters_of({event.cluster}))
+        self._take([event.cluster], event.port)
         return self.plan(now)
 
     def reconcile(self, hosts: Iterable[HostHealth], now: float) -> float | None:
@@ -160,30 +159,32 @@ class Egress:
             self._verdicts[key] = Verdict(host.healthy, "" if host.healthy else "active", now)
             touched.add(host.cluster)
         self._reconciled = True
-        self._note(self._intent, touched)
-        self._changed(self._clusters_of(touched))
+        self._take(touched)
         return self.plan(now)
 
     def envoy_down(self, now: float) -> None:
         """Envoy is gone, and with it everything that it knew."""
         self._verdicts.clear()
-        clusters = [hosted.key for hosted in self._intent.hosted] if self._intent else []
-        self._intent = None
+        clusters = list(self._clusters)
+        self._use(None)
         self._down = True
         self._changed(clusters)
         self.plan(now)
 
     def leave(self, intent: Intent, now: float) -> bool:
         """Withdraw what `intent` no longer holds, before it is taken from Envoy. True if there was something."""
-        kept = {self._name(hosted, endpoint) for hosted, endpoint in _pairs(intent)}
-        gone = self._announced - kept
-        if not gone or self._intent is None:
+        if self._intent is None:
             return False
-        hosted = tuple(
-            replace(item, endpoints=tuple(e for e in item.endpoints if self._name(item, e) in kept))
-            for item in self._intent.hosted
+        kept = _names(map(self._cluster, intent.hosted))
+        if self._announced <= kept:
+            return False
+        hosted = (
+            each.hosted
+            if each.names <= kept
+            else replace(each.hosted, endpoints=tuple(e.endpoint for e in each.members if e.name in kept))
+            for each in self._clusters.values()
         )
-        self._intent = replace(self._intent, hosted=hosted)
+        self._use(replace(self._intent, hosted=tuple(hosted)))
         self.plan(now)
         return True
 
@@ -205,25 +206,23 @@ class Egress:
 
     def weight(self, cluster: ObjectKey, subset: str = "") -> int:
         """Sum of the weights of the cluster's healthy endpoints here: of a subset, or of all."""
-        if self._intent is None:
-            return 0
+        known = self._clusters.get(cluster)
         return sum(
-            endpoint.weight
-            for hosted in self._intent.hosted
-            if hosted.key == cluster
-            for endpoint in hosted.endpoints
-            if not endpoint.drained and (not subset or subset in endpoint.subsets) and self._healthy(hosted, endpoint)
+            member.endpoint.weight
+            for member in (known.members if known is not None else ())
+            if not member.endpoint.drained
+            and (not subset or subset in member.endpoint.subsets)
+            and self._healthy(member)
         )
 
     def unhealthy(self, hosted: Hosted) -> frozenset[Socket]:
         """Endpoints that a health check found bad which is not Envoy's own of the cluster: Envoy must be told."""
         found = set()
         own = bool(hosted.health_checks) and hosted.health_checks[0].udp is None
-        for endpoint in hosted.endpoints:
-            probes = self._hosts(hosted, endpoint)[1 if own else 0 :]
-            verdicts = [self._verdicts.get(host) for host in probes]
+        for member in self._cluster(hosted).members:
+            verdicts = [self._verdicts.get(host) for host in member.hosts[1 if own else 0 :]]
             if any(verdict is not None and not verdict.healthy for verdict in verdicts):
-                found.add(endpoint.socket)
+                found.add(member.endpoint.socket)
         return frozenset(found)
 
     def unserved(self, hosted: Hosted) -> frozenset[str]:
@@ -231,116 +230,151 @@ class Egress:
         subsets without any endpoint."""
         if hosted.fallback is None:
             return frozenset()
-        able = (each for each in hosted.endpoints if not each.drained and self._healthy(hosted, each))
+        members = self._cluster(hosted).members
+        able = (each.endpoint for each in members if not each.endpoint.drained and self._healthy(each))
         return frozenset(name for name, _ in hosted.subsets).difference(*(each.subsets for each in able))
 
     def endpoints(self) -> list[LocalEndpoint]:
         """Every endpoint of this site that Envoy has accepted."""
-        found = []
-        for hosted, endpoint in _pairs(self._intent) if self._intent else ():
-            verdict = self._verdict(hosted, endpoint)
-            name = self._name(hosted, endpoint)
-            found.append(
-                LocalEndpoint(
-                    cluster=hosted.key,
-                    endpoint=endpoint.key,
-                    name=endpoint.name,
-                    address=endpoint.socket.address,
-                    port=endpoint.socket.port,
-                    weight=endpoint.weight,
-                    healthy=self._healthy(hosted, endpoint),
-                    reason=_reason(hosted, endpoint, verdict),
-                    since=verdict.since if verdict is not None else None,
-                    announced=name in self._announced,
-                    drained=endpoint.drained,
-                    transitions=self._transitions.get(name, ()),
-                )
-            )
-        return found
+        return [self._show(cluster.hosted, each) for cluster in self._clusters.values() for each in cluster.members]
+
+    def _show(self, hosted: Hosted, member: LocalMember) -> LocalEndpoint:
+        endpoint, verdict = member.endpoint, self._verdict(member)
+        return LocalEndpoint(
+            cluster=hosted.key,
+            endpoint=endpoint.key,
+            name=endpoint.name,
+            address=endpoint.socket.address,
+            port=endpoint.socket.port,
+            weight=endpoint.weight,
+            healthy=self._healthy(member),
+            reason=_reason(member, verdict),
+            since=verdict.since if verdict is not None else None,
+            announced=member.name in self._announced,
+            drained=endpoint.drained,
+            transitions=self._transitions.get(member.name, ()),
+        )
 
     def _desired(self, now: float) -> Mapping[str, HealthyEndpoint]:
+        """What should be announced. A cluster is looked at again when it or its health has changed, or time counts."""
         intent = self._intent
         if intent is None or (self._drained_at is not None and now >= self._drained_at + DRAIN):
+            self._wanted.clear()
             return {}
+        found: dict[str, HealthyEndpoint] = {}
+        for key, cluster in self._clusters.items():
+            wanted = self._wanted.get(key)
+            if wanted is None:
+                wanted = self._wants(cluster, intent.drained, now)
+                if not cluster.drained:
+                    self._wanted[key] = wanted
+            found.update(wanted)
+        return found
+
+    def _wants(self, cluster: LocalCluster, drained: bool, now: float) -> Mapping[str, HealthyEndpoint]:
+        number = cluster.hosted.number
         return {
-            self._name(hosted, endpoint): HealthyEndpoint(
-                hosted.number,
-                endpoint.weight,
-                draining=intent.drained or endpoint.drained,
-                subsets=frozenset(map(subset_mark, endpoint.subsets)),
+            member.name: HealthyEndpoint(
+                number,
+                member.endpoint.weight,
+                draining=drained or member.endpoint.drained,
+                subsets=frozenset(map(subset_mark, member.endpoint.subsets)),
             )
-            for hosted, endpoint in _pairs(intent)
-            if hosted.number
-            and self._healthy(hosted, endpoint)
-            and now < self._draining.get(self._name(hosted, endpoint), now) + DRAIN
+            for member in (cluster.members if number else ())
+            if self._healthy(member) and now < self._draining.get(member.name, now) + DRAIN
         }
 
-    def _healthy(self, hosted: Hosted, endpoint: Endpoint) -> bool:
-        if not hosted.health_checks:
+    def _healthy(self, member: LocalMember) -> bool:
+        if not member.checked:
             return True
-        verdict = self._verdict(hosted, endpoint)
+        verdict = self._verdict(member)
         if verdict is None:  # a check was added to a cluster that is in use: it stays so until the first result
-            return self._name(hosted, endpoint) in self._announced
+            return member.name in self._announced
         return verdict.healthy
 
-    def _verdict(self, hosted: Hosted, endpoint: Endpoint) -> Verdict | None:
+    def _verdict(self, member: LocalMember) -> Verdict | None:
         """The first check that fails decides; else all must have passed."""
-        verdicts = [self._verdicts.get(host) for host in self._hosts(hosted, endpoint)]
+        if len(member.hosts) == 1:
+            return self._verdicts.get(member.hosts[0])
+        verdicts = [self._verdicts.get(host) for host in member.hosts]
         known = [verdict for verdict in verdicts if verdict is not None]
         failed = [verdict for verdict in known if not verdict.healthy]
         if failed:
             return min(failed, key=lambda verdict: verdict.since)
         return max(known, key=lambda verdict: verdict.since) if known and len(known) == len(verdicts) else None
 
-    def _note(self, intent: Intent | None, names: Collection[str] | None = None, port: int | None = None) -> None:
-        """Write down what has changed: of all endpoints, or of those that Envoy checks by these names, at this port."""
-        if intent is None:
-            return
-        clusters = intent.hosted if names is None else self._named(names)
-        for hosted in clusters:
-            for endpoint in hosted.endpoints if hosted.health_checks else ():
-                verdict = self._verdict(hosted, endpoint) if port in (None, endpoint.socket.port) else None
+    def _use(self, intent: Intent | None) -> tuple[list[LocalCluster], list[LocalCluster]]:
+        """Take an intent as what Envoy has: (the clusters that are new or other than before, those that are gone).
+
+        A cluster that stays costs nothing: the compiler gives the same object again.
+        """
+        before = self._clusters
+        now = {hosted.key: self._cluster(hosted) for hosted in (intent.hosted if intent is not None else ())}
+        changed = [cluster for key, cluster in now.items() if before.get(key) is not cluster]
+        gone = [cluster for key, cluster in before.items() if now.get(key) is not cluster]
+        self._intent, self._clusters = intent, now
+        for cluster in gone:
+            self._wanted.pop(cluster.hosted.key, None)
+            for name in cluster.xds_names:
+                self._by_xds.pop(name, None)
+        self._by_xds.update((name, cluster) for cluster in changed for name in cluster.xds_names)
+        return changed, gone
+
+    def _cluster(self, hosted: Hosted) -> LocalCluster:
+        known = self._clusters.get(hosted.key)
+        if known is not None and known.hosted is hosted:
+            return known
+        return LocalCluster(hosted, self._xds_names(hosted.key, len(hosted.health_checks)))
+
+    def _retain(self) -> None:
+        """Forget what is known of endpoints that are no more, and give numbers to new ones."""
+        self._heard = False
+        names = _names(self._clusters.values())
+        for name in self._transitions.keys() - names:
+            del self._transitions[name]
+        numbers = self._numbers.retain(names).allocate(names)
+        if numbers is not self._numbers:
+            self._save(numbers)
+            self._numbers = numbers
+        hosts: set[Host] = set()
+        hosts.update(*(cluster.hosts for cluster in self._clusters.values()))
+        for host in self._verdicts.keys() - hosts:
+            del self._verdicts[host]
+
+    def _take(self, names: Iterable[str], port: int | None = None) -> None:
+        """The health of clusters that Envoy checks by these names has changed: of all endpoints, or those at a port."""
+        self._heard = True
+        found = (self._by_xds.get(name) for name in names)
+        clusters = list({each.hosted.key: each for each in found if each is not None}.values())
+        for cluster in clusters:
+            self._wanted.pop(cluster.hosted.key, None)
+        self._note(clusters, port)
+        self._changed([cluster.hosted.key for cluster in clusters])
+
+    def _note(self, clusters: Iterable[LocalCluster], port: int | None = None) -> None:
+        """Write down what has changed of the endpoints of these clusters: of all, or of those at this port."""
+        for cluster in clusters:
+            for member in cluster.members if cluster.hosted.health_checks else ():
+                verdict = self._verdict(member) if port in (None, member.endpoint.socket.port) else None
                 if verdict is None:
                     continue
-                name = self._name(hosted, endpoint)
-                before = self._transitions.get(name, ())
+                before = self._transitions.get(member.name, ())
                 if not before or before[-1].healthy != verdict.healthy:
                     transition = Transition(verdict.since, verdict.healthy, verdict.reason)
-                    self._transitions[name] = (*before, transition)[-TRANSITIONS:]
-
-    def _clusters_of(self, names: Collection[str]) -> list[ObjectKey]:
-        return [hosted.key for hosted in self._named(names)]
-
-    def _named(self, names: Collection[str]) -> list[Hosted]:
-        """The clusters that Envoy checks by these names."""
-        if self._indexed is not self._intent:
-            self._indexed = self._intent
-            self._by_xds = {
-                name: hosted
-                for hosted in (self._intent.hosted if self._intent else ())
-                for name in self._xds_names(hosted.key, len(hosted.health_checks))
-            }
-        found = (self._by_xds.get(name) for name in names)
-        return list({hosted.key: hosted for hosted in found if hosted is not None}.values())
-
-    def _hosts(self, hosted: Hosted, endpoint: Endpoint) -> list[_Host]:
-        names = self._xds_names(hosted.key, len(hosted.health_checks))
-        return [(name, endpoint.socket.address, endpoint.socket.port) for name in names]
-
-    @staticmethod
-    def _name(hosted: Hosted, endpoint: Endpoint) -> str:
-        return f"{hosted.key}|{endpoint.name}"
+                    self._transitions[member.name] = (*before, transition)[-TRANSITIONS:]
 
 
-def _reason(hosted: Hosted, endpoint: Endpoint, verdict: Verdict | None) -> str:
-    if not hosted.health_checks:
+def _reason(member: LocalMember, verdict: Verdict | None) -> str:
+    if not member.checked:
         reason = "no health check"
     elif verdict is None:
         reason = "not checked yet"
     else:
         reason = "passes its health checks" if verdict.healthy else f"fails its health check: {verdict.reason}"
-    return f"drained, {reason}" if endpoint.drained else reason
+    return f"drained, {reason}" if member.endpoint.drained else reason
 
 
-def _pairs(intent: Intent) -> Iterable[tuple[Hosted, Endpoint]]:
-    return ((hosted, endpoint) for hosted in intent.hosted for endpoint in hosted.endpoints)
+def _names(clusters: Iterable[LocalCluster]) -> set[str]:
+    names: set[str] = set()
+    names.update(*(cluster.names for cluster in clusters))
+    return names

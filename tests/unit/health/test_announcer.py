@@ -1,6 +1,8 @@
 """What a site announces, and when."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from isthmus.health.announcer import (
     AnnouncementPlan,
@@ -86,3 +88,29 @@ def test_what_is_announced_already_is_not_announced_again() -> None:
     assert [route.endpoint for route in plan.announce] == [2]
     assert plan.withdraw == (EndpointKey(7, 9),)
     assert [route.endpoint for route in announcer.announced()] == [1, 2]
+
+
+Round = tuple[dict[str, HealthyEndpoint], bool]
+DESIRED = st.dictionaries(
+    st.sampled_from("abcd"), st.builds(HealthyEndpoint, st.just(10), st.integers(1, 2), st.booleans())
+)
+
+
+@given(st.lists(st.tuples(DESIRED, st.booleans())))
+def test_a_plan_is_the_difference_from_all_that_is_announced(rounds: list[Round]) -> None:
+    announcer, numbers = Announcer(7, weight_interval=0), EndpointNumbers()
+    for now, (desired, forgotten) in enumerate(rounds, 1):
+        numbers = (EndpointNumbers(numbers.next_number) if forgotten else numbers).allocate(desired)
+        anew = Announcer(7, weight_interval=0)
+        anew.adopt(announcer.announced())
+        assert announcer.plan(desired, numbers, now) == anew.plan(desired, numbers, now)
+        assert announcer.announced() == anew.announced()
+        assert {route.endpoint for route in announcer.announced()} == {numbers.by_name[name] for name in desired}
+
+
+def test_a_weight_that_waits_is_looked_at_again_though_nothing_else_changes() -> None:
+    announcer = Announcer(7)
+    announcer.plan({"a": HealthyEndpoint(10, 5)}, NUMBERS, 100)
+    assert announcer.plan({"a": HealthyEndpoint(10, 6)}, NUMBERS, 100.2).next_at == 101
+    assert announcer.plan({"a": HealthyEndpoint(10, 6)}, NUMBERS, 100.3).next_at == 101
+    assert [route.weight for route in announcer.plan({"a": HealthyEndpoint(10, 6)}, NUMBERS, 101).announce] == [6]

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from isthmus.compile.intent import Endpoint, Hosted, Intent, Socket
 from isthmus.compile.probe import HealthCheck, UdpProbe
@@ -241,3 +245,66 @@ def test_subsets_are_announced_and_unserved_ones_are_known() -> None:
     desk.event("a", False)
     assert desk.egress.unserved(hosted) == {"one", "three"}
     assert desk.egress.unserved(replace(hosted, fallback=None)) == frozenset()
+
+
+def test_only_clusters_that_have_changed_are_chosen_anew() -> None:
+    desk, other = Desk(), ObjectKey("default", "Cluster", "shop", "other")
+    desk.egress.reconcile([], 0.0)
+    first = intent("a", checked=False)
+    both = replace(first, hosted=(*first.hosted, replace(intent("b", checked=False).hosted[0], key=other)))
+    desk.egress.confirm(first, 1.0)
+    desk.touched.clear()
+    desk.egress.confirm(both, 2.0)
+    assert desk.touched == [other]
+    assert [each.endpoint.name for each in desk.egress.endpoints()] == ["a", "b"]
+    assert len(desk.egress.routes()) == 2
+
+
+CLUSTERS = tuple(ObjectKey("default", "Cluster", "shop", name) for name in ("one", "two", "three"))
+HOSTED = [
+    Hosted(
+        cluster,
+        7 + index,
+        "ROUND_ROBIN",
+        1000,
+        (CHECK,) * checks,
+        tuple(replace(intent(name).hosted[0].endpoints[0], drained=name == "d" and drained) for name in names),
+    )
+    for index, cluster in enumerate(CLUSTERS)
+    for names in ("", "a", "bc", "abd")
+    for checks in (0, 1, 2)
+    for drained in (False, True)
+]
+INTENTS = st.tuples(*(st.sampled_from([None, *(e for e in HOSTED if e.key == key)]) for key in CLUSTERS), st.booleans())
+EVENTS = st.tuples(
+    st.sampled_from(CLUSTERS), st.sampled_from(("local", "probe-1")), st.sampled_from("abd"), st.booleans()
+)
+STEPS = st.lists(st.one_of(INTENTS, EVENTS, st.sampled_from(("plan", "down"))), max_size=12)
+
+
+@given(STEPS)
+def test_what_is_remembered_of_a_cluster_is_what_would_be_found_again(steps: list[Any]) -> None:
+    lived, anew = Desk(), Desk()
+    for desk in (lived, anew):
+        desk.egress.reconcile([], 0.0)
+    for now, step in enumerate(steps, 1):
+        for desk in (lived, anew):
+            egress, at = desk.egress, now * DRAIN / 3
+            if step == "plan":
+                egress.plan(at)
+            elif step == "down":
+                egress.envoy_down(at)
+            elif len(step) == 4 and isinstance(step[1], str):
+                cluster, check, name, healthy = step
+                desk.event(name, healthy, at, f"{cluster.name}@{check}")
+            else:
+                *clusters, drained = step
+                hosted = (each if desk is lived else replace(each) for each in clusters if each is not None)
+                wanted = Intent("default", "fra", number=3, drained=drained, hosted=tuple(hosted))
+                egress.leave(wanted, at)
+                egress.confirm(wanted, at)
+        assert lived.egress.endpoints() == anew.egress.endpoints()
+        assert lived.egress.routes() == anew.egress.routes()
+        assert lived.plans == anew.plans
+        for cluster in CLUSTERS:
+            assert lived.egress.weight(cluster) == anew.egress.weight(cluster)
