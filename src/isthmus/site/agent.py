@@ -17,23 +17,17 @@ import httpx
 import structlog
 
 from isthmus import __version__
-from isthmus.compile.intent import Access, Hosted
-from isthmus.emit.envoy.endpoint import emit_hosted_endpoints
-from isthmus.emit.envoy.fabric import emit_access
-from isthmus.emit.envoy.name import FABRIC_ACCESS, checked_clusters, local_cluster
-from isthmus.emit.envoy.tls import emit_secrets
+from isthmus.emit.envoy.name import checked_clusters
 from isthmus.engine.envoy import ENDPOINT, EXTENSION, SECRET, HealthEvent, HostHealth, Push
-from isthmus.health.announcer import AnnouncementPlan, EndpointNumbers
 from isthmus.health.event import Event
 from isthmus.identity import Credential, CredentialDirectory, Membership
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
 from isthmus.protocol import ConnectionState, Rejection, State, Uplink, UplinkHandler
-from isthmus.site.access import linger_access
+from isthmus.site.access import CallerAccess
 from isthmus.site.address import Addresses
-from isthmus.site.bgp import HealthRoutes
-from isthmus.site.certificate import LOOK, CertificateStore
 from isthmus.site.certificate_file import CertificateFiles
+from isthmus.site.configuration import Configuration
 from isthmus.site.directory import SiteDirectory
 from isthmus.site.discovery import Discovery
 from isthmus.site.disk import Disk
@@ -41,11 +35,15 @@ from isthmus.site.egress import Egress
 from isthmus.site.envoy import LocalEnvoy
 from isthmus.site.ingress import Assignments, Ingress
 from isthmus.site.inventory import Inventory, Refusal
+from isthmus.site.local_endpoint import emit_local_assignments
 from isthmus.site.plan import Join, Plan, Planner
 from isthmus.site.report import SiteState, emit_report
-from isthmus.site.rollout import Outcome, Rollout, Superseded
+from isthmus.site.rollout import Outcome, Rollout
 from isthmus.site.round_trip import keep_measuring
+from isthmus.site.route_exchange import RouteExchange
+from isthmus.site.secret import Secrets
 from isthmus.site.settings import SiteSettings
+from isthmus.site.task import Alarm, Tasks
 from isthmus.site.telemetry import SiteTelemetry
 from isthmus.site.udp_probe import UdpProber
 from isthmus.site.upstream import plan_regions, plan_upstreams
@@ -54,18 +52,12 @@ from isthmus.site.vault import Vault
 LEAVE = 0.5
 """Seconds between the withdrawal of an endpoint that was removed and its removal from Envoy."""
 
-REVOKE = 5.0
-"""Seconds that a caller keeps its access to a cluster after the last route to it is gone."""
-
 HEARING = 2.0
 """Seconds that a plan waits for word of healthy endpoints of clusters that it is the first to use. Without that, the
 first requests of a new route would find no endpoint."""
 
 PATIENCE = 10.0
 """Seconds that it waits besides for a session with a region, where none is up. What is in force serves on."""
-
-RETRY_REFUSED = 60.0
-"""Seconds until a version that Envoy refused is tried again: a port may be free by then."""
 
 KEEP = 5.0
 """Seconds that a change which discovery brings may wait to be written to disk with others like it."""
@@ -104,24 +96,21 @@ class SiteAgent(UplinkHandler):
         self._disk = Disk(directory)
         self._inventory = Inventory(self._disk.load_good())
         self.vault = Vault(self._credentials, identity.subject)
-        self._certificates = CertificateStore(self.vault, CertificateFiles(directory.root, settings.certificates))
-        self._take_secrets({key: version.object for key, version in self._inventory.good.items()})
-        self._wake = asyncio.Event()
-        """There is something to apply: a manifest, or what discovery found."""
-        self._newer = asyncio.Event()
-        """A manifest has come since the apply under way began, and ends it; discovery never does."""
+        files = CertificateFiles(directory.root, settings.certificates)
+        self._secrets = Secrets(self.vault, files, lambda: self.uplink.credential)
+        self._secrets.take({key: version.object for key, version in self._inventory.good.items()})
+        self._configuration = Configuration(self.uplink.state, self._apply, self._forget_refusals)
         self.discovery = Discovery(
             self._disk.load_ledger(),
             secret=self.vault.value,
-            changed=self._wake.set,
+            changed=self._configuration.wake,
             told=self.changed.set,
             save=self._disk.save_ledger,
         )
         paths = directory.envoy_paths(access_log=settings.access_log, log_service=settings.telemetry)
         self._planner = Planner(self.key, identity.trust_domain, paths, self.discovery.take)
         self._endpoints = Join()
-        self._allowed: tuple[Access, ...] = ()
-        self._rollout = Rollout(self._inventory, self._build, self._push, self._newer, self.key)
+        self._rollout = Rollout(self._inventory, self._build, self._push, self._configuration.newer, self.key)
         self.envoy = LocalEnvoy(
             settings,
             directory,
@@ -138,12 +127,15 @@ class SiteAgent(UplinkHandler):
             if settings.telemetry
             else None
         )
+        self._routes = RouteExchange(
+            directory.gobgp, identity.trust_domain, self._credentials, self._hear, self.state.bgp
+        )
         self.egress = Egress(
             self._disk.load_numbers(),
             xds_names=checked_clusters,
-            speak=self._speak,
+            speak=self._routes.say,
             changed=self._on_local_health,
-            save=self._save_numbers,
+            save=self._disk.save_numbers,
         )
         self._prober = UdpProber(xds_names=checked_clusters, on_event=self._on_health)
         self.ingress = Ingress(
@@ -153,11 +145,10 @@ class SiteAgent(UplinkHandler):
             local_weight=self.egress.weight,
         )
         self._addresses = Addresses(directory.addresses)
-        self._routes: HealthRoutes | None = None
-        self._plan_timer: asyncio.TimerHandle | None = None
-        self._save_timer: asyncio.TimerHandle | None = None
-        self._retry_timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._access = CallerAccess(lambda extensions: self.envoy.ads.update({EXTENSION: dict(extensions)}))
+        self._announcing = Alarm(self._plan_due)
+        self._saving = Alarm(self._save_resources)
+        self._tasks = Tasks()
         self.state.certificate_until = self.uplink.credential.leaf.valid_until.timestamp()
 
     # ---- life
@@ -169,36 +160,32 @@ class SiteAgent(UplinkHandler):
         self._addresses.restore()
         adopted = await self.envoy.start()
         if self.uplink.state() is not None:
-            self._wake.set()
+            self._configuration.wake()
         if not adopted or self.uplink.state() is None:
             self._serve_from_disk()
         self.uplink.set_upstreams(plan_upstreams(self._membership, self._identity.trust_domain, self._inventory, None))
         self.uplink.start()
         self.discovery.start()
-        self._spawn(self._configure())
-        self._spawn(self._keep_table())
-        self._spawn(keep_measuring(self.ingress))
-        self._spawn(self._keep_certificates())
-        self._spawn(self._disk.keep_logs_small(self.envoy.admin))
+        self._tasks.spawn(self._configuration.run())
+        self._tasks.spawn(self._disk.keep_table(self.ingress.take_changed))
+        self._tasks.spawn(keep_measuring(self.ingress))
+        self._tasks.spawn(self._secrets.keep(self._serve_secrets, self._tell_refusals))
+        self._tasks.spawn(self._disk.keep_logs_small(self.envoy.admin))
 
     async def stop(self, *, engines: bool) -> None:
         """End the agent. With `engines`, withdraw the site's endpoints and end Envoy and GoBGP too."""
         if engines:
             await self._leave()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for timer in (self._plan_timer, self._save_timer, self._retry_timer):
-            if timer is not None:
-                timer.cancel()
+        await self._tasks.end()
+        for part in (self._configuration, self._access, self._announcing, self._saving):
+            part.cancel()
         await self._prober.stop()
         self.ingress.stop()
         await self.discovery.stop(withdraw=engines)
         if self.telemetry is not None:
             await self.telemetry.stop()
         await self.uplink.stop()
-        if self._routes is not None:
-            await self._routes.end(engine=engines)
+        await self._routes.end(engine=engines)
         await self.envoy.end(engine=engines)
         self._addresses.end(remove=engines)
         self._disk.save_table(self.ingress.table)
@@ -209,8 +196,7 @@ class SiteAgent(UplinkHandler):
         self.egress.envoy_down(time.time())
         with contextlib.suppress(TimeoutError, httpx.HTTPError):
             async with asyncio.timeout(2):
-                if self._routes is not None:
-                    await self._routes.flush()
+                await self._routes.flush()
                 await self.envoy.admin.drain()
                 await asyncio.sleep(LEAVE)
 
@@ -218,8 +204,7 @@ class SiteAgent(UplinkHandler):
         """The state, with what is not told but asked for."""
         self.envoy.refresh()
         self.state.envoy_connected = self.envoy.ads.connected
-        if self._routes is not None:
-            self._routes.refresh()
+        self._routes.refresh()
         return self.state
 
     def report(self, *, exceptions_only: bool = False) -> bytes:
@@ -245,8 +230,7 @@ class SiteAgent(UplinkHandler):
 
     def adopted(self, subjects: frozenset[str]) -> None:
         """See UplinkHandler."""
-        self._newer.set()
-        self._wake.set()
+        self._configuration.manifest()
 
     def connection(self, upstream: str, state: ConnectionState) -> None:
         """See UplinkHandler."""
@@ -257,7 +241,7 @@ class SiteAgent(UplinkHandler):
     def credential(self, credential: Credential) -> None:
         """See UplinkHandler. Envoy takes the new certificate into use without a break."""
         self.state.certificate_until = credential.leaf.valid_until.timestamp()
-        self.envoy.ads.update({SECRET: self._secrets()})
+        self._serve_secrets()
         self.changed.set()
 
     async def query(self, subject: str, kind: str, body: bytes) -> bytes:
@@ -265,23 +249,6 @@ class SiteAgent(UplinkHandler):
         return self._query(self, kind, body)
 
     # ---- configuration
-
-    async def _configure(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            self._newer.clear()
-            state = self.uplink.state()
-            if state is None:
-                continue
-            try:
-                await self._apply(state)
-            except Superseded:
-                continue
-            except Exception:  # the site must go on with what it has, whatever is wrong with this manifest
-                log.exception("site.apply_failed", revision=state.version.revision)
-                await asyncio.sleep(1)
-                self._wake.set()
 
     async def _apply(self, state: State) -> None:
         self.state.received = (state.version.epoch, state.version.revision)
@@ -295,14 +262,13 @@ class SiteAgent(UplinkHandler):
         self.discovery.use(outcome.plan.intent.registries)
         if self.telemetry is not None:
             self.telemetry.use(outcome.plan.intent)
-        if self._routes is not None:
-            await self._routes.set_clusters(outcome.plan.intent.imports)
+        await self._routes.set_clusters(outcome.plan.intent.imports)
         self._confirm(outcome.plan)
         again = self.state.applied == (state.version.epoch, state.version.revision)
         self._acknowledge(state, outcome)
         self._keep_resources(KEEP if again else 0.0)
-        if outcome.refusals and self._retry_timer is None:
-            self._retry_timer = asyncio.get_running_loop().call_later(RETRY_REFUSED, self._try_refused_again)
+        if outcome.refusals:
+            self._configuration.retry_refused()
 
     def _acknowledge(self, state: State, outcome: Outcome[Plan]) -> None:
         version = (state.version.epoch, state.version.revision)
@@ -321,27 +287,21 @@ class SiteAgent(UplinkHandler):
 
     def _keep_resources(self, delay: float) -> None:
         """Write what Envoy has accepted to disk after so many seconds, together with what comes until then."""
-        if self._save_timer is not None and delay:
-            return
-        if self._save_timer is not None:
-            self._save_timer.cancel()
-        self._save_timer = asyncio.get_running_loop().call_later(delay, self._save_resources)
+        if not delay or not self._saving.pending:
+            self._saving.set(delay)
 
     def _save_resources(self) -> None:
-        self._save_timer = None
-        self._spawn(self._disk.save_resources(self.envoy.ads.resources()))
+        self._tasks.spawn(self._disk.save_resources(self.envoy.ads.resources()))
 
-    def _try_refused_again(self) -> None:
-        self._retry_timer = None
-        if self.state.refusals:
-            self._rollout.forget_refusals()
-            self._wake.set()
+    def _forget_refusals(self) -> bool:
+        self._rollout.forget_refusals()
+        return bool(self.state.refusals)
 
     async def _build(self, changed: Mapping[ObjectKey, Object | None]) -> Plan:
-        self._take_secrets(changed)
+        self._secrets.take(changed)
         plan = await self._planner.plan(changed)
         self._addresses.add(plan.intent.addresses)
-        if self._routes is not None:
+        if self._routes.begun:
             used = frozenset(self.plan.intent.imports if self.plan is not None else ())
             new = frozenset(plan.intent.imports) - used
             await self._routes.set_clusters(used | new)  # those that are left go once Envoy uses them no more
@@ -353,70 +313,29 @@ class SiteAgent(UplinkHandler):
 
     def _push(self, plan: Plan) -> Push:
         endpoints = self._endpoints.join(plan.resources.get(ENDPOINT, {}), self.ingress.use(plan.intent))
-        local = self._local_assignments(plan.intent.hosted)
+        local = emit_local_assignments(plan.intent.hosted, self.egress)
         if local:
             endpoints = {**endpoints, **local}
-        others = {EXTENSION: self._access(plan), SECRET: self._secrets()}
+        access = self._access.use(plan.intent.fabric.access, plan.resources.get(EXTENSION, {}))
+        others = {EXTENSION: access, SECRET: self._secrets.served()}
         return self.envoy.ads.set({**plan.resources, ENDPOINT: endpoints, **others})
 
-    def _access(self, plan: Plan) -> Mapping[str, bytes]:
-        """The plan's access, with the callers that it takes off for a little longer."""
-        exact, access = plan.resources.get(EXTENSION, {}), plan.intent.fabric.access
-        self._allowed = linger_access(self._allowed, access)
-        if self._allowed == access:
-            return exact
-        asyncio.get_running_loop().call_later(REVOKE, self._revoke)
-        return {**exact, FABRIC_ACCESS: emit_access(self._allowed)}
+    def _serve_secrets(self) -> None:
+        self.envoy.ads.update({SECRET: self._secrets.served()})
 
-    def _revoke(self) -> None:
-        if self.plan is not None:
-            self._allowed = self.plan.intent.fabric.access
-            self.envoy.ads.update({EXTENSION: dict(self.plan.resources.get(EXTENSION, {}))})
-
-    def _local_assignments(self, hosted: Iterable[Hosted]) -> dict[str, bytes]:
-        """Of clusters with health checks beside the one that Envoy runs, which it is told the results of; and of those
-        with subsets that have a fallback."""
-        return {
-            local_cluster(each.key): emit_hosted_endpoints(
-                each, self.egress.unhealthy(each), self.egress.unserved(each)
-            )
-            for each in hosted
-            if len(each.health_checks) > 1
-            or any(check.udp for check in each.health_checks)
-            or each.fallback is not None
-        }
-
-    def _secrets(self) -> dict[str, bytes]:
-        credential = self.uplink.credential
-        own = emit_secrets(credential.chain_pem, credential.key_pem, credential.bundle_pem)
-        return {**own, **self._certificates.secrets}
-
-    def _take_secrets(self, changed: Mapping[ObjectKey, Object | None]) -> None:
-        unsealed = self.vault.take(changed)
-        self._certificates.take(changed, unsealed)
-        self.vault.tell(unsealed)
-
-    async def _keep_certificates(self) -> None:
-        """Serve what changes in files of certificates."""
-        while True:
-            await asyncio.sleep(LOOK)
-            before = dict(self._certificates.refusals)
-            if self._certificates.look():
-                self.envoy.ads.update({SECRET: self._secrets()})
-            if self._certificates.refusals != before:
-                self.state.refusals = self._all_refusals()
-                self.changed.set()
+    def _tell_refusals(self) -> None:
+        self.state.refusals = self._all_refusals()
+        self.changed.set()
 
     def _all_refusals(self) -> dict[ObjectKey, Refusal]:
-        secrets = {**self._certificates.refusals, **self.vault.refusals}
-        return {**self._inventory.unreadable, **secrets, **self._refused}
+        return {**self._inventory.unreadable, **self._secrets.refusals, **self._refused}
 
     def _serve_from_disk(self) -> None:
         """Give a new Envoy what it had last, before anything is compiled. The plan that follows replaces it."""
         resources = self._disk.load_resources()
         if resources is not None:
             log.info("site.serving_from_disk")
-            self.envoy.ads.set({**resources, SECRET: self._secrets()})
+            self.envoy.ads.set({**resources, SECRET: self._secrets.served()})
 
     # ---- egress
 
@@ -443,24 +362,13 @@ class SiteAgent(UplinkHandler):
             self._prober.repeat()
 
     def _plan_again(self, due: float | None) -> None:
-        if self._plan_timer is not None:
-            self._plan_timer.cancel()
-            self._plan_timer = None
+        self._announcing.cancel()
         if due is not None:
-            delay = max(0.0, due - time.time())
-            self._plan_timer = asyncio.get_running_loop().call_later(delay + 0.001, self._plan_due)
+            self._announcing.set(max(0.0, due - time.time()) + 0.001)
 
     def _plan_due(self) -> None:
-        self._plan_timer = None
         self._plan_again(self.egress.plan(time.time()))
         self.changed.set()
-
-    def _speak(self, plan: AnnouncementPlan) -> None:
-        if self._routes is not None:
-            self._routes.say(plan)
-
-    def _save_numbers(self, numbers: EndpointNumbers) -> None:
-        self._disk.save_numbers(numbers)
 
     # ---- ingress
 
@@ -468,7 +376,8 @@ class SiteAgent(UplinkHandler):
         touched = frozenset(clusters)
         self.ingress.touch(touched)
         if self.plan is not None:
-            local = self._local_assignments(each for each in self.plan.intent.hosted if each.key in touched)
+            hosted = (each for each in self.plan.intent.hosted if each.key in touched)
+            local = emit_local_assignments(hosted, self.egress)
             if local:
                 self.envoy.ads.update({ENDPOINT: local})
 
@@ -479,51 +388,12 @@ class SiteAgent(UplinkHandler):
     async def _connect_routes(self, state: State) -> None:
         """Start the BGP speaker once the site's number is known, and hold sessions with the manifest's regions."""
         regions = plan_regions(self._identity.trust_domain, self._inventory, state)
-        number = state.site_number
-        if number and (self._routes is None or self._routes.site != number):
-            if self._routes is not None:
-                await self._routes.end(engine=True)
-            self._routes = HealthRoutes(
-                self._directory.gobgp,
-                self._identity.trust_domain,
-                number,
-                self._credentials,
-                self._hear,
-                self.state.bgp,
-            )
-            await self._routes.set_regions(regions)  # first: what an adopted speaker knows is told by region
-            self.egress.identify(number, await self._routes.start())
-        elif self._routes is not None:
-            if not number:
-                log.warning("site.deleted", note="the Site object is gone: the configuration stays, no region is left")
-            await self._routes.set_regions(regions)
+        announced = await self._routes.connect(state.site_number, regions)
+        if announced is not None:
+            self.egress.identify(state.site_number, announced)
         for name in self.ingress.table.sessions().keys() - {region.name for region in regions}:
             self.ingress.forget_session(name)
 
     def _hear(self, event: Event) -> None:
         self.ingress.hear(event)
         self.changed.set()
-
-    async def _keep_table(self) -> None:
-        """Write the table of remote endpoints when it has changed: every few seconds, a large one less often."""
-        cost = 0.0
-        while True:
-            await asyncio.sleep(max(5.0, 50 * cost))
-            if self.ingress.changed:
-                self.ingress.changed = False
-                began = time.monotonic()
-                self._disk.save_table(self.ingress.table)
-                cost = time.monotonic() - began
-            else:
-                self._disk.confirm_table()
-
-    def _spawn(self, work: asyncio._CoroutineLike[None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("site.task_failed", exc_info=task.exception())

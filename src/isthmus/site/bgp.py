@@ -20,6 +20,7 @@ from isthmus.health.event import Event
 from isthmus.health.route import EndpointRoute
 from isthmus.identity import CredentialDirectory
 from isthmus.site.report import EngineState
+from isthmus.site.task import Tasks
 
 _RETRY = 10.0
 _SNAPSHOT = 0.05
@@ -56,7 +57,7 @@ class HealthRoutes:
         self._regions: dict[str, Region] = {}
         self._tunnels: dict[str, tuple[Region, asyncio.Task[None]]] = {}
         self._plans: asyncio.Queue[AnnouncementPlan] = asyncio.Queue()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     async def start(self) -> tuple[EndpointRoute, ...]:
         """Start or adopt gobgpd and take in what it knows. Returns what it announces for this site already."""
@@ -65,13 +66,13 @@ class HealthRoutes:
             routes = await self._start()
         except (GobgpError, OSError) as error:
             self._failed(error)
-            self._spawn(self._retry())
+            self._tasks.spawn(self._retry())
         with contextlib.suppress(TimeoutError):  # what an adopted speaker knows is in its queue already
             async with asyncio.timeout(_SNAPSHOT):
                 for event in await self._speaker.receive():
                     self._hear(event)
-        self._spawn(self._listen())
-        self._spawn(self._talk())
+        self._tasks.spawn(self._listen())
+        self._tasks.spawn(self._talk())
         return routes
 
     async def set_regions(self, regions: Collection[Region]) -> None:
@@ -109,9 +110,9 @@ class HealthRoutes:
     async def end(self, *, engine: bool) -> None:
         """Let go of gobgpd, or stop it."""
         tunnels = [task for _, task in self._tunnels.values()]
-        for task in (*self._tasks, *tunnels):
+        for task in tunnels:
             task.cancel()
-        await asyncio.gather(*self._tasks, *tunnels, return_exceptions=True)
+        await asyncio.gather(self._tasks.end(), *tunnels, return_exceptions=True)
         await (self._speaker.stop() if engine else self._speaker.detach())
 
     def _dialler(self, region: Region) -> TunnelDialler:
@@ -157,8 +158,3 @@ class HealthRoutes:
                 log.exception("bgp.announcement_failed")
             finally:
                 self._plans.task_done()
-
-    def _spawn(self, work: asyncio._CoroutineLike[None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

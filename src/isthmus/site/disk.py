@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import httpx
@@ -75,6 +75,19 @@ class Disk:
         """Note that the table on disk is still right, without writing it again."""
         with contextlib.suppress(FileNotFoundError):
             os.utime(self._directory.health)
+
+    async def keep_table(self, take_changed: Callable[[], Table | None]) -> None:
+        """Write the table when it has changed, until cancelled: every few seconds, a large one less often."""
+        cost = 0.0
+        while True:
+            await asyncio.sleep(max(5.0, 50 * cost))
+            table = take_changed()
+            if table is not None:
+                began = time.monotonic()
+                self.save_table(table)
+                cost = time.monotonic() - began
+            else:
+                self.confirm_table()
 
     def load_ledger(self) -> Ledger:
         data = _read(self._directory.discovered)

@@ -71,8 +71,7 @@ class Ingress:
         self._news = asyncio.Event()
         self._round_trips = RoundTrips()
         self._declared: Mapping[str, int] = {}
-        self.changed = False
-        """The table differs from what was last written to disk; its writer resets it."""
+        self._changed = False
 
     def use(self, intent: Intent) -> Assignments:
         """Serve `intent` from now on; return the assignments of all its clusters.
@@ -136,6 +135,11 @@ class Ingress:
                     self._news.clear()
                     await self._news.wait()
 
+    def take_changed(self) -> Table | None:
+        """The table, if it has changed since this was asked last."""
+        changed, self._changed = self._changed, False
+        return self.table if changed else None
+
     def forget_session(self, name: str) -> None:
         """The site no longer uses a region."""
         self._touch_numbers(self.table.forget_session(name, self._clock()))
@@ -194,7 +198,7 @@ class Ingress:
 
     def _touch_numbers(self, numbers: Iterable[int]) -> None:
         for number in numbers:
-            self.changed = True
+            self._changed = True
             self._touched.update(cluster.key for cluster in self._by_number.get(number, ()))
         self._schedule()
 
