@@ -1,4 +1,4 @@
-"""When to dial again: exponential with full jitter, so that many peers of one server spread out."""
+"""When to try again: exponential with full jitter, so that all who share a server, or a registry, spread out."""
 
 from dataclasses import dataclass
 from random import Random
@@ -9,8 +9,8 @@ class Backoff:
     """Seconds. `first` bounds the first wait, `most` every wait."""
 
     random: Random
-    first: float = 0.25
-    most: float = 15.0
+    first: float = 0.5
+    most: float = 30.0
     failures: int = 0
 
     def next_wait(self, at_least: float = 0.0) -> float:
@@ -20,5 +20,5 @@ class Backoff:
         return at_least + self.random.uniform(0.1 * bound, bound)
 
     def reset(self) -> None:
-        """The connection has worked."""
+        """It has worked."""
         self.failures = 0

@@ -142,12 +142,7 @@ def halt(
     context: ContextOption = None,
 ) -> None:
     """End a rollout where it is: the canary keeps its share, and the command that moves it stops."""
-    from isthmus.cli.connection import connect
-    from isthmus.cli.rollout_run import put_share
-
-    with connect(context) as console:
-        target = _target(console, namespace, route, canary)
-        _ask(lambda: put_share(console, target, None, "halted", "halted by hand"))
+    _end(namespace, route, canary, context, None, "halted", "halted by hand")
     print(f"rollout of {namespace}/{route} halted")
 
 
@@ -159,13 +154,26 @@ def undo(
     context: ContextOption = None,
 ) -> None:
     """Take the canary back: it gets no requests any more, and the command that moves it stops."""
+    target = _end(namespace, route, canary, context, 0.0, "undone", "taken back by hand")
+    print(f"{target.canary} has 0 % of {namespace}/{route}")
+
+
+def _end(
+    namespace: str,
+    route: str,
+    canary: str | None,
+    context: str | None,
+    percent: float | None,
+    state: str,
+    reason: str,
+) -> "Target":
     from isthmus.cli.connection import connect
     from isthmus.cli.rollout_run import put_share
 
     with connect(context) as console:
         target = _target(console, namespace, route, canary)
-        _ask(lambda: put_share(console, target, 0.0, "undone", "taken back by hand"))
-    print(f"{target.canary} has 0 % of {namespace}/{route}")
+        _ask(lambda: put_share(console, target, percent, state, reason))
+    return target
 
 
 def _target(console: Any, namespace: str, route: str, canary: str | None) -> "Target":

@@ -9,9 +9,9 @@ from typing import Any
 import grpc
 import structlog
 
+from isthmus.backoff import Backoff
 from isthmus.generated import stream_pb2 as wire
 from isthmus.identity.credential import Credential
-from isthmus.protocol.backoff import Backoff
 from isthmus.protocol.client_session import ClientEvent, ClientSession, Welcomed
 from isthmus.protocol.error import ProtocolError
 from isthmus.protocol.server import MAX_MESSAGE_BYTES, METHOD, RETRY_AFTER
@@ -71,7 +71,11 @@ class StreamClient:
         self._handle = handle
         self._changed = changed
         self._linger = linger
-        self._backoff = Backoff(random or Random(), most=upstream.longest_wait)  # noqa: S311 - spreads load, keeps no secret
+        self._backoff = Backoff(
+            random or Random(),  # noqa: S311 - spreads load, keeps no secret
+            first=0.25,
+            most=upstream.longest_wait,
+        )
 
     async def run(self) -> None:
         """Dials for ever. Ends only by cancellation."""

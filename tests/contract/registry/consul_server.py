@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+
+from .stand_in import StandIn
 
 Object = dict[str, Any]
 
@@ -65,16 +66,13 @@ class Entry:
 
 
 @dataclass
-class ConsulServer:
+class ConsulServer(StandIn):
     """One agent. `tokens` say which services a token may read and write; `*` stands for all. "" is without a token."""
 
     tokens: dict[str, frozenset[str]] = field(default_factory=lambda: {"": frozenset("*")})
     datacenter: str = "dc1"
     enterprise: bool = False
-    context: ssl.SSLContext | None = None
     client_certificate: bool = False
-    host: str = "127.0.0.1"
-    port: int = 0
     index: int = 10
     clock: Callable[[], float] | None = None
     """Of the TTL checks; the event loop's when None."""
@@ -86,26 +84,6 @@ class ConsulServer:
     _versions: dict[str, int] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _open: set[asyncio.Transport] = field(default_factory=set)
-    _runner: web.AppRunner | None = None
-
-    async def start(self) -> None:
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True, access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self.port, ssl_context=self.context, reuse_address=True)
-        await site.start()
-        self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-
-    async def stop(self) -> None:
-        self.drop()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    @property
-    def url(self) -> str:
-        return f"http{'s' if self.context else ''}://{self.host}:{self.port}"
 
     @property
     def blocked(self) -> int:

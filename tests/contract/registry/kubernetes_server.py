@@ -12,7 +12,6 @@ import base64
 import copy
 import json
 import secrets
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +34,7 @@ from .kubernetes_request import (
 from .kubernetes_rule import check, check_change, default
 from .kubernetes_store import RESOURCES, Object, Resource, Store
 from .schema import violations
+from .stand_in import StandIn
 
 _LIST_PARAMETERS = {"limit", "continue", "labelSelector", "fieldSelector", "resourceVersion", "resourceVersionMatch"}
 _WATCH_PARAMETERS = {
@@ -49,14 +49,11 @@ _WRITE_PARAMETERS = {"fieldValidation", "fieldManager", "dryRun"}
 
 
 @dataclass
-class KubernetesServer:
+class KubernetesServer(StandIn):
     """See above. `tokens` and `users` (names in client certificates) say who may what; change them at any time."""
 
     tokens: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
     users: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
-    context: ssl.SSLContext | None = None
-    host: str = "127.0.0.1"
-    port: int = 0
     bookmark_seconds: float = 60.0
     special_addresses: bool = False
     """Whether slices may hold loopback addresses, which a real API server refuses."""
@@ -68,35 +65,15 @@ class KubernetesServer:
     """A fault: gets method and path with query, returns a status to answer with, or None."""
     gone_as_answer: bool = False
     """Whether a version that is too old is refused at once, not as an event of the watch: servers do either."""
-    _runner: web.AppRunner | None = None
     _open: dict[web.StreamResponse, asyncio.Transport] = field(default_factory=dict)
     _pages: dict[str, tuple[int, list[Object]]] = field(default_factory=dict)
-
-    async def start(self) -> None:
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True, access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self.port, ssl_context=self.context, reuse_address=True)
-        await site.start()
-        self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-
-    async def stop(self) -> None:
-        self.drop_watches()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    @property
-    def url(self) -> str:
-        return f"http{'s' if self.context else ''}://{self.host}:{self.port}"
 
     @property
     def watching(self) -> int:
         """How many watches are open."""
         return len(self._open)
 
-    def drop_watches(self) -> None:
+    def drop(self) -> None:
         """Cut the connections of all watches, as a load balancer that restarts."""
         for transport in tuple(self._open.values()):
             transport.abort()

@@ -225,7 +225,7 @@ async def test_a_dropped_watch_resumes_where_it_was(cluster: KubernetesServer, d
     await discover(WEB)
     await ear.addresses(WEB, "10.1.0.1:8080")
     await until(lambda: cluster.watching == 2)
-    cluster.drop_watches()
+    cluster.drop()
     cluster.put(endpoint_slice("web-2", "web", endpoint("10.1.0.2")))
     await ear.addresses(WEB, "10.1.0.1:8080", "10.1.0.2:8080")
     assert len(lists(cluster)) == 1
@@ -243,7 +243,7 @@ async def test_410_gone_leads_to_a_new_list(
     await ear.addresses(WEB, "10.1.0.1:8080", "10.1.0.2:8080")
     await until(lambda: cluster.watching == 2)
     cluster.refuse = lambda method, path: 503
-    cluster.drop_watches()
+    cluster.drop()
     await ear.error(WEB, "503")
     cluster.put(endpoint_slice("web-2", "web", endpoint("10.1.0.3")))
     cluster.remove("endpointslices", "shop", "web-1")
@@ -267,7 +267,7 @@ async def test_bookmarks_keep_a_quiet_watch_young(cluster: KubernetesServer, dis
     await until(lambda: cluster.watching == 2)
     await asyncio.sleep(0.2)  # bookmarks of the new version; the test holds without, but then shows less
     cluster.bookmark_seconds = 60
-    cluster.drop_watches()
+    cluster.drop()
     cluster.store.compacted = version  # what was before has been compacted
     cluster.put(endpoint_slice("web-2", "web", endpoint("10.1.0.2")))
     await ear.addresses(WEB, "10.1.0.1:8080", "10.1.0.2:8080")
@@ -328,7 +328,7 @@ async def test_a_revoked_token_is_an_error_and_its_successor_works(
     first = await discover(WEB)
     await ear.addresses(WEB, "10.1.0.1:8080")
     cluster.tokens["n3xt"] = cluster.tokens.pop("t0k3n")
-    cluster.drop_watches()
+    cluster.drop()
     await ear.error(WEB, "401 Unauthorized")
     await ear.error(WEB, "renew the token or the client certificate in the kubeconfig's secret")
     await first.stop()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.backoff import Backoff
 from isthmus.generated import stream_pb2 as wire
 from isthmus.identity import CertificateRefused, Identity, RenewalRequest, Role, Signer
 from isthmus.protocol import (
@@ -24,7 +25,6 @@ from isthmus.protocol import (
     Stream,
     Version,
 )
-from isthmus.protocol.backoff import Backoff
 from isthmus.protocol.report import Reports
 
 FRA, EU, US = "default/site/fra", "default/region/eu", "default/region/us"

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import structlog
 
-from isthmus.discovery.backoff import Backoff
+from isthmus.backoff import Backoff
 from isthmus.discovery.consul.api import Api
 from isthmus.discovery.consul.api import ApiError as Refusal
 from isthmus.discovery.consul.registration import OWNER, Json, Plan, check_id, owner_filter, plan_registration

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import structlog
 
-from isthmus.discovery.backoff import Backoff
+from isthmus.backoff import Backoff
 from isthmus.discovery.consul.api import Api, Reading
 from isthmus.discovery.consul.instance import Instances
 from isthmus.discovery.error import RegistryError, SettingError

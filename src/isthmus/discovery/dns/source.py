@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from isthmus.discovery.backoff import Backoff
+from isthmus.backoff import Backoff
 from isthmus.discovery.dns.resolution import Resolution, ResolutionError, resolve, system_servers
 from isthmus.discovery.found import MAX_WEIGHT, Answer, Found, failed, good
 from isthmus.discovery.query import DnsQuery, Query

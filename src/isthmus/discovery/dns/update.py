@@ -37,7 +37,7 @@ import dns.rrset
 import dns.tsig
 import dns.update
 
-from isthmus.discovery.backoff import Backoff
+from isthmus.backoff import Backoff
 from isthmus.discovery.error import RegistryError, SettingError
 from isthmus.discovery.publisher import Publisher, Report
 from isthmus.discovery.record import VipRecord

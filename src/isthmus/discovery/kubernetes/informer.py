@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
-from isthmus.discovery.backoff import Backoff
+from isthmus.backoff import Backoff
 from isthmus.discovery.error import RegistryError
 from isthmus.discovery.kubernetes.api import Api, ApiError, StreamLost
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from isthmus.discovery.backoff import Backoff
+from isthmus.backoff import Backoff
 from isthmus.discovery.error import RegistryError, SettingError
 from isthmus.discovery.kubernetes.api import Api, ApiError
 from isthmus.discovery.kubernetes.informer import Informer
