@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 SCRIPT = """
 import socket, subprocess
@@ -49,3 +50,37 @@ except PermissionError:
     command = ["unshare", "--user", "--map-user=65534", sys.executable, "-c", script]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (result.stderr, result.stdout) == ("", "refused\n")
+
+
+RESTORE = """
+import json, sys
+from pathlib import Path
+from isthmus.compile.intent import InterfaceAddress
+from isthmus.engine.netlink import add_address, read_addresses
+from isthmus.model import ObjectKey
+from isthmus.site.address import Addresses
+
+record = Path(sys.argv[1])
+policy = ObjectKey("default", "AdvertisePolicy", "default", "public")
+wanted = [InterfaceAddress(policy, "lo", address) for address in ("192.0.2.80", "2001:db8::80")]
+if sys.argv[2] == "first":
+    Addresses(record).add(wanted)
+else:
+    assert read_addresses() == frozenset(), "the machine has started anew"
+    add_address("lo", "2001:db8::80")  # as somebody has done who read the same documentation
+    again = Addresses(record)
+    again.restore()
+    again.restore()
+assert read_addresses() == {("lo", each.address) for each in wanted}, read_addresses()
+if sys.argv[2] == "again":
+    again.end(remove=True)
+    assert read_addresses() == frozenset()
+"""
+
+
+def test_addresses_are_restored_after_the_machine_has_started_anew(tmp_path: Path) -> None:
+    for turn in ("first", "again"):  # a namespace ends with its only process, and its addresses with it
+        command = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", RESTORE]
+        command += [str(tmp_path / "addresses.json"), turn]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (result.returncode, result.stderr) == (0, ""), result.stdout

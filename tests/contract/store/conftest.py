@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from isthmus.console.settings import database_url
+from isthmus.console.store import Store
+
 _numbers = itertools.count(1)
 
 
@@ -42,3 +45,27 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[],
         return url
 
     return create
+
+
+@pytest.fixture
+def open_store(tmp_path: Path) -> Iterator[Callable[[str], Store]]:
+    opened: list[Store] = []
+
+    def open_one(url: str) -> Store:
+        store = Store.open(database_url(tmp_path, url))
+        opened.append(store)
+        return store
+
+    yield open_one
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def url(new_database: Callable[[], str]) -> str:
+    return new_database()
+
+
+@pytest.fixture
+def store(open_store: Callable[[str], Store], url: str) -> Store:
+    return open_store(url)

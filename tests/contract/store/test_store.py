@@ -1,7 +1,7 @@
 """The store, on SQLite and on PostgreSQL alike."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,30 +28,6 @@ from isthmus.model.object import System
 
 T0 = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 FRA = ObjectKey("default", "Site", "", "fra")
-
-
-@pytest.fixture
-def open_store(tmp_path: Path) -> Iterator[Callable[[str], Store]]:
-    opened: list[Store] = []
-
-    def open_one(url: str) -> Store:
-        store = Store.open(database_url(tmp_path, url))
-        opened.append(store)
-        return store
-
-    yield open_one
-    for store in opened:
-        store.close()
-
-
-@pytest.fixture
-def url(new_database: Callable[[], str]) -> str:
-    return new_database()
-
-
-@pytest.fixture
-def store(open_store: Callable[[str], Store], url: str) -> Store:
-    return open_store(url)
 
 
 def site(description: str = "", name: str = "fra", number: int = 1) -> Object:

@@ -16,6 +16,7 @@ from isthmus.console.telemetry import ConsoleTelemetry
 from isthmus.identity import Identity, Role
 from isthmus.telemetry.batch import Batch, emit_batch
 from isthmus.telemetry.decoder import Decoder
+from isthmus.telemetry.embedded import ROWS
 from isthmus.telemetry.naming import Naming
 from isthmus.telemetry.question import Question, Selection, ask_latencies, ask_losses, ask_records, ask_signals
 from isthmus.telemetry.retention import Retention
@@ -106,6 +107,12 @@ async def test_records_are_found_by_any_field(telemetry: ConsoleTelemetry) -> No
 async def test_questions_cannot_do_more_than_ask(telemetry: ConsoleTelemetry, sql: str) -> None:
     with pytest.raises(QueryRefused):
         await telemetry.store.query(sql, {})
+
+
+async def test_an_answer_has_an_end(telemetry: ConsoleTelemetry) -> None:
+    assert len(await telemetry.store.query(f"SELECT number FROM numbers({ROWS})", {})) == ROWS
+    with pytest.raises(QueryRefused, match="Limit for result exceeded"):
+        await telemetry.store.query(f"SELECT number FROM numbers({ROWS + 1})", {})
 
 
 async def test_what_was_acknowledged_outlives_a_crash_of_the_store(telemetry: ConsoleTelemetry) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x25519
 
 from isthmus.model import emit_envelope, parse_envelope
 from isthmus.model.document import parse_documents
@@ -55,6 +57,64 @@ def test_what_no_client_would_take_is_refused_with_the_reason(pki: Any) -> None:
         assert len(found) == 1, found
         assert found[0].startswith(message), found
         assert leaf.private_key.splitlines()[1] not in found[0]
+
+
+def altered(issued: Any, *edits: tuple[bytes, bytes]) -> str:
+    """A certificate with other bytes, as no library would make it. Nobody checks who signed the first of a chain."""
+    der = issued.certificate.public_bytes(serialization.Encoding.DER)
+    for old, new in edits:
+        assert old in der
+        assert len(old) == len(new)
+        der = der.replace(old, new)
+    return f"-----BEGIN CERTIFICATE-----\n{base64.encodebytes(der).decode()}-----END CERTIFICATE-----\n"
+
+
+UNKNOWN_KEY = (b"\x2a\x86\x48\xce\x3d\x02\x01", b"\x2a\x86\x48\xce\x3d\x02\x7f")  # 1.2.840.10045.2.1: EC
+UNKNOWN_SIGNATURE = (b"\x2a\x86\x48\xce\x3d\x04\x03\x02", b"\x2a\x86\x48\xce\x3d\x04\x03\x7f")  # its SHA-256
+TWICE = (b"\x06\x03\x55\x1d\x0e", b"\x06\x03\x55\x1d\x11")  # the key's identifier: a second list of names
+NO_NAME = (b"\x82\x09a.example", b"\x83\x09a.example")  # an X.400 address, which is none
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (UNKNOWN_KEY, "the certificate is for a kind of key that Envoy does not take"),
+        (UNKNOWN_SIGNATURE, "the certificate is signed with MD5 or SHA-1, which no client takes"),
+        (TWICE, "the extensions of the certificate cannot be read"),
+        (NO_NAME, "the extensions of the certificate cannot be read"),
+    ],
+)
+def test_certificates_of_odd_kinds_are_refused_with_a_reason(pki: Any, edit: tuple[bytes, bytes], reason: str) -> None:
+    issued = pki.issue("a.example")
+    odd = altered(issued, edit)
+    assert f"spec.chain: {reason}" in errors("Certificate", chain=odd, privateKey=issued.private_key)
+    behind = errors("Certificate", chain=issued.pem + odd, privateKey=issued.private_key)
+    assert behind == ["spec.chain: certificate 2 did not issue certificate 1: put the own certificate first, then the "
+                      "one that issued it, and so on"]  # fmt: skip
+    assert not errors("TrustedAuthority", certificates=pki.pem + odd), "what a site trusts is its own business"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        ed25519.Ed25519PrivateKey.generate(),
+        x25519.X25519PrivateKey.generate(),
+        ed448.Ed448PrivateKey.generate(),
+        dsa.generate_private_key(1024),
+        ec.generate_private_key(ec.BrainpoolP256R1()),
+    ],
+)
+def test_private_keys_of_odd_kinds_are_not_the_certificate_s(pki: Any, key: Any) -> None:
+    issued = pki.issue("a.example")
+    parts = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+    plain = key.private_bytes(*parts, serialization.NoEncryption()).decode()
+    assert errors("Certificate", chain=issued.chain, privateKey=plain) == [
+        "spec: privateKey is not the key of the certificate"
+    ]
+    locked = key.private_bytes(*parts, serialization.BestAvailableEncryption(b"x")).decode()
+    assert errors("Certificate", chain=issued.chain, privateKey=locked) == [
+        "spec: the private key is encrypted with a password; decrypt it first (openssl pkey)"
+    ]
 
 
 def test_text_or_files_but_not_halves_of_both(pki: Any) -> None:
