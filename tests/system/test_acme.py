@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
 import ssl
-import subprocess
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
+from tests.contract.acme.pebble import Pebble, running_pebble
 
-from isthmus.demo.deployment import wait_until
 from isthmus.demo.example import load_example
 from isthmus.demo.shop import Shop
 
@@ -27,79 +22,15 @@ LIFETIME, RENEW_BEFORE = 24, 14
 PATH = "/namespaces/shop/certificates/automatic"
 
 
-@dataclass
-class Pebble:
-    """A running server, and the names that it resolves."""
-
-    directory: str
-    management: str
-    names: str
-    trusted: ssl.SSLContext
-
-    def root(self) -> str:
-        """The authority of what it issues (PEM)."""
-        with urllib.request.urlopen(f"{self.management}/roots/0", context=self.trusted, timeout=10) as answer:
-            return str(answer.read().decode())
-
-    def resolve(self, name: str, addresses: list[str]) -> None:
-        """Have a name lead to addresses."""
-        body = json.dumps({"host": name, "addresses": addresses}).encode()
-        urllib.request.urlopen(f"{self.names}/add-a", data=body, timeout=10).close()
-
-
-def answers(url: str, context: ssl.SSLContext | None = None) -> bool:
-    try:
-        urllib.request.urlopen(url, context=context, timeout=5).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
-
-
 @pytest.fixture
 def pebble(shop: Shop, pki: Any, tmp_path: Path) -> Iterator[Pebble]:
-    """A server that asks on the deployment's own ports 80 and 443, and refuses a fifth of all nonces."""
+    """A server that asks on the deployment's own ports 80 and 443."""
     plan = shop.deployment.plan
-    ports = {each: plan.free_port() for each in ("acme", "management", "dns", "names")}
-    issued = pki.issue("localhost")
-    (tmp_path / "pebble.pem").write_text(issued.chain)
-    (tmp_path / "pebble.key").write_text(issued.private_key)
-    config = {
-        "listenAddress": f"127.0.0.1:{ports['acme']}",
-        "managementListenAddress": f"127.0.0.1:{ports['management']}",
-        "certificate": str(tmp_path / "pebble.pem"),
-        "privateKey": str(tmp_path / "pebble.key"),
-        "httpPort": plan.port(80),
-        "tlsPort": plan.port(443),
-        "certificateValidityPeriod": LIFETIME,
-    }
-    (tmp_path / "pebble.json").write_text(json.dumps({"pebble": config}))
-    environment = {
-        **os.environ,
-        "PEBBLE_VA_NOSLEEP": "1",
-        "PEBBLE_WFE_NONCEREJECT": "20",
-        "PEBBLE_AUTHZREUSE": "0",
-    }
-    names = f"http://127.0.0.1:{ports['names']}"
-    dns = f"127.0.0.1:{ports['dns']}"
-    commands = [
-        ["pebble-challtestsrv", "-dns01", dns, "-management", names.removeprefix("http://"), "-defaultIPv6", "",
-         "-http01", "", "-https01", "", "-tlsalpn01", ""],
-        ["pebble", "-config", str(tmp_path / "pebble.json"), "-dnsserver", dns],
-    ]  # fmt: skip
-    assert shutil.which("pebble"), "Debian's package pebble is missing: make setup"
-    with (tmp_path / "pebble.log").open("wb") as log:
-        running = [subprocess.Popen(each, env=environment, stdout=log, stderr=log) for each in commands]
-    try:
-        trusted = ssl.create_default_context(cadata=pki.pem)
-        directory = f"https://localhost:{ports['acme']}/dir"
-        yield Pebble(directory, f"https://localhost:{ports['management']}", names, trusted)
-    finally:
-        for each in running:
-            each.terminate()
-            each.wait(10)
-        print((tmp_path / "pebble.log").read_text()[-20_000:])
+    with running_pebble(
+        tmp_path, pki, plan.free_port, plan.port(80), plan.port(443), certificateValidityPeriod=LIFETIME
+    ) as found:
+        yield found
+    print(found.log.read_text()[-20_000:])
 
 
 def documents(shop: Shop, pebble: Pebble, pki: Any, challenge: str) -> list[dict[str, Any]]:
@@ -125,16 +56,38 @@ def documents(shop: Shop, pebble: Pebble, pki: Any, challenge: str) -> list[dict
     return [authority, second, *found]
 
 
+REQUEST = f"GET / HTTP/1.1\r\nhost: {NAME}\r\nconnection: {{}}\r\n\r\n"
+
+
 async def shown(address: str, port: int, context: ssl.SSLContext) -> tuple[int, int]:
     """The serial number of the certificate that is shown, and the status of a request."""
     reader, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=NAME)
     try:
-        writer.write(f"GET / HTTP/1.1\r\nhost: {NAME}\r\nconnection: close\r\n\r\n".encode())
+        writer.write(REQUEST.format("close").encode())
         status = int((await reader.readline()).split()[1])
         der = writer.get_extra_info("ssl_object").getpeercert(True)
         return x509.load_der_x509_certificate(der).serial_number, status
     finally:
         writer.close()
+
+
+class Kept:
+    """A connection that stays open from one request to the next."""
+
+    async def open(self, address: str, port: int, context: ssl.SSLContext) -> Kept:
+        self._reader, self._writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=NAME)
+        return self
+
+    async def ask(self) -> int:
+        """The status of a request."""
+        self._writer.write(REQUEST.format("keep-alive").encode())
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = next(line.partition(":")[2] for line in head.splitlines() if line.startswith("content-length:"))
+        await self._reader.readexactly(int(length))
+        return int(head.split()[1])
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 async def until_shown(address: str, port: int, context: ssl.SSLContext) -> int:
@@ -156,8 +109,6 @@ async def test_a_certificate_is_got_by_a_page_and_renewed_by_a_handshake(
     deployment = shop.deployment
     port, loop = deployment.plan.port(443), asyncio.get_running_loop()
     targets = [shop.target(site) for site in SITES]
-    await wait_until(lambda: answers(pebble.directory, pebble.trusted), 30, "the ACME server answers")
-    await wait_until(lambda: answers(pebble.names), 30, "its names are served")
     await asyncio.to_thread(pebble.resolve, NAME, [target.address for target in targets])
     context = ssl.create_default_context(cadata=await asyncio.to_thread(pebble.root))
     try:
@@ -167,6 +118,8 @@ async def test_a_certificate_is_got_by_a_page_and_renewed_by_a_handshake(
         measured(f"issued and served at {len(SITES)} sites {loop.time() - start:.1f} s after it was declared")
         assert len(first) == 1, "both sites show the same certificate"
 
+        kept = [await Kept().open(target.address, port, context) for target in targets]
+        assert [await each.ask() for each in kept] == [200, 200]
         await deployment.apply(documents(shop, pebble, pki, "TLS_ALPN_01"))
         told = await deployment.ask("GET", PATH)
         assert told["status"]["certificate"]["names"] == [NAME], "applying the document again keeps what was issued"
@@ -186,7 +139,10 @@ async def test_a_certificate_is_got_by_a_page_and_renewed_by_a_handshake(
                 if seen and not seen & first:
                     break
                 await asyncio.sleep(0.1)
-        assert failed == 0, "renewal disturbs no connection"
+        assert failed == 0, "renewal disturbs no new connection"
+        assert [await each.ask() for each in kept] == [200, 200], "nor one that was open before"
+        for each in kept:
+            each.close()
         text = json.dumps([await deployment.ask("GET", path) for path in (PATH, "/revisions", "/status")])
         assert "PRIVATE KEY" not in text
         assert '"who": "acme"' in text

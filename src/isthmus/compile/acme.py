@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from isthmus.compile.intent import Challenge, ChallengeChain, Socket, VirtualHost
 from isthmus.compile.memo import Memo
-from isthmus.compile.source import find, keys
+from isthmus.compile.source import find, foreign, keys
 from isthmus.compile.tls import compile_certificates
 from isthmus.compile.virtual_host import compile_virtual_host
 from isthmus.model import Certificate, ObjectKey
@@ -45,21 +45,32 @@ def _challenges_of(memo: Memo, key: ObjectKey) -> tuple[Challenge, ...]:
 
 def compile_answering_host(memo: Memo, question: tuple[ObjectKey, tuple[str, ...]]) -> VirtualHost:
     """A virtual host of a plaintext socket, with the domains that it keeps there and the pages that are asked for of
-    names that it may get requests for. Its own routes are not reached then."""
-    _, domains = question
+    names that it may get requests for. Its own routes are not reached then.
+
+    A name that it has in so many words is its namespace's: certificates of others are not proven by it. One that only
+    a wildcard brings here is not, since another virtual host could claim it any time.
+    """
+    key, domains = question
     host = memo.ask(compile_virtual_host, question)
-    own = tuple(each for each in memo.ask(compile_challenges, "HTTP_01") if serves(domains, each.domain))
+    own = tuple(
+        each
+        for each in memo.ask(compile_challenges, "HTTP_01")
+        if serves(domains, each.domain) and not (each.domain in domains and foreign(each.certificate, key))
+    )
     return replace(host, challenges=own) if own else host
 
 
 def own_hosts(challenges: Iterable[Challenge]) -> tuple[VirtualHost, ...]:
-    """Virtual hosts that are there for challenges alone, one for each certificate."""
-    by_certificate: dict[ObjectKey, list[Challenge]] = {}
-    for each in challenges:
-        by_certificate.setdefault(each.certificate, []).append(each)
+    """Virtual hosts that are there for challenges alone, one for each certificate; of several certificates for a name,
+    the first has it."""
+    owners: dict[str, ObjectKey] = {}
+    by_owner: dict[ObjectKey, list[Challenge]] = {}
+    for each in sorted(challenges, key=lambda each: (each.certificate, each.domain, each.token)):
+        owner = owners.setdefault(each.domain, each.certificate)
+        by_owner.setdefault(owner, []).append(each)
     return tuple(
         VirtualHost(key, tuple(sorted({each.domain for each in own})), (), challenges=tuple(own))
-        for key, own in sorted(by_certificate.items())
+        for key, own in sorted(by_owner.items())
     )
 
 

@@ -197,6 +197,27 @@ class Event:
     key: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AcmeAttempt:
+    """A certificate that could not be got by ACME.
+
+    Attributes:
+        key: of the certificate.
+        declared: SHA-256 of the declaration that was tried.
+        failures: how often in a row.
+        error: why, the last time.
+        failed_at: when that was (aware, UTC).
+        next_at: when it is tried again.
+    """
+
+    key: str
+    declared: str
+    failures: int
+    error: str
+    failed_at: datetime
+    next_at: datetime
+
+
 def emit_time(moment: datetime) -> str:
     """ISO 8601 in UTC, to the microsecond, so that text order is time order."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

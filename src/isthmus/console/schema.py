@@ -238,3 +238,16 @@ alert_delivery = Table(
 )
 """Messages to receivers: those that wait to be sent, and what became of the others. Kept in the same transaction as the
 group that they are of, so that none is lost."""
+
+acme_attempt = Table(
+    "acme_attempt",
+    metadata,
+    Column("key", String(260), primary_key=True),
+    Column("declared", String(64), nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("failed_at", String(32), nullable=False),
+    Column("next_at", String(32), nullable=False),
+)
+"""Certificates that could not be got by ACME: how often in a row, why the last time, and when it is tried again, unless
+the declaration is another one by then (`declared`: SHA-256 of the one that was tried)."""

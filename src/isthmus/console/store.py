@@ -5,6 +5,7 @@ second writer would repeat one.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,6 +16,7 @@ from isthmus.console.alert_register import AlertRegister
 from isthmus.console.cipher import Encrypted, Place
 from isthmus.console.database import StoreError
 from isthmus.console.record import (
+    AcmeAttempt,
     Commit,
     PastChange,
     Revision,
@@ -198,6 +200,31 @@ class Store(AlertRegister):
         """Seal to this key from now on."""
         with self._transaction() as connection:
             self._upsert(connection, schema.sealing_key, [{"subject": subject, "public_key": public}])
+
+    # Attempts to get certificates
+
+    def acme_attempts(self) -> list[AcmeAttempt]:
+        """Those that failed, one for each certificate."""
+        with self._transaction() as connection:
+            rows = connection.execute(select(schema.acme_attempt)).all()
+        return [
+            AcmeAttempt(
+                row.key, row.declared, row.failures, row.error, parse_time(row.failed_at), parse_time(row.next_at)
+            )
+            for row in rows
+        ]
+
+    def put_acme_attempt(self, attempt: AcmeAttempt) -> None:
+        """Keep one in place of the last of its certificate."""
+        times = {"failed_at": emit_time(attempt.failed_at), "next_at": emit_time(attempt.next_at)}
+        row = {**asdict(attempt), **times}
+        with self._transaction() as connection:
+            self._upsert(connection, schema.acme_attempt, [row])
+
+    def forget_acme_attempt(self, key: str) -> None:
+        """The certificate was got, or is gone."""
+        with self._transaction() as connection:
+            connection.execute(schema.acme_attempt.delete().where(schema.acme_attempt.c.key == key))
 
     def revisions(self, key: str | None = None, limit: int = 50, before: int | None = None) -> list[Revision]:
         """Past revisions, newest first: of one object (`str(key)`) or all; below revision `before` when given."""

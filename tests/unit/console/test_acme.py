@@ -278,3 +278,28 @@ def test_how_long_a_server_wants_to_be_left_alone() -> None:
     assert parse_retry_after("Wed, 31 Dec 2025 01:00:00 GMT", now) == timedelta(0)
     for nothing in (None, "", "soon", "-5"):
         assert parse_retry_after(nothing, now) is None
+
+
+async def test_a_console_that_starts_again_waits_as_it_would_have(
+    console: Any, pki: Any, documents: Any, tmp_path: Path
+) -> None:
+    first = Desk(console, FakeServer(pki), tmp_path)
+    await console.apply(*host(documents))
+    await first.until(console.console.context.store.acme_attempts)
+    known = first.worker.standing(KEY)
+    first.task.cancel()
+    await asyncio.wait([first.task])
+    await console.restart()
+    server = FakeServer(pki)
+    second = Desk(console, server, tmp_path)
+    try:
+        await second.until(lambda: second.worker.standing(KEY).failures)
+        await asyncio.sleep(0.1)
+        assert server.orders == 0
+        again = second.worker.standing(KEY)
+        assert (again.error, again.next_attempt) == (known.error, known.next_attempt)
+        await console.apply(*host(documents, email="a@b.example"))
+        await second.until(lambda: server.orders)
+    finally:
+        second.task.cancel()
+        await asyncio.wait([second.task])

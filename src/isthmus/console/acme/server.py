@@ -65,8 +65,9 @@ class _Network(ClientNetwork):
         for _ in range(_NONCES):
             try:
                 return super().post(*args, **kwargs)
-            except errors.BadNonce:
-                continue
+            except messages.Error as error:
+                if error.code != "badNonce":
+                    raise
         return super().post(*args, **kwargs)
 
     def _send_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
@@ -117,10 +118,8 @@ class AcmeServer:
         except messages.Error as error:
             raise AcmeFailed(_reason(error), self._network.retry_after) from error
         except requests.exceptions.SSLError as error:
-            reason = (
-                f"the TLS certificate of {self._directory} is not trusted: set spec.acme.trustedAuthority ({error})"
-            )
-            raise AcmeFailed(reason) from error
+            text = f"the certificate of {self._directory} is not trusted; set spec.acme.trustedAuthority ({error})"
+            raise AcmeFailed(text) from error
         except requests.exceptions.RequestException as error:
             raise AcmeFailed(f"{self._directory} cannot be reached: {error}", self._network.retry_after) from error
         except (errors.Error, josepy.errors.Error, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import structlog
@@ -28,9 +29,11 @@ from isthmus.console.acme.request import emit_private_key, make_private_key, mak
 from isthmus.console.acme.server import AcmeFailed, AcmeServer, MakeServer, Order
 from isthmus.console.acme.standing import Standing
 from isthmus.console.cipher import Encrypted, Place
+from isthmus.console.database import StoreError
 from isthmus.console.deployment import Deployment
 from isthmus.console.error import RequestRefused
 from isthmus.console.observation import Observation
+from isthmus.console.record import AcmeAttempt
 from isthmus.console.store import Store
 from isthmus.identity import write_file
 from isthmus.model.acme import AcmeSpec, AcmeState, Challenge
@@ -46,6 +49,7 @@ from isthmus.slice import site_subject
 _WHO = "acme"
 """As which it changes objects."""
 _AT_ONCE = 4
+_NOWHERE = "no site is to serve it: no virtual host that is advertised somewhere names it"
 _IDLE = Standing()
 _log = structlog.get_logger()
 
@@ -93,7 +97,8 @@ class AcmeWorker:
         self._make_server = make_server
         self._pace = pace or Pace()
         self._standings: dict[ObjectKey, Standing] = {}
-        self._tried: dict[ObjectKey, object] = {}
+        self._tried: dict[ObjectKey, str] = {}
+        self._known: tuple[int, list[ObjectKey]] = (-1, [])
         self._tasks: dict[ObjectKey, asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(_AT_ONCE)
 
@@ -105,11 +110,12 @@ class AcmeWorker:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        await self._recall()
         await asyncio.sleep(self._pace.start)
         try:
             while True:
                 try:
-                    self._look(datetime.now(UTC))
+                    await self._look(datetime.now(UTC))
                 except Exception:  # one certificate must not keep the others from being renewed
                     _log.exception("acme.failed")
                 await asyncio.sleep(self._pace.look)
@@ -118,36 +124,56 @@ class AcmeWorker:
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
+    async def _recall(self) -> None:
+        """What failed before this console started, so that a start is no way round the wait."""
+        keys = {str(each.key): each.key for each in self._certificates()}
+        for attempt in await self._deployment.call(self._store.acme_attempts):
+            key = keys.get(attempt.key)
+            if key is None:
+                await self._deployment.call(self._store.forget_acme_attempt, attempt.key)
+                continue
+            self._tried[key] = attempt.declared
+            self._standings[key] = Standing("", attempt.failures, attempt.error, attempt.failed_at, attempt.next_at)
+
     def _certificates(self) -> list[Certificate]:
-        records = self._deployment.records
-        found = (record.object for key, record in records.items() if key.kind == "Certificate")
+        """Those by ACME. All objects are looked at only when some have changed."""
+        records, revision = self._deployment.records, self._deployment.revision
+        if self._known[0] != revision:
+            self._known = (revision, [key for key in records if key.kind == "Certificate"])
+        found = (records[key].object for key in self._known[1] if key in records)
         return [obj for obj in found if isinstance(obj, Certificate) and obj.spec.acme is not None]
 
-    def _look(self, now: datetime) -> None:
+    async def _look(self, now: datetime) -> None:
         certificates = {each.key: each for each in self._certificates()}
         for gone in (self._standings.keys() | self._tried.keys()) - certificates.keys() - self._tasks.keys():
-            self._standings.pop(gone, None)
-            self._tried.pop(gone, None)
+            await self._forget(gone)
         for key, certificate in certificates.items():
-            if key in self._tasks or not self._is_wanted(key, certificate, now):
+            if key in self._tasks:
                 continue
-            self._tried[key] = certificate.spec
-            task = self._tasks[key] = asyncio.create_task(self._attempt(key))
-            task.add_done_callback(lambda _, key=key: self._tasks.pop(key, None))  # type: ignore[misc]
+            if why_due(certificate, now) is None:
+                await self._forget(key)
+            elif self._is_wanted(key, certificate, now):
+                self._tried[key] = _digest(certificate)
+                task = self._tasks[key] = asyncio.create_task(self._attempt(key))
+                task.add_done_callback(lambda _, key=key: self._tasks.pop(key, None))  # type: ignore[misc]
+
+    async def _forget(self, key: ObjectKey) -> None:
+        """There is nothing to tell of a certificate any more."""
+        self._standings.pop(key, None)
+        if self._tried.pop(key, None) is not None:
+            await self._deployment.call(self._store.forget_acme_attempt, str(key))
 
     def _is_wanted(self, key: ObjectKey, certificate: Certificate, now: datetime) -> bool:
-        """Whether to try now: it is due, some site is to serve it, and no attempt with the same declaration failed a
-        short while ago."""
-        if why_due(certificate, now) is None:
-            self._standings.pop(key, None)
-            return False
-        if not self._deployment.index.sites_of(key):
-            text = "no site is to serve it: no virtual host that is advertised somewhere names it"
-            self._standings[key] = replace(self.standing(key), activity=text)
-            return False
+        """Whether to try now to get a certificate that is due: some site is to serve it, and no attempt with the same
+        declaration failed a short while ago."""
         known = self.standing(key)
-        again = self._tried.get(key) == certificate.spec
-        return not again or known.next_attempt is None or known.next_attempt <= now
+        if self._tried.get(key) != _digest(certificate):
+            known = replace(known, failures=0, next_attempt=None)
+        if not self._deployment.index.sites_of(key):
+            self._standings[key] = replace(known, activity=_NOWHERE)
+            return False
+        self._standings[key] = replace(known, activity="")
+        return known.next_attempt is None or known.next_attempt <= now
 
     # One certificate
 
@@ -156,7 +182,7 @@ class AcmeWorker:
         try:
             async with self._room:
                 await self._get(key)
-            self._standings.pop(key, None)
+            await self._forget(key)
         except (AcmeFailed, RequestRefused) as error:
             await self._fail(key, before, str(error), error.retry_after if isinstance(error, AcmeFailed) else None)
         except asyncio.CancelledError:
@@ -174,6 +200,11 @@ class AcmeWorker:
         _log.warning("acme.refused", certificate=str(key), reason=reason, next_attempt=again.isoformat())
         with contextlib.suppress(AcmeFailed, RequestRefused):
             await self._put_challenges(key, ())
+        attempt = AcmeAttempt(str(key), self._tried.get(key, ""), failures, reason, now, again)
+        try:
+            await self._deployment.call(self._store.put_acme_attempt, attempt)
+        except StoreError as error:
+            _log.warning("acme.attempt_not_stored", certificate=str(key), reason=str(error))
 
     def _say(self, key: ObjectKey, activity: str, offline: tuple[str, ...] | None = None) -> None:
         known = self.standing(key)
@@ -299,6 +330,11 @@ class AcmeWorker:
             except RequestRefused as refused:
                 if refused.code != "conflict":
                     raise
+
+
+def _digest(certificate: Certificate) -> str:
+    """What tells a declaration from another."""
+    return sha256(certificate.spec.model_dump_json().encode()).hexdigest()
 
 
 def _named(sites: Collection[str], most: int = 5) -> str:

@@ -1,0 +1,145 @@
+"""ACME challenges compiled: who answers for a name, and who does not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from isthmus.compile import Compilation, Compiler, compile_site
+from isthmus.compile.intent import Listener, VirtualHost
+from isthmus.model import KINDS, Certificate, Object, ObjectKey
+from isthmus.model.acme import AcmeState, Challenge
+from isthmus.model.object import System
+
+SITE = ObjectKey("default", "Site", "", "fra")
+NAME = "www.shop.example"
+
+
+def make(kind: str, name: str, spec: dict[str, Any], namespace: str = "shop") -> Object:
+    space = "" if KINDS[kind].tenant_wide else namespace
+    document = {"kind": kind, "metadata": {"name": name, "namespace": space}, "spec": spec}
+    return KINDS[kind].model_validate_json(json.dumps(document)).with_system(System(created=1, number=1))
+
+
+def certificate(name: str, *tokens: str, namespace: str = "shop", kind: str = "HTTP_01", domain: str = NAME) -> Object:
+    """One that is asked about."""
+    found = make("Certificate", name, {"acme": {"domains": [domain], "termsOfServiceAgreed": True}}, namespace)
+    assert isinstance(found, Certificate)
+    asked = tuple(
+        Challenge.model_validate({"type": kind, "domain": domain, "token": token, "answer": f"{token}.x"})
+        for token in tokens
+    )
+    return found.with_acme(AcmeState(challenges=asked))
+
+
+def plain(name: str, *domains: str, namespace: str = "shop") -> list[Object]:
+    spec = {"domains": domains, "routes": [{"name": "all"}], "advertisePolicies": [{"name": "plain"}]}
+    return [
+        make("VirtualHost", name, spec, namespace),
+        make("AdvertisePolicy", "plain", {"where": {"site": "fra"}, "port": 80}, namespace),
+    ]
+
+
+def secure(certificates: list[str], *domains: str, address: str = "192.0.2.1") -> list[Object]:
+    spec = {
+        "proxy": "HTTPS",
+        "domains": domains or [NAME],
+        "routes": [{"name": "all"}],
+        "advertisePolicies": [{"name": "secure"}],
+        "tls": {"certificates": [{"name": each} for each in certificates]},
+    }
+    policy = {"where": {"site": "fra"}, "port": 443, "address": address}
+    return [make("VirtualHost", "secure", spec), make("AdvertisePolicy", "secure", policy)]
+
+
+def objects(*more: Object) -> dict[ObjectKey, Object]:
+    site = make("Site", "fra", {"interfaces": [{"name": "eth0", "addresses": ["192.0.2.1"]}]})
+    routes = [make("Route", "all", {"redirect": {"scheme": "https"}}, each) for each in ("shop", "other")]
+    return {obj.key: obj for obj in (site, *routes, *more)}
+
+
+def compiled(*more: Object) -> Compilation:
+    return compile_site(objects(*more), SITE, "isthmus.example")
+
+
+def listener(found: Compilation, socket: str) -> Listener:
+    return next(each for each in found.intent.listeners if str(each.socket) == socket)
+
+
+def tokens(host: VirtualHost) -> list[str]:
+    return [each.token for each in host.challenges]
+
+
+def test_the_virtual_hosts_that_a_name_leads_to_answer_and_others_do_not() -> None:
+    found = compiled(
+        certificate("a", "t"), *secure(["a"]), *plain("exact", NAME), *plain("any", "*"), *plain("else", "else.example")
+    )
+    hosts = listener(found, "192.0.2.1:80").virtual_hosts
+    assert {host.key.name: tokens(host) for host in hosts} == {"exact": ["t"], "any": ["t"], "else": []}
+
+
+def test_a_name_that_no_virtual_host_has_is_answered_by_one_of_its_own_whoever_asks() -> None:
+    """Two certificates for one name are not two virtual hosts, which Envoy would refuse."""
+    found = compiled(certificate("a", "t"), certificate("b", "u"), *secure(["a", "b"]), *plain("else", "else.example"))
+    hosts = listener(found, "192.0.2.1:80").virtual_hosts
+    assert {str(host.key): (host.domains, tokens(host)) for host in hosts} == {
+        "default/VirtualHost/shop/else": (("else.example",), []),
+        "default/Certificate/shop/a": ((NAME,), ["t", "u"]),
+    }
+
+
+def test_no_namespace_proves_what_another_has() -> None:
+    found = compiled(certificate("a", "t"), *secure(["a"]), *plain("theirs", NAME, namespace="other"))
+    (host,) = listener(found, "192.0.2.1:80").virtual_hosts
+    assert (host.key.namespace, tokens(host)) == ("other", [])
+    found = compiled(certificate("a", "t"), *secure(["a"]), *plain("theirs", "*", namespace="other"))
+    (host,) = listener(found, "192.0.2.1:80").virtual_hosts
+    assert tokens(host) == ["t"], "what any may claim is nobody's"
+    found = compiled(certificate("a", "t", namespace="shared"), *plain("theirs", NAME, namespace="other"))
+    (host,) = listener(found, "192.0.2.1:80").virtual_hosts
+    assert tokens(host) == ["t"], "what is shared is everybody's"
+
+
+def test_port_80_is_open_while_it_is_asked_and_only_then() -> None:
+    compiler = Compiler(SITE, "isthmus.example")
+    quiet = certificate("a")
+    sockets = [str(each.socket) for each in compiler.update(objects(quiet, *secure(["a"]))).intent.listeners]
+    assert sockets == [], "nothing to serve yet, and nothing to answer"
+    found = compiler.update({quiet.key: certificate("a", "t")})
+    assert [str(each.socket) for each in found.intent.listeners] == ["192.0.2.1:80"]
+    (host,) = found.intent.listeners[0].virtual_hosts
+    assert (host.domains, tokens(host)) == ((NAME,), ["t"])
+    assert [each.code for each in found.diagnostics] == ["certificate-pending"]
+    assert compiler.update({quiet.key: quiet}).intent.listeners == ()
+
+
+def test_port_80_that_is_something_else_is_told() -> None:
+    stream = [
+        make(
+            "VirtualHost", "raw", {"proxy": "TCP", "routes": [{"name": "on"}], "advertisePolicies": [{"name": "raw"}]}
+        ),
+        make("AdvertisePolicy", "raw", {"where": {"site": "fra"}, "port": 80}),
+        make("Route", "on", {"forward": {"clusters": [{"cluster": {"name": "web"}}]}}),
+        make("Cluster", "web", {"endpoints": [{"name": "web"}]}),
+    ]
+    found = compiled(certificate("a", "t"), *secure(["a"]), *stream)
+    (told,) = [each for each in found.diagnostics if each.code == "socket-in-use"]
+    assert (str(told.object), told.field) == ("default/Certificate/shop/a", "spec.acme.challenge")
+    assert "192.0.2.1:80 is not for HTTP" in told.message
+
+
+def test_handshakes_have_a_chain_beside_that_of_the_virtual_host() -> None:
+    asked = certificate("a", "t", kind="TLS_ALPN_01")
+    found = listener(compiled(asked, *secure(["a"], "*.shop.example", "else.example")), "192.0.2.1:443")
+    assert found.chains == (), "yet to be issued"
+    (beside,) = found.challenges
+    assert beside.server_names == ("*.shop.example", "else.example"), "Envoy looks at a name once"
+    assert [each.domain for each in beside.challenges] == [NAME]
+    assert compiled(asked, *secure(["a"], "else.example")).intent.listeners == (), "a name that is not served there"
+
+
+def test_what_is_issued_is_served_beside_what_is_not(pki: Any) -> None:
+    given = make("Certificate", "given", {"chainFile": "/a", "privateKeyFile": "/b"})
+    (chain,) = listener(compiled(given, certificate("a"), *secure(["a", "given"])), "192.0.2.1:443").chains
+    assert chain.terminate is not None
+    assert chain.terminate.certificates == (given.key,)
