@@ -18,7 +18,9 @@ from isthmus.console.notifier import Notifier
 from isthmus.console.observation import Observation
 from isthmus.console.store import Store
 from isthmus.console.telemetry import ConsoleTelemetry
+from isthmus.model.certificate import Certificate
 from isthmus.model.key import DEFAULT_TENANT, ObjectKey, parse_key
+from isthmus.model.pem import certificate_expiry, parse_pem_certificates
 from isthmus.slice import region_subject, site_subject
 from isthmus.telemetry.question import Selection, ask_latencies, ask_losses, ask_signals
 from isthmus.telemetry.signal import add_counts, split_latencies
@@ -30,6 +32,7 @@ _OF_TRAFFIC = ("error-rate", "latency", "telemetry-lost")
 _ERROR_SHARE, _FEWEST = 0.05, 20
 _SLOW = 2000.0
 _EXPIRES = 3 * 86_400.0
+"""Seconds; a certificate with a lifetime below twelve days is expiring in the last quarter of it."""
 _GRACE = 60.0
 """Seconds after a start in which nobody is missed: regions and sites connect again."""
 _LONGEST = 500
@@ -78,7 +81,7 @@ class Alerting:
 
     async def look(self, now: float) -> None:
         """Look once, keep what was found, and tell what is due."""
-        conditions = [*self._regions(now), *self._sites(now)]
+        conditions = [*self._regions(now), *self._sites(now), *self._certificates(now)]
         unknown: tuple[str, ...] = ()
         if self._telemetry is not None:
             if not self._telemetry.ready:
@@ -158,6 +161,19 @@ class Alerting:
             for found in _reported(name, site, _parse(known.status), now):
                 namespace, obj = self._about(found.object) if found.object else ("", key)
                 yield replace(found, namespace=namespace, object=obj)
+
+    def _certificates(self, now: float) -> Iterator[Condition]:
+        """Those that clients are shown, as far as their chains are known here."""
+        for record in self._deployment.of_kind("Certificate", DEFAULT_TENANT):
+            certificate, key = record.object, record.object.key
+            if not isinstance(certificate, Certificate) or certificate.chain is None:
+                continue
+            until = certificate_expiry(certificate.chain).timestamp()
+            start = parse_pem_certificates(certificate.chain)[0].not_valid_before_utc.timestamp()
+            if until - now < min(_EXPIRES, (until - start) / 4):
+                hours = max(0.0, until - now) / 3600
+                text = f"{key.title} is valid for another {hours:.0f} hours."
+                yield Condition("certificate-expiring", key.title, text, "", key.namespace, str(key))
 
     def _about(self, text: str) -> tuple[str, str]:
         """Namespace and key of an object that a site names: of one that there is, for a site may say anything."""

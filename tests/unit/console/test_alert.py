@@ -11,7 +11,7 @@ from isthmus.console.notifier import Notifier
 from isthmus.console.observation import Observation
 from isthmus.protocol import AppliedReport, PresenceReport, Rejection, StatusReport, Version
 
-from .conftest import SHOP, Running
+from .conftest import SHOP, Running, document
 
 FRA, EU = "default/site/fra", "default/region/eu"
 
@@ -69,6 +69,20 @@ async def test_alerts_follow_what_sites_say(console: Running) -> None:
     assert {each.condition.rule for each in alerting.alerts.list()} == {
         "site-offline", "region-offline", "configuration-rejected",
     }  # fmt: skip
+
+
+async def test_a_certificate_that_was_not_renewed_is_told(console: Running, pki: Any) -> None:
+    now = time.time()
+    for name, days in (("late", 2.0), ("good", 30.0)):
+        issued = pki.issue("a.example", days=days)
+        await console.apply(document("Certificate", name, {"chain": issued.chain, "privateKey": issued.private_key}))
+    alerting = watched(console, Observation())
+    await alerting.look(now)
+    (alert,) = alerting.alerts.list()
+    assert (alert.condition.rule, alert.condition.object) == (
+        "certificate-expiring", "default/Certificate/default/late",
+    )  # fmt: skip
+    assert alert.condition.text.endswith(("is valid for another 48 hours.", "is valid for another 47 hours."))
 
 
 async def test_alerts_by_api(console: Running) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 
 from isthmus.model import ObjectKey
+from isthmus.model.acme import AcmeState, Challenge
 from isthmus.model.document import parse_documents
+from isthmus.model.private import Private
 from isthmus.site.certificate import CertificateStore
 from isthmus.site.certificate_file import CertificateFiles
 
@@ -149,3 +153,39 @@ def test_a_site_may_allow_one_folder_of_certificates_alone(pki: Any, tmp_path: P
     store = CertificateStore(FakeVault(), files)  # type: ignore[arg-type]
     assert store.take({WEB: obj("Certificate", chainFile=str(chain), privateKeyFile=str(key))})
     assert served(store) == (pair.chain, pair.private_key)
+
+
+def asked(*tokens: str, chain: str | None = None, kind: str = "TLS_ALPN_01") -> Any:
+    """A certificate by ACME, about which the server asks."""
+    found = obj("Certificate", acme={"domains": ["a.example"], "termsOfServiceAgreed": True})
+    challenges = tuple(
+        Challenge.model_validate({"type": kind, "domain": "a.example", "token": token, "answer": f"{token}.x"})
+        for token in tokens
+    )
+    key = Private(fingerprint="ab" * 16) if chain is not None else None
+    return found.with_acme(AcmeState(chain=chain, private_key=key, challenges=challenges))
+
+
+def test_a_handshake_is_answered_with_the_digest_that_the_server_looks_for(pki: Any) -> None:
+    """RFC 8737, section 3: one name, and the SHA-256 of the answer in a critical extension."""
+    vault, name = FakeVault(), "challenge/default/default/web/a.example"
+    store = CertificateStore(vault, FILES)  # type: ignore[arg-type]
+    assert store.take({WEB: asked("t")})
+    assert (store.secrets.keys(), store.refusals) == ({name}, {}), "it is yet to be issued, which is no fault"
+    first = store.secrets[name]
+    pem = Secret.FromString(first).tls_certificate.certificate_chain.inline_bytes
+    certificate = x509.load_pem_x509_certificate(pem)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["a.example"]
+    extension = certificate.extensions.get_extension_for_oid(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31"))
+    assert extension.critical
+    assert extension.value.public_bytes() == b"\x04\x20" + sha256(b"t.x").digest()
+
+    issued = pki.issue("a.example")
+    vault.private_key = issued.private_key
+    assert store.take({WEB: asked("t", chain=issued.chain)}, frozenset((WEB,)))
+    assert served(store) == (issued.chain, issued.private_key)
+    assert store.secrets[name] == first, "what is asked for still stays as it is"
+    assert store.take({WEB: asked(chain=issued.chain)})
+    assert store.secrets.keys() == {NAME}
+    assert not store.take({WEB: asked("page", chain=issued.chain, kind="HTTP_01")}), "a page needs no certificate"
