@@ -23,6 +23,11 @@ VIEWS = (
     "/graph?since=-5m&compare=-1h",
     "/requests?status=2xx",
     "/requests?path=nowhere-to-be-found",
+    "/alerts",
+    "/alerts?q=nothing-like-it",
+    "/alerts/history",
+    "/alerts/silences",
+    "/alerts/receivers",
     "/events",
     "/events/revisions",
     "/events/revisions/2",
@@ -91,6 +96,44 @@ async def test_every_view_is_accessible_and_quiet(visit: Visit) -> None:
         await visitor.open(path)
         found += await serious(visitor)
     assert found == []
+    assert visitor.complaints == []
+
+
+RECEIVER = """
+apiVersion: isthmus/v1
+kind: AlertReceiver
+metadata: {namespace: shop, name: hook}
+spec:
+  webhook: {url: "https://127.0.0.1/hook"}
+"""
+
+
+async def test_silences_and_receivers_of_alerts(visit: Visit) -> None:
+    """A silence is made and ended; a receiver is declared, tested, and says why it was not reached."""
+    visitor = await visit()
+    page = visitor.page
+    await visitor.open("/")
+    await page.get_by_role("navigation").get_by_role("link", name="Alerts", exact=True).first.click()
+    await page.get_by_role("link", name="Silences").click()
+    await page.get_by_label("Alerts that meet all of these").fill("site=fra\nalertname!=lag")
+    await page.get_by_label("Why").fill("the cabinet moves")
+    await page.get_by_role("button", name="Silence", exact=True).click()
+    row = page.get_by_role("row", name="site=fra")
+    await expect(row).to_contain_text("the cabinet moves")
+    assert await serious(visitor) == []
+    page.once("dialog", lambda dialog: dialog.accept())
+    await row.get_by_role("button", name="Expire").click()
+    await expect(page.get_by_role("row", name="site=fra")).to_contain_text("expired")
+    await visitor.open("/objects/alertreceivers/new?as=yaml")
+    await page.locator("textarea[name='text']").fill(RECEIVER)
+    await page.get_by_role("button", name="Review changes").click()
+    await page.get_by_role("button", name="Apply").click()
+    await expect(page.get_by_role("status")).to_contain_text("Applied as revision")
+    await visitor.open("/alerts/receivers")
+    await page.get_by_role("row", name="shop/hook").get_by_role("button", name="Test").click()
+    await expect(page.get_by_role("alert")).to_contain_text("only addresses that are not public")
+    await expect(page.get_by_role("row", name="shop/hook").first).to_contain_text("fails")
+    assert await serious(visitor) == []
     assert visitor.complaints == []
 
 

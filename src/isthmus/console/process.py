@@ -26,8 +26,10 @@ from isthmus.console.acme.server import AcmeServer
 from isthmus.console.alerting import Alerting
 from isthmus.console.api.application import create_application
 from isthmus.console.api.context import ApiContext
+from isthmus.console.database import StoreError
 from isthmus.console.deployment import Deployment
 from isthmus.console.error import ConsoleError
+from isthmus.console.event_log import EventLog
 from isthmus.console.founding import (
     api_urls,
     issue_credential,
@@ -126,6 +128,8 @@ class Console:
     async def _serve(self, store: Store, keyring: Keyring, deployment: Deployment) -> None:
         settings = self.settings
         observation, watch = Observation(), Watch()
+        events = EventLog(deployment, store, watch)
+        await events.load()
         membership = Membership(deployment, store, keyring, await deployment.call(store.last_joins))
         self.deployment, self.membership, self.keyring = deployment, membership, keyring
         hub = Hub(
@@ -172,16 +176,18 @@ class Console:
             started=time.time(),
             telemetry=telemetry,
             alerting=alerting,
+            events=events,
             stream_host="" if is_wildcard(host) else host,
             stream_port=self.stream_port,
         )
         context.metrics.telemetry = telemetry
         self.context = context
         context.metrics.alerting = alerting
+        self._stack.push_async_callback(_keep_last, events)
         context.acme = AcmeWorker(
             deployment, observation, store, settings.state / "acme", partial(AcmeServer, release=__version__)
         )
-        for work in (alerting.run(), notifier.run(), context.acme.run()):
+        for work in (alerting.run(), notifier.run(), context.acme.run(), events.run()):
             self._stack.push_async_callback(_end, asyncio.create_task(work))
         identity = settings.state / "identity" / "identity.pem"
         api = HttpServer(create_application(context), settings.listen, identity)
@@ -231,6 +237,11 @@ class Console:
                 holder[0] = await deployment.call(issue_credential, self.settings, keyring, store)
                 api.reload(self.settings.state / "identity" / "identity.pem")
                 _log.info("credential.renewed", valid_until=holder[0].leaf.valid_until.isoformat())
+
+
+async def _keep_last(events: EventLog) -> None:
+    with contextlib.suppress(StoreError):
+        await events.flush()
 
 
 async def _end(task: asyncio.Task[None]) -> None:

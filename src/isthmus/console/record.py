@@ -174,6 +174,8 @@ class AuditEntry:
     who: str
     action: str
     detail: str
+    number: int = 0
+    """Grows with every entry; given by the store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from isthmus.console import schema
 from isthmus.console.account import Accounts
@@ -141,9 +141,15 @@ class Register(Accounts):
         with self._transaction() as connection:
             connection.execute(schema.audit.insert(), rows)
 
-    def audit(self, limit: int = 100) -> list[AuditEntry]:
-        """The newest entries, newest first."""
+    def audit(self, limit: int = 100, before: int | None = None, text: str = "") -> list[AuditEntry]:
+        """The newest entries, newest first: below a number, with a text in them."""
         table = schema.audit
+        query = select(table).order_by(table.c.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(table.c.id < before)
+        if text:
+            columns = (table.c.who, table.c.action, table.c.detail)
+            query = query.where(or_(*(column.icontains(text, autoescape=True) for column in columns)))
         with self._transaction() as connection:
-            rows = connection.execute(select(table).order_by(table.c.id.desc()).limit(limit)).all()
-        return [AuditEntry(parse_time(row.at), row.who, row.action, row.detail) for row in rows]
+            rows = connection.execute(query).all()
+        return [AuditEntry(parse_time(row.at), row.who, row.action, row.detail, row.id) for row in rows]

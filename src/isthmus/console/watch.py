@@ -1,11 +1,11 @@
 """What happened lately, and the state of each site in brief: read off what regions and sites report, as it arrives.
 
-Kept in memory alone: a console that starts again hears every state anew, but not what happened before. Reports are
-taken apart once when they arrive, so that a page over thousands of sites parses none.
+Kept in memory; `event_log.py` keeps the events on disk, and every state is heard anew. Reports are taken apart once
+when they arrive, so that a page over thousands of sites parses none.
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,8 @@ from isthmus.console.record import Event, Level
 from isthmus.protocol import AppliedReport, PresenceReport, StatusReport
 
 KEPT = 5000
-"""Events that are remembered; the oldest are dropped first."""
+"""Events that are remembered here; the oldest are dropped first."""
+_LONGEST_TEXT, _LONGEST_KEY = 1000, 260
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,22 @@ class Watch:
         self._briefs: dict[str, SiteBrief] = {}
         self._endpoints: dict[str, dict[str, EndpointState]] = {}
         self._number = 0
+        self._saved = 0
+
+    # Keeping
+
+    def load(self, events: Iterable[Event]) -> None:
+        """Go on after events of before, given newest first."""
+        self._events.extendleft(events)
+        self._number = self._saved = max((each.number for each in self._events), default=0)
+
+    def unsaved(self) -> list[Event]:
+        """The events that are not on disk yet, oldest first."""
+        return [each for each in self._events if each.number > self._saved] if self._saved < self._number else []
+
+    def saved(self, number: int) -> None:
+        """The events up to this number are on disk."""
+        self._saved = number
 
     # Reading
 
@@ -176,7 +193,14 @@ class Watch:
 
     def _add(self, at: float, level: Level, subject: str, text: str, key: str = "") -> None:
         self._number += 1
-        self._events.append(Event(self._number, at, level, subject, text, key))
+        self._events.append(
+            Event(self._number, at, level, subject, _line(text)[:_LONGEST_TEXT], _line(key)[:_LONGEST_KEY])
+        )
+
+
+def _line(text: str) -> str:
+    """What a site said, as one line that every database keeps."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def parse_brief(site: str, document: Mapping[str, Any]) -> SiteBrief:

@@ -11,6 +11,7 @@ from isthmus.console.acme import AcmeWorker
 from isthmus.console.alerting import Alerting
 from isthmus.console.deployment import Deployment
 from isthmus.console.error import RequestRefused
+from isthmus.console.event_log import EventLog
 from isthmus.console.membership import Membership
 from isthmus.console.metric import ConsoleMetrics
 from isthmus.console.observation import Observation
@@ -30,6 +31,7 @@ class ApiContext:
     Attributes:
         alerting: what is wrong.
         acme: what gets certificates.
+        events: what happened.
         telemetry: what requests did; None when the console takes no telemetry.
         stream_host: the host of the stream's address; empty when it listens on every address.
         stream_port: TCP port of the stream.
@@ -50,6 +52,7 @@ class ApiContext:
     telemetry: ConsoleTelemetry | None = None
     alerting: Alerting | None = None
     acme: AcmeWorker | None = None
+    events: EventLog | None = None
     stream_host: str = ""
     stream_port: int = 0
 

@@ -4,6 +4,7 @@ from fastapi import FastAPI, Request, Response
 
 from isthmus.console.error import RequestRefused
 from isthmus.console.web import (
+    alert,
     asset,
     editor,
     event,
@@ -28,6 +29,7 @@ _ROUTERS = (
     overview.router,
     world.router,
     site.router,
+    alert.router,
     event.router,
     virtual_host.router,
     editor.router,

@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Response
 
 from isthmus.console.error import RequestRefused
-from isthmus.console.web.listing import page_of
 from isthmus.console.web.page import PageRoute, show
 from isthmus.console.web.visit import Reader
 
@@ -19,11 +18,18 @@ _LEVELS = ("bad", "warn", "good", "info")
 
 @router.get("/events")
 async def events(visit: Reader) -> Response:
-    """What the console noticed since it started."""
+    """What the console noticed, newest first."""
     level = visit.query("level") if visit.query("level") in _LEVELS else ""
-    found = list(visit.context.watch.events(visit.query("subject"), level, visit.query("q")))
+    before = _number(visit.query("before"))
+    subject, text = visit.query("subject"), visit.query("q")[:200]
+    assert visit.context.events is not None
+    found = await visit.context.events.page(_PAGE + 1, before, subject, level, text)
+    older = ""
+    if len(found) > _PAGE:
+        given = {"subject": subject, "level": level, "q": text, "before": str(found[_PAGE - 1].number)}
+        older = f"/events?{urlencode({name: value for name, value in given.items() if value})}"
     return show(
-        visit, "events.html", title="Events", page=page_of(visit, found), level=level, started=visit.context.started,
+        visit, "events.html", title="Events", items=found[:_PAGE], older=older, before=before, level=level,
         total=visit.context.watch.number, now=time.time(),
     )  # fmt: skip
 
@@ -54,10 +60,12 @@ async def revision(number: int, visit: Reader) -> Response:
 @router.get("/events/audit")
 async def audit(visit: Reader) -> Response:
     """Who came in, joined, or was refused."""
-    found = await visit.context.deployment.call(visit.context.store.audit, 5000)
-    text = visit.query("q").lower()
-    entries = [each for each in found if text in f"{each.who} {each.action} {each.detail}".lower()]
-    return show(visit, "audit.html", title="Audit", page=page_of(visit, entries))
+    text, before = visit.query("q")[:200], _number(visit.query("before"))
+    found = await visit.context.deployment.call(visit.context.store.audit, _PAGE + 1, before, text)
+    older = ""
+    if len(found) > _PAGE:
+        older = f"/events/audit?{urlencode({**({'q': text} if text else {}), 'before': found[_PAGE - 1].number})}"
+    return show(visit, "audit.html", title="Audit", items=found[:_PAGE], older=older, before=before)
 
 
 def _number(text: str) -> int | None:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Response
 
+from isthmus.console.api import alert as api_alert
 from isthmus.console.api.context import ApiContext
 from isthmus.console.web import shape
 from isthmus.console.web.page import PageRoute, show
 from isthmus.console.web.state import PlaceState, by_severity, region_states, site_states
 from isthmus.console.web.traffic import measure
-from isthmus.console.web.visit import Reader
+from isthmus.console.web.visit import Reader, Visit
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 _FEW = 12
@@ -51,6 +52,7 @@ async def overview(visit: Reader) -> Response:
         endpoints=len(endpoints),
         healthy=sum(each.healthy is not False for each in endpoints),
         kinds=count_kinds(context),
+        **await count_alerts(visit),
         revision=context.deployment.revision,
         behind=sum(site.lag > 0 and site.connected for site in sites),
         slowest=max((site.lag for site in sites if site.connected), default=0.0),
@@ -76,6 +78,12 @@ def find_concerns(context: ApiContext, places: list[PlaceState]) -> list[Concern
         found.append(Concern("bad", name, f"{place}{each.message}", each.mend, shape.href(key) if key else ""))
     order = {"bad": 0, "warn": 1, "idle": 2}
     return sorted(found, key=lambda concern: order[concern.level])
+
+
+async def count_alerts(visit: Visit) -> dict[str, int]:
+    """How many alerts fire, and of how many of these nobody is told."""
+    firing = [each for each in (await api_alert.alerts(visit.context, visit.caller)).items if each.state == "firing"]
+    return {"alerts": len(firing), "silent": sum(bool(each.silence) for each in firing)}
 
 
 def count_kinds(context: ApiContext) -> dict[str, int]:
