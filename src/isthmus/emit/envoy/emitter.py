@@ -24,6 +24,7 @@ from isthmus.emit.envoy.listener import (
     Frame,
     chain_frame,
     emit_fabric_listener,
+    emit_ingress_chain,
     emit_ingress_listener,
     emit_own_listener,
     emit_tunnel_listener,
@@ -54,6 +55,7 @@ class EnvoyEmitter:
         self._emitted: Resources = {}
         self._fabric_routes = {name.FABRIC_ROUTES: emit_fabric_routes()}
         self._sockets: dict[Socket, _Ingress] = {}
+        self._ingress: dict[Socket, _IngressListener] = {}
         self._listeners = Last(self._emit_listeners)
         self._routes = Last(self._emit_routes)
         self._access = Last(emit_access)
@@ -94,8 +96,12 @@ class EnvoyEmitter:
 
     def _emit_listeners(self, sockets: tuple[tuple[Frame, ...], tuple[Socket, ...], bool]) -> dict[str, bytes]:
         ingress, fabric, tunnels = sockets
+        known = self._ingress
+        self._ingress = {
+            each.socket: known.get(each.socket) or _IngressListener(each.socket, self._paths) for each in ingress
+        }
         return {
-            **{name.ingress_listener(each.socket): emit_ingress_listener(each, self._paths) for each in ingress},
+            **{name.ingress_listener(each.socket): self._ingress[each.socket].emit(each) for each in ingress},
             **{name.fabric_listener(each): emit_fabric_listener(each, self._paths) for each in fabric},
             name.OWN_LISTENER: emit_own_listener(self._paths),
             **({name.TUNNEL_LISTENER: emit_tunnel_listener()} if tunnels else {}),
@@ -169,6 +175,18 @@ class _Ingress:
             hosts.append(emit_misdirected())
         http3 = self._socket.port if chain.terminate is not None and chain.terminate.http3 else None
         return {routes: emit_ingress_routes(routes, hosts, pages=host.pages, http3=http3)}
+
+
+class _IngressListener:
+    """The listener of one ingress socket, or of HTTP/3 beside one: of ten thousand chains only new ones are emitted."""
+
+    def __init__(self, socket: Socket, paths: EnvoyPaths) -> None:
+        self._paths = paths
+        self._chains = Each(partial(emit_ingress_chain, socket=socket, paths=paths))
+        self.emit = Last(self._emit)
+
+    def _emit(self, of: Frame) -> bytes:
+        return emit_ingress_listener(of, self._chains(of.chains), self._paths)
 
 
 def _union(parts: Iterable[dict[str, bytes]]) -> dict[str, bytes]:

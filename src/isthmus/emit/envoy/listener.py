@@ -1,7 +1,7 @@
 """Listeners. They hold no object but addresses, ports and TLS chains: a change to one of these drains its connections,
 so what else objects say is in routes, clusters, endpoints, secrets and extension configurations."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -31,13 +31,14 @@ from isthmus.emit.envoy.stream import (
     emit_udp_filter,
 )
 from isthmus.emit.envoy.tls import emit_accepting_socket, emit_client_socket, emit_quic_socket
-from isthmus.emit.envoy.wire import pack, serialize
+from isthmus.emit.envoy.wire import field, pack, serialize
 from isthmus.model.key import ObjectKey
 
 _BACKLOG = 4096
 _INGRESS_BUFFER = 256 * 1024
 """Bytes buffered per client connection. Also the largest request body that can be tried again."""
 _ANY = "*"
+_FILTER_CHAINS = EnvoyListener.FILTER_CHAINS_FIELD_NUMBER
 
 
 class ChainFrame(NamedTuple):
@@ -82,13 +83,13 @@ def emit_address(socket: Socket) -> Address:
     return Address(socket_address=SocketAddress(protocol=protocol, address=socket.address, port_value=socket.port))
 
 
-def emit_ingress_listener(of: Frame, paths: EnvoyPaths) -> bytes:
-    """The listener of an ingress socket."""
+def emit_ingress_listener(of: Frame, chains: Iterable[bytes], paths: EnvoyPaths) -> bytes:
+    """The listener of an ingress socket, from its emitted TLS chains."""
     listener_name = name.ingress_listener(of.socket)
     if of.sessions is not None:
         return _udp_listener(of.socket, of.sessions, paths)
     if of.socket.transport == "udp":
-        return _quic_listener(of, paths)
+        return b"".join((*chains, serialize(_quic_listener(of.socket))))
     message = EnvoyListener(
         name=listener_name,
         address=emit_address(of.socket),
@@ -98,14 +99,19 @@ def emit_ingress_listener(of: Frame, paths: EnvoyPaths) -> bytes:
     if of.chains or of.challenges:
         inspector = ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TlsInspector()))
         message.listener_filters.append(inspector)
-        message.filter_chains.extend(chain for each in of.chains for chain in _chains(of.socket, each, paths))
         for asked in of.challenges:
             message.filter_chains.extend(emit_challenge_chains(of.socket, asked))
     elif of.streams:
         message.filter_chains.append(FilterChain(filters=_stream(listener_name)))
     else:
         message.filter_chains.append(FilterChain(filters=[_manager(emit_ingress_manager(listener_name, paths))]))
-    return serialize(message)
+    return b"".join((*chains, serialize(message)))
+
+
+def emit_ingress_chain(of: ChainFrame, socket: Socket, paths: EnvoyPaths) -> bytes:
+    """One TLS chain, as fields of its listener. `socket`: the listener's own, so UDP means HTTP/3."""
+    chains = _quic_chains(socket, of, paths) if socket.transport == "udp" else _chains(socket, of, paths)
+    return b"".join(field(_FILTER_CHAINS, serialize(each)) for each in chains)
 
 
 def _chains(socket: Socket, of: ChainFrame, paths: EnvoyPaths) -> list[FilterChain]:
@@ -127,37 +133,37 @@ def _chains(socket: Socket, of: ChainFrame, paths: EnvoyPaths) -> list[FilterCha
     return found
 
 
-def _quic_listener(of: Frame, paths: EnvoyPaths) -> bytes:
+def _quic_listener(socket: Socket) -> EnvoyListener:
     """HTTP/3: the same virtual hosts by the same routes as on the TCP port."""
-    beside = replace(of.socket, transport="tcp")
-    message = EnvoyListener(
-        name=name.ingress_listener(of.socket),
-        address=emit_address(of.socket),
+    return EnvoyListener(
+        name=name.ingress_listener(socket),
+        address=emit_address(socket),
         udp_listener_config=UdpListenerConfig(
             quic_options=QuicProtocolOptions(), downstream_socket_config=UdpSocketConfig(prefer_gro={"value": True})
         ),
         per_connection_buffer_limit_bytes={"value": _INGRESS_BUFFER},
     )
-    for each in of.chains:
-        assert each.terminate is not None
-        routes = name.chain(beside, each.key)
-        manager = emit_ingress_manager(routes, paths)
-        manager.codec_type = HttpConnectionManager.HTTP3
-        manager.http3_protocol_options.SetInParent()
-        manager.stat_prefix = name.statistics(name.chain(of.socket, each.key))
-        named = [server for server in each.server_names if server != _ANY]
-        matches = [FilterChainMatch(server_names=named)] if named else []
-        matches += [FilterChainMatch()] if _ANY in each.server_names else []
-        for number, match in enumerate(matches):
-            chain = FilterChain(
-                name=name.chain(of.socket, each.key) + (f"|{_ANY}" if number or not named else ""),
-                filters=[_manager(manager)],
-                transport_socket=emit_quic_socket(each.terminate),
-            )
-            if match.server_names:
-                chain.filter_chain_match.CopyFrom(match)
-            message.filter_chains.append(chain)
-    return serialize(message)
+
+
+def _quic_chains(socket: Socket, of: ChainFrame, paths: EnvoyPaths) -> Iterator[FilterChain]:
+    assert of.terminate is not None
+    routes = name.chain(replace(socket, transport="tcp"), of.key)
+    manager = emit_ingress_manager(routes, paths)
+    manager.codec_type = HttpConnectionManager.HTTP3
+    manager.http3_protocol_options.SetInParent()
+    manager.stat_prefix = name.statistics(name.chain(socket, of.key))
+    named = [server for server in of.server_names if server != _ANY]
+    matches = [FilterChainMatch(server_names=named)] if named else []
+    matches += [FilterChainMatch()] if _ANY in of.server_names else []
+    for number, match in enumerate(matches):
+        chain = FilterChain(
+            name=name.chain(socket, of.key) + (f"|{_ANY}" if number or not named else ""),
+            filters=[_manager(manager)],
+            transport_socket=emit_quic_socket(of.terminate),
+        )
+        if match.server_names:
+            chain.filter_chain_match.CopyFrom(match)
+        yield chain
 
 
 def _udp_listener(socket: Socket, stream: Stream, paths: EnvoyPaths) -> bytes:
