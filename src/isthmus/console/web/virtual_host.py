@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -11,6 +12,7 @@ from isthmus.console.api.context import ApiContext
 from isthmus.console.api.status import object_status
 from isthmus.console.difference import document_of
 from isthmus.console.watch import EndpointState
+from isthmus.console.web.certificate import certificate_lines
 from isthmus.console.web.listing import matching, page_of
 from isthmus.console.web.object import record_of, words_of
 from isthmus.console.web.page import PageRoute, show
@@ -98,7 +100,7 @@ async def virtual_host(namespace: str, name: str, visit: Reader) -> Response:
     total, healthy = sum(len(each.endpoints) for each in clusters), sum(each.healthy for each in clusters)
     errors = context.deployment.validation.of(host.key)
     status = object_status(context, record)
-    others = [use.target for use in host.uses() if use.target.kind not in ("Route", "AdvertisePolicy")]
+    others = [use.target for use in host.uses() if use.target.kind not in ("Route", "AdvertisePolicy", "Certificate")]
     return show(
         visit,
         "virtual_host.html",
@@ -114,6 +116,7 @@ async def virtual_host(namespace: str, name: str, visit: Reader) -> Response:
         clusters=clusters,
         advertised=[_policy(context, use.target) for use in host.uses() if use.target.kind == "AdvertisePolicy"],
         others=others,
+        certificates=certificate_lines(context, host, datetime.now(UTC)),
         places=status,
         diagnostics=errors,
         ingress=ingress_of(context, host),
