@@ -14,6 +14,7 @@ from isthmus.console.record import StoredObject
 from isthmus.console.watch import SiteBrief
 from isthmus.model.key import DEFAULT_TENANT, ObjectKey
 from isthmus.model.site import Site
+from isthmus.protocol.manifest import Version
 from isthmus.slice import region_subject, site_subject
 
 LAG_SECONDS = 10.0
@@ -33,34 +34,66 @@ class Problem:
     mend: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PlaceState:
-    """A site or region.
+    """A site or region. Of ten thousand a page needs little of most, so what is not asked for is not worked out.
 
     Attributes:
         level: `good`, `warn`, `bad`, or `idle` for one that never joined.
         word: the state in a word or two.
-        lag: seconds for which it has not used its newest manifest.
-        revision, newest: the revision that it uses, and the one that it should.
+        known: what was heard of it.
+        now: the moment that this is of, in seconds since 1970.
+        version: the newest manifest that there is for it.
     """
 
-    key: ObjectKey
     record: StoredObject
     level: str
     word: str
     problems: tuple[Problem, ...]
-    connected: bool
-    via: tuple[str, ...]
-    since: float | None
-    lag: float
-    revision: int | None
-    newest: int | None
+    known: Observed
     brief: SiteBrief
+    now: float
+    version: Version | None
+
+    @property
+    def key(self) -> ObjectKey:
+        """Its key."""
+        return self.record.object.key
 
     @property
     def name(self) -> str:
         """Its name."""
         return self.key.name
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is reached."""
+        return self.known.connected
+
+    @property
+    def via(self) -> tuple[str, ...]:
+        """The names of what it is connected through."""
+        return tuple(sorted(peer.rpartition("/")[2] for peer in self.known.via))
+
+    @property
+    def since(self) -> float | None:
+        """Since when it is connected."""
+        return min(self.known.via.values(), default=None)
+
+    @property
+    def lag(self) -> float:
+        """Seconds for which it has not used its newest manifest."""
+        return max(0.0, self.now - self.known.behind_since) if self.known.behind_since is not None else 0.0
+
+    @property
+    def revision(self) -> int | None:
+        """The revision that it uses."""
+        return self.known.applied.revision if self.known.applied is not None else None
+
+    @property
+    def newest(self) -> int | None:
+        """The revision that it should use."""
+        return self.version.revision if self.version is not None else None
 
 
 def site_states(context: ApiContext) -> list[PlaceState]:
@@ -116,21 +149,7 @@ def _state(
     problems: tuple[Problem, ...],
     now: float,
 ) -> PlaceState:
-    newest = context.deployment.publication.version(subject)
-    return PlaceState(
-        key=record.object.key,
-        record=record,
-        level=level,
-        word=word,
-        problems=problems,
-        connected=known.connected,
-        via=tuple(sorted(peer.rpartition("/")[2] for peer in known.via)),
-        since=min(known.via.values(), default=None),
-        lag=max(0.0, now - known.behind_since) if known.behind_since is not None else 0.0,
-        revision=known.applied.revision if known.applied is not None else None,
-        newest=newest.revision if newest is not None else None,
-        brief=brief,
-    )
+    return PlaceState(record, level, word, problems, known, brief, now, context.deployment.publication.version(subject))
 
 
 def _connection(context: ApiContext, known: Observed, now: float, role: str) -> list[Problem]:

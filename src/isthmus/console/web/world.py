@@ -22,6 +22,8 @@ from isthmus.model.key import ObjectKey
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 _CELL = 1 / 40
 """Side of a cell, as a part of the view's width: what is in one cell is one circle."""
+_FAR = 8
+"""How much larger cells are out of sight: there, circles are but ends of lines."""
 _MOST_LINKS = 400
 _FLOW_SINCE = "-5m"
 _SEVERITY = ("good", "idle", "warn", "bad")
@@ -198,9 +200,9 @@ async def world(visit: Reader) -> Response:
 
 
 def place_marks(places: Iterable[PlaceState], role: str, view: View) -> list[Mark]:
-    """The marks of the places that are in a view or near it."""
-    cells: dict[tuple[int, int], Mark] = {}
-    side = view.width * _CELL
+    """The marks of the places that are in a view or near it; those beyond its edge stand for many places each."""
+    cells: dict[tuple[int, int, int], Mark] = {}
+    near = view.width * _CELL
     for place in places:
         location = place.record.object.spec.location
         if location is None:
@@ -208,7 +210,9 @@ def place_marks(places: Iterable[PlaceState], role: str, view: View) -> list[Mar
         x, y = project(location.longitude, location.latitude)
         if not (view.x - view.width <= x <= view.x + 2 * view.width):
             continue
-        cell = (int(x // side), int(y // side))
+        seen = view.x - near <= x <= view.x + view.width + near and view.y - near <= y <= view.y + view.height + near
+        scale = 1 if seen else _FAR
+        cell = (scale, int(x // (near * scale)), int(y // (near * scale)))
         mark = cells.get(cell)
         if mark is None:
             mark = cells[cell] = Mark(x, y, role)
@@ -219,28 +223,41 @@ def place_marks(places: Iterable[PlaceState], role: str, view: View) -> list[Mar
 def link_marks(regions_of: Callable[[ObjectKey], Iterable[str]], marks: list[Mark], gates: list[Mark]) -> list[Link]:
     """One line for the streams from each mark to each mark of regions, and for the BGP sessions inside them."""
     gate_of = {place.name: gate for gate in gates for place in gate.places}
-    found: dict[tuple[int, int], list[tuple[PlaceState, str]]] = {}
-    ends: dict[tuple[int, int], tuple[Mark, Mark]] = {}
+    tallies: dict[tuple[int, int], _Tally] = {}
     for mark in marks:
         for place in mark.places:
             if place.level == "idle":
                 continue
+            via, sessions = place.via, place.brief.sessions
             for region in regions_of(place.key):
                 gate = gate_of.get(region)
-                if gate is not None:
-                    pair = (id(mark), id(gate))
-                    ends[pair] = (mark, gate)
-                    found.setdefault(pair, []).append((place, region))
-    links = []
-    for pair, members in found.items():
-        mark, gate = ends[pair]
-        down = sum(region not in place.via for place, region in members)
-        unsure = sum(place.brief.sessions.get(region, "live") != "live" for place, region in members)
-        level = "bad" if down else "warn" if unsure else "good"
-        text = f"{mark.label} – {gate.label}: {len(members) - down} of {len(members)} streams"
-        text += f", {unsure} BGP sessions not live" if unsure else ""
-        links.append(Link(_curve(mark, gate), level, text))
+                if gate is None:
+                    continue
+                tally = tallies.get((id(mark), id(gate)))
+                if tally is None:
+                    tally = tallies[id(mark), id(gate)] = _Tally(mark, gate)
+                tally.streams += 1
+                tally.down += region not in via
+                tally.unsure += sessions.get(region, "live") != "live"
+    links = [tally.link() for tally in tallies.values()]
     return sorted(links, key=lambda link: _SEVERITY.index(link.level))[-_MOST_LINKS:]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Streams between two marks: all, those that are down, and those whose BGP session is not live."""
+
+    mark: Mark
+    gate: Mark
+    streams: int = 0
+    down: int = 0
+    unsure: int = 0
+
+    def link(self) -> Link:
+        level = "bad" if self.down else "warn" if self.unsure else "good"
+        text = f"{self.mark.label} – {self.gate.label}: {self.streams - self.down} of {self.streams} streams"
+        text += f", {self.unsure} BGP sessions not live" if self.unsure else ""
+        return Link(_curve(self.mark, self.gate), level, text)
 
 
 async def _between(visit: Visit) -> dict[tuple[str, str], SignalAnswer]:
