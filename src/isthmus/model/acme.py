@@ -44,6 +44,17 @@ DirectoryUrl = Annotated[str, Field(max_length=1024), AfterValidator(_check_dire
 Email = Annotated[str, Field(max_length=254), AfterValidator(_check_email)]
 
 
+class ExternalAccount(Frozen):
+    """The account elsewhere that the ACME server wants to know the new one by (RFC 8555, 7.3.4)."""
+
+    key_id: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,256}$")] = Field(
+        description="As the server's operator gave it."
+    )
+    mac_key: Reference = Field(
+        description="The Secret with the MAC key, in base64url as the operator gave it. No site gets it."
+    )
+
+
 class AcmeSpec(Frozen):
     """What is asked for, of whom, and how it is proven."""
 
@@ -63,6 +74,9 @@ class AcmeSpec(Frozen):
         "handshake on port 443. Sites that serve the certificate answer both.",
     )
     email: Email | None = Field(None, description="Whom the server may write to, of the account.")
+    external_account: ExternalAccount | None = Field(
+        None, description="What servers need that serve only accounts which they know from elsewhere."
+    )
     trusted_authority: Reference | None = Field(
         None,
         description="The TrustedAuthority that the server's own certificate is by; those of the console's system when "
@@ -84,7 +98,10 @@ class AcmeSpec(Frozen):
         return self
 
     def uses(self, tenant: str, namespace: str) -> Iterator[Use]:
-        """The authority of the server."""
+        """The MAC key, then the authority of the server."""
+        if self.external_account is not None:
+            key = resolve(self.external_account.mac_key, "Secret", tenant, namespace)
+            yield Use("spec.acme.externalAccount.macKey", key)
         if self.trusted_authority is not None:
             trusted = resolve(self.trusted_authority, "TrustedAuthority", tenant, namespace)
             yield Use("spec.acme.trustedAuthority", trusted)

@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 
 from isthmus.console.acme.request import emit_private_key, make_private_key, make_request
-from isthmus.console.acme.server import AcmeFailed, AcmeServer, Order
+from isthmus.console.acme.server import AcmeFailed, AcmeServer, External, Order
 from isthmus.demo.address import AddressPlan
 from isthmus.model.pem import certificate_names, check_chain, check_key
 
@@ -114,6 +114,23 @@ def test_the_same_key_is_the_same_account(connect: Callable[[str], AcmeServer], 
     thumbprints = {each.answer.partition(".")[2] for order in (first, second) for each in order.challenges}
     assert len(thumbprints) == 1
     assert {each.type for each in first.challenges} == {"TLS_ALPN_01"}
+
+
+def test_a_server_that_serves_known_accounts_alone(pki: Any, tmp_path: Path, account: str) -> None:
+    key, plan = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W", AddressPlan()
+    config = {"externalAccountBindingRequired": True, "externalAccountMACKeys": {"kid-1": key}}
+    authorities = tmp_path / "authorities.pem"
+    authorities.write_text(pki.pem)
+    with running_pebble(tmp_path, pki, plan.free_port, plan.free_port(), plan.free_port(), **config) as server:
+        mine = AcmeServer(server.directory, account, str(authorities), "test")
+        for wrong in (None, External("kid-2", key), External("kid-1", key[::-1])):
+            with pytest.raises(AcmeFailed, match=r"externalAccountRequired|unauthorized|malformed|serverInternal"):
+                mine.open(None, wrong)
+        with pytest.raises(AcmeFailed, match=r"the MAC key of the external account kid-1 is not base64url"):
+            mine.open(None, External("kid-1", "no base64"))
+        for _ in range(2):
+            mine.open(None, External("kid-1", key))
+            assert mine.order(make_request([NAME], make_private_key("ECDSA_P256")), "HTTP_01").challenges
 
 
 def test_why_a_name_was_not_validated_is_told(connect: Callable[[str], AcmeServer], account: str) -> None:

@@ -39,13 +39,15 @@ class FakeServer:
     said: list[str] = field(default_factory=list)
     accounts: list[str] = field(default_factory=list)
     orders: int = 0
+    external: Any = None
     request: bytes = b""
 
     def __call__(self, directory: str, secret: str, authorities: str | None) -> Any:
         self.accounts.append(secret)
         return self
 
-    def open(self, email: str | None) -> None:
+    def open(self, email: str | None, external: Any = None) -> None:
+        self.external = external
         self.said.append("open")
 
     def order(self, request: bytes, kind: Any) -> Order:
@@ -231,6 +233,43 @@ async def test_nothing_is_asked_for_that_no_site_serves_or_while_none_is_connect
     await found.until(lambda: found.worker.standing(KEY).failures)
     assert (await found.status())["acme"]["lastError"] == "no site that serves it is connected: fra, nyc"
     assert "asked" not in server.said
+
+
+async def test_a_site_that_serves_the_name_without_the_certificate_is_named(desk: Any, documents: Any) -> None:
+    found, server = desk
+    server.failure = AcmeFailed("shop.example was not validated: unauthorized: 404")
+    plain = {"domains": [f"{DOMAIN}:80"], "routes": [{"name": "all"}], "advertisePolicies": [{"name": "lon"}]}
+    found.connect(SITES[0])
+    await found.console.apply(
+        documents("Site", "lon", {"regions": ["eu"]}),
+        documents("AdvertisePolicy", "lon", {"where": {"site": "lon"}, "address": "192.0.2.1"}),
+        documents("VirtualHost", "plain", plain),
+        *host(documents),
+    )
+    await found.until(lambda: found.challenges)
+    found.apply(SITES[0])
+    await found.until(lambda: found.worker.standing(KEY).failures)
+    assert (await found.status())["acme"]["lastError"] == (
+        "shop.example was not validated: unauthorized: 404; lon serves the name too, but nothing that names this "
+        "certificate is there"
+    )
+
+
+async def test_an_account_elsewhere_is_named_and_its_key_stays_private(desk: Any, documents: Any) -> None:
+    found, server = desk
+    key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+    found.connect(SITES[0])
+    external = {"keyId": "kid-1", "macKey": {"name": "mac"}}
+    await found.console.apply(
+        documents("Secret", "mac", {"value": f"{key}\n"}), *host(documents, externalAccount=external)
+    )
+    await found.until(lambda: server.said)
+    assert server.external == ("kid-1", key)
+    index = found.deployment.index
+    assert index.sites_of(KEY._replace(kind="Secret", name="mac")) == frozenset(), "no site needs it"
+    refused = await found.console.apply(delete=["default/Secret/default/mac"], status=409)
+    assert refused["diagnostics"][0]["message"] == "Certificate default/auto refers to it"
+    await found.status()
 
 
 def certificate(pki: Any, days: float, *names: str, **acme: Any) -> Any:

@@ -3,12 +3,13 @@
 The library parses no tls-alpn-01 challenge, so that is read here: of it only token and address are needed.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import josepy.errors
 import requests
@@ -24,6 +25,7 @@ from isthmus.model.acme import Challenge, ChallengeType
 
 _TYPES: dict[ChallengeType, str] = {"HTTP_01": "http-01", "TLS_ALPN_01": "tls-alpn-01"}
 _TIMEOUT_SECONDS = 20
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]{16,}={0,2}")
 _NONCES = 5
 """How often a request is sent again whose nonce the server does not take."""
 _LONGEST_REASON = 500
@@ -41,6 +43,13 @@ class AcmeFailed(Exception):
     def __init__(self, reason: str, retry_after: timedelta | None = None) -> None:
         super().__init__(reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…")
         self.retry_after = retry_after
+
+
+class External(NamedTuple):
+    """An account elsewhere: its key's name, and the key in base64url, which is private."""
+
+    key_id: str
+    mac_key: str
 
 
 @dataclass(slots=True)
@@ -126,14 +135,21 @@ class AcmeServer:
             text = f"{self._directory} gave an answer that is none: {type(error).__name__}: {error}"
             raise AcmeFailed(text, self._network.retry_after) from error
 
-    def open(self, email: str | None) -> None:
+    def open(self, email: str | None, external: External | None = None) -> None:
         """Read the directory; make the account, or find it."""
+        if external is not None:
+            _check_mac_key(external)
         with self._failing():
+            self._network.account = None  # the request for one names none
             directory = ClientV2.get_directory(self._directory, self._network)
             client = ClientV2(directory, self._network)
             fields: dict[str, Any] = {"terms_of_service_agreed": True}
             if email is not None:
                 fields["email"] = email
+            if external is not None:
+                fields["external_account_binding"] = messages.ExternalAccountBinding.from_data(
+                    self._key.public_key(), external.key_id, external.mac_key, directory
+                )
             registration = messages.NewRegistration.from_data(**fields)
             try:
                 client.new_account(registration)
@@ -203,6 +219,13 @@ class AcmeServer:
             except errors.TimeoutError:
                 return None
         return str(chain)
+
+
+def _check_mac_key(external: External) -> None:
+    if not _BASE64URL.fullmatch(external.mac_key):
+        raise AcmeFailed(
+            f"the MAC key of the external account {external.key_id} is not base64url; give it as you got it"
+        )
 
 
 def _type_of(body: Any) -> str:

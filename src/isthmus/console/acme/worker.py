@@ -26,7 +26,7 @@ import structlog
 from isthmus.console.acme.account import account_key
 from isthmus.console.acme.due import next_attempt, why_due
 from isthmus.console.acme.request import emit_private_key, make_private_key, make_request
-from isthmus.console.acme.server import AcmeFailed, AcmeServer, MakeServer, Order
+from isthmus.console.acme.server import AcmeFailed, AcmeServer, External, MakeServer, Order
 from isthmus.console.acme.standing import Standing
 from isthmus.console.cipher import Encrypted, Place
 from isthmus.console.database import StoreError
@@ -40,9 +40,11 @@ from isthmus.model.acme import AcmeSpec, AcmeState, Challenge
 from isthmus.model.certificate import Certificate
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
+from isthmus.model.overlap import server_name
 from isthmus.model.private import Private
 from isthmus.model.reference import resolve
 from isthmus.model.trusted_authority import TrustedAuthority
+from isthmus.model.virtual_host import VirtualHost
 from isthmus.protocol import Version
 from isthmus.slice import site_subject
 
@@ -220,7 +222,7 @@ class AcmeWorker:
         _log.info("acme.order", certificate=str(key), reason=why, directory=spec.directory)
         self._say(key, "ordering", ())
         server = await self._server(key, spec)
-        await asyncio.to_thread(server.open, spec.email)
+        await asyncio.to_thread(server.open, spec.email, self._external(key, spec))
         private = await asyncio.to_thread(make_private_key, spec.key_type)
         order = await asyncio.to_thread(server.order, make_request(spec.domains, private), spec.challenge)
         if order.challenges:
@@ -236,8 +238,17 @@ class AcmeWorker:
         async def keep(values: Mapping[Place, Encrypted]) -> None:
             await self._deployment.call(self._store.put_private_values, values)
 
-        secret = await account_key(self._deployment.vault, keep, key.tenant, spec.directory, spec.email)
+        secret = await account_key(self._deployment.vault, keep, key.tenant, spec)
         return self._make_server(spec.directory, secret, await asyncio.to_thread(self._authorities, key, spec))
+
+    def _external(self, key: ObjectKey, spec: AcmeSpec) -> External | None:
+        if spec.external_account is None:
+            return None
+        target = resolve(spec.external_account.mac_key, "Secret", key.tenant, key.namespace)
+        record = self._deployment.records.get(target)
+        if record is None:
+            raise AcmeFailed(f"{target.title} does not exist")
+        return External(spec.external_account.key_id, self._deployment.vault.texts(record.object)["value"].strip())
 
     def _authorities(self, key: ObjectKey, spec: AcmeSpec) -> str | None:
         """The file of those that are believed; None for the system's."""
@@ -259,6 +270,16 @@ class AcmeWorker:
         self._say(key, "waiting for the server to ask the sites", offline)
         await asyncio.sleep(self._pace.settle)
         await asyncio.to_thread(server.answer, order)
+        try:
+            await self._validated(server, order)
+        except AcmeFailed as failure:
+            silent = sorted(site.name for site in self._silent(key, {each.domain for each in order.challenges}))
+            if not silent:
+                raise
+            hint = f"{failure}; {_named(silent)} serves the name too, but nothing that names this certificate is there"
+            raise AcmeFailed(hint, failure.retry_after) from failure
+
+    async def _validated(self, server: AcmeServer, order: Order) -> None:
         deadline = time.monotonic() + self._pace.verdict
         while not await asyncio.to_thread(server.is_validated, order):
             if time.monotonic() > deadline:
@@ -294,6 +315,17 @@ class AcmeWorker:
                     raise AcmeFailed(f"no answer at {_named(behind)} within {self._pace.sites:.0f} seconds")
                 raise AcmeFailed(f"no site that serves it is connected: {_named(offline)}")
             await asyncio.sleep(0.1)
+
+    def _silent(self, key: ObjectKey, names: Collection[str]) -> set[ObjectKey]:
+        """The sites that serve one of the names and do not have the certificate, so that they answer nothing."""
+        index, found = self._deployment.index, set[ObjectKey]()
+        for other, record in self._deployment.records.items():
+            host = record.object
+            if not isinstance(host, VirtualHost) or other.tenant != key.tenant:
+                continue
+            if any(server_name(domain) in names for domain in host.spec.domains):
+                found |= index.sites_of(other)
+        return found - index.sites_of(key)
 
     def _uses(self, name: str, subject: str, key: ObjectKey, version: Version | None) -> bool:
         known = self._observation.of(subject)
