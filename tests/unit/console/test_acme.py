@@ -180,6 +180,8 @@ async def test_every_connected_site_answers_before_the_server_asks(desk: Any, do
     (newest, *_) = (await found.console.ask("GET", "/revisions"))["items"]
     assert newest["who"] == "acme"
     assert "BEGIN CERTIFICATE" in newest["changes"][0]["diff"]
+    again = await found.console.apply(*host(documents))
+    assert {each["action"] for each in again["changes"]} == {"unchanged"}
     before = found.object
     await found.console.apply(*host(documents, email="a@b.example"))
     assert found.object.chain == before.chain, "the document written again keeps what was issued"
