@@ -21,7 +21,7 @@ from isthmus.console.acme.worker import Pace
 from isthmus.model.acme import AcmeState, Challenge
 from isthmus.model.document import parse_documents
 from isthmus.model.key import ObjectKey
-from isthmus.protocol import AppliedReport, PresenceReport
+from isthmus.protocol import AppliedReport, PresenceReport, Rejection
 
 DOMAIN = "shop.example"
 KEY = ObjectKey("default", "Certificate", "default", "auto")
@@ -121,10 +121,10 @@ class Desk:
     def connect(self, site: str) -> None:
         self.observation.presence(REGION, PresenceReport(site, True, 1.0))
 
-    def apply(self, site: str) -> None:
-        """The site uses what is published."""
+    def apply(self, site: str, *rejections: Rejection) -> None:
+        """The site uses what is published, but for what it rejects."""
         version = self.deployment.publication.version(site)
-        self.observation.applied(AppliedReport(site, version, ()), version, 1.0)
+        self.observation.applied(AppliedReport(site, version, rejections), version, 1.0)
 
     async def until(self, good: Callable[[], Any]) -> Any:
         async with asyncio.timeout(20):
@@ -255,6 +255,23 @@ async def test_a_site_that_serves_the_name_without_the_certificate_is_named(desk
         "shop.example was not validated: unauthorized: 404; lon serves the name too, but nothing that names this "
         "certificate is there"
     )
+
+
+async def test_a_site_that_cannot_answer_is_not_asked(desk: Any, documents: Any) -> None:
+    found, server = desk
+    found.connect(SITES[0])
+    await found.console.apply(*host(documents))
+    await found.until(lambda: found.challenges)
+    pending = Rejection(str(KEY), "certificate-pending", "spec.acme", "it is yet to be issued")
+    taken = Rejection(str(KEY), "socket-in-use", "spec.acme.challenge", "192.0.2.1:80 is not for HTTP")
+    found.apply(SITES[0], pending, taken)
+    await found.until(lambda: found.worker.standing(KEY).failures)
+    assert (await found.status())["acme"]["lastError"] == "Site fra does not answer: 192.0.2.1:80 is not for HTTP"
+    assert "asked" not in server.said
+    await found.console.apply(*host(documents, email="a@b.example"))
+    await found.until(lambda: found.challenges)
+    found.apply(SITES[0], pending)
+    await found.until(lambda: found.object.chain)
 
 
 async def test_an_account_elsewhere_is_named_and_its_key_stays_private(desk: Any, documents: Any) -> None:

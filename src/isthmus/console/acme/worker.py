@@ -51,6 +51,8 @@ from isthmus.slice import site_subject
 _WHO = "acme"
 """As which it changes objects."""
 _AT_ONCE = 4
+_ANSWERING = frozenset(("certificate-pending", "not-served", "not-opened"))
+"""What a site may say of a certificate and answer for it nevertheless: there is none yet, or no key to it."""
 _NOWHERE = "no site is to serve it: no virtual host that is advertised somewhere names it"
 _IDLE = Standing()
 _log = structlog.get_logger()
@@ -331,8 +333,10 @@ class AcmeWorker:
         known = self._observation.of(subject)
         if known.applied is None or version is None or known.applied < version:
             return False
-        if any(each.key == str(key) and each.code == "unsupported" for each in known.rejections):
-            raise AcmeFailed(f"Site {name} is of a release without ACME: upgrade it")
+        for each in known.rejections:
+            if each.key == str(key) and each.code not in _ANSWERING:
+                reason = "it is of a release without ACME" if each.code == "unsupported" else each.message
+                raise AcmeFailed(f"Site {name} does not answer: {reason}")
         return True
 
     # Objects
