@@ -12,6 +12,7 @@ from rich.console import Console
 
 from bench import (
     across,
+    apis,
     compile,
     configuration,
     gateway,
@@ -39,6 +40,7 @@ CASES = {
     "scale": scale.run,
     "telemetry": telemetry.run,
     "pages": pages.run,
+    "apis": apis.run,
 }
 
 

@@ -23,6 +23,9 @@ VIEWS = (
     "/graph?since=-5m&compare=-1h",
     "/requests?status=2xx",
     "/requests?path=nowhere-to-be-found",
+    "/apis",
+    "/apis/shop/shop",
+    "/apis/shop/shop?q=nowhere-to-be-found&method=GET&sort=busy",
     "/alerts",
     "/alerts?q=nothing-like-it",
     "/alerts/history",
@@ -75,6 +78,11 @@ async def test_traffic_is_seen(shop: Shop, visit: Visit) -> None:
     assert await serious(visitor) == []
     await page.get_by_role("link", name="Explain", exact=True).last.click()
     await expect(page.get_by_label("Answer")).to_contain_text("shop/web")
+    await visitor.open("/apis/shop/shop?q=/slow/")
+    await page.get_by_role("link", name=re.compile("^.slow")).first.click()
+    await expect(page.get_by_role("img", name=re.compile("^Latency from"))).to_be_visible(timeout=20_000)
+    await expect(page.get_by_role("link", name="shop/web")).to_be_visible()
+    assert await serious(visitor) == []
     await visitor.open("/graph")
     await expect(page.get_by_role("link", name=re.compile("^virtual-host shop"))).to_be_visible(timeout=20_000)
     await visitor.open("/virtualhosts/shop/shop?since=-5m")

@@ -15,6 +15,7 @@ VARIABLE = "{}"
 LONGEST = 80
 """Characters of a segment from which on it is taken for a value."""
 
+_SHORTEST, _LONGEST_WORD = 4, 16
 _UUID = re.compile(r"\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?", re.IGNORECASE)
 _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("integer", re.compile(r"-?\d{1,20}")),
@@ -62,13 +63,15 @@ def parse_segment(text: str) -> Segment:
     """The reading of one segment, still encoded as it was in the path."""
     if len(text) > LONGEST:  # before any pattern: some take longer than the text is long
         return Segment(VARIABLE, "text", -2.0)
-    kind = _form_of(text)
-    if kind:
-        return Segment(VARIABLE, kind, -2.0)
+    if not text:  # what follows a slash at the end
+        return Segment("", "", 2.0)
     for pattern in (_EXTENSION, _ACTION):
         match = pattern.fullmatch(text)
         if match and (kind := _form_of(match[1])):
             return Segment(VARIABLE + match[2], kind, -2.0)
+    kind = _form_of(text)
+    if kind:
+        return Segment(VARIABLE, kind, -2.0)
     if not _PLAIN.fullmatch(text):
         return Segment(VARIABLE, "text", -2.0)
     return Segment(text, "", _literalness(text))
@@ -121,4 +124,20 @@ def _known_share(text: str) -> float:
     """The share of a text's letters that are in words that names are made of."""
     words = [piece for piece in _PIECE.findall(text) if not piece.isdigit()]
     letters = sum(map(len, words))
-    return sum(len(word) for word in words if is_known(word.lower())) / letters if letters else 0.0
+    return sum(_known_letters(word.lower()) for word in words) / letters if letters else 0.0
+
+
+def _known_letters(word: str) -> float:
+    """How many letters of a word are known: all, or those of known words that it is put together from, as in
+    `accesstokens`, which count a little less."""
+    if is_known(word):
+        return len(word)
+    if len(word) < 2 * _SHORTEST:
+        return 0.0
+    best = [0] * (len(word) + 1)
+    for end in range(_SHORTEST, len(word) + 1):
+        best[end] = best[end - 1]
+        for start in range(end - _SHORTEST, max(-1, end - _LONGEST_WORD), -1):
+            if best[start] + end - start > best[end] and is_known(word[start:end]):
+                best[end] = best[start] + end - start
+    return 0.9 * best[-1]

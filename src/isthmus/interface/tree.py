@@ -26,6 +26,11 @@ MOST_NODES = 4_000
 """Places of a tree, beyond which it is folded."""
 WIDEST = 150
 """Words of one place, beyond which it is folded."""
+_MANY = 12
+"""Words that are judged values together, from which on the next ones are not looked at one by one; half of the names
+at the same place, if that is more."""
+_MARGIN = 1.5
+"""By how much a word must be a value to become one for good, before all is known."""
 _DEEPEST = 24
 _REMEMBERED = 20_000
 _ELSEWHERE = frozenset({301, 307, 308})
@@ -114,15 +119,21 @@ class Tree:
         return child
 
     def _fold_one(self, node: Node) -> None:
-        fold(node, deep=False)
+        fold(node, deep=False, margin=_MARGIN)
         if len(node.words) > 4 * WIDEST:  # whatever they are: nobody reads so many
             _gather(node, set(sorted(node.words, key=lambda text: node.words[text].requests())[: -2 * WIDEST]))
         self._recount()
 
     def shrink(self, most: int = MOST_NODES) -> None:
-        """Fold all; if more than three quarters of so many places stay, forget what was not asked for longest."""
-        fold(self.root)
-        self._recount()
+        """Fold from the top down until half of so many places are left: what is below is decided no sooner than need
+        be, as there is more to compare it with later. If that does not help, forget what was not asked for longest.
+        """
+        level = [self.root]
+        while level and self.nodes > most // 2:
+            for node in level:
+                fold(node, deep=False, margin=_MARGIN)
+            level = [child for node in level for child in node.children()]
+            self._recount()
         turns = 8
         while self.nodes > most * 3 // 4 and turns:
             times = sorted(usage.last for usage in _usages(self.root))
@@ -155,9 +166,9 @@ class Tree:
         return copy
 
 
-def fold(node: Node, *, deep: bool = True) -> None:
+def fold(node: Node, *, deep: bool = True, margin: float = 0.0) -> None:
     """Make one of a node's values, from the top down: what is below values is compared with more of its like then."""
-    values = judge(node)
+    values = judge(node, margin)
     if values:
         _gather(node, values)
     for child in node.children() if deep else ():
@@ -177,7 +188,8 @@ def _gather(node: Node, values: set[str]) -> None:
         child = node.words.pop(text)
         target.merge(child)
         target.values.add("word", text)
-    node.folded = node.folded or len(values) > 1
+    names = sum(map(is_name, node.words))
+    node.folded = node.folded or len(values) >= max(_MANY, names // 2)
 
 
 def _usages(node: Node) -> Iterator[Usage]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from isthmus.interface.segment import VARIABLE, parse_segment
+from isthmus.interface.segment import VARIABLE, Segment, parse_segment
 
 UUIDS = [f"0190163d-8694-{version}39b-aea5-966c26f8ad91" for version in range(1, 9)]
 
@@ -45,7 +45,10 @@ def test_a_word_has_none(text: str) -> None:
     assert (parse_segment(text).kind, parse_segment(text).label) == ("", text)
 
 
-@pytest.mark.parametrize(("text", "label"), [("42.json", "{}.json"), ("42:cancel", "{}:cancel")])
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [("42.json", "{}.json"), ("42:cancel", "{}:cancel"), ("AC5ef8732a3c49700934481addd5ce1659.json", "{}.json")],
+)
 def test_what_stands_beside_a_value_stays(text: str, label: str) -> None:
     assert parse_segment(text).label == label
 
@@ -53,3 +56,7 @@ def test_what_stands_beside_a_value_stays(text: str, label: str) -> None:
 def test_names_of_endpoints_look_more_like_names_than_names_of_people() -> None:
     assert parse_segment("orders").literalness > 1 > -0.5 > parse_segment("alice-smith").literalness
     assert parse_segment("shop17").literalness < 0.75
+
+
+def test_a_slash_at_the_end_is_no_value() -> None:
+    assert parse_segment("") == Segment("", "", 2.0)

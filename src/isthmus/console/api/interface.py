@@ -63,6 +63,11 @@ async def interfaces(
     return InterfaceList(items=items, more=max(0, len(names) - offset - limit))
 
 
+async def host_names(context: ApiContext, search: str) -> list[str]:
+    """Names of the virtual hosts of which an API is known, with a text in them."""
+    return [name for name in _apis(context).hosts(DEFAULT_TENANT) if search in name]
+
+
 @router.get("/{namespace}/{name}", responses=_ERRORS)
 async def interface(
     context: Context,

@@ -11,6 +11,7 @@ from isthmus.console.web import (
     explanation,
     graph,
     history,
+    interface,
     object,
     overview,
     record,
@@ -39,6 +40,7 @@ _ROUTERS = (
     setting.router,
     graph.router,
     record.router,
+    interface.router,
 )
 
 

@@ -24,6 +24,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("/sites", "Sites", "site"),
             Entry("/graph", "Service graph", "graph"),
             Entry("/requests", "Requests", "request"),
+            Entry("/apis", "API endpoints", "api"),
             Entry("/alerts", "Alerts", "alert"),
             Entry("/events", "Events", "event"),
         ),

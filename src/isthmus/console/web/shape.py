@@ -140,7 +140,20 @@ def subject_href(subject: str) -> str:
     return f"/sites/{quote(parts[2], safe='')}" if parts[1] == "site" else f"/objects/regions/-/{quote(parts[2])}"
 
 
+def api_href(edge: Any) -> str:
+    """The page of the endpoints that an edge of the service graph uses; empty where there is none."""
+    end, other, name = (
+        (edge.target, edge.source, "client") if edge.kind == "request" else (edge.source, edge.target, "cluster")
+    )
+    host = end.removeprefix("virtual-host:")
+    if host == end or "/" not in host:
+        return ""
+    value = other.removeprefix("client:") if name == "client" else other.removeprefix("cluster:")
+    return f"/apis/{quote(host)}?{name}={quote(value, safe='')}"
+
+
 FILTERS = {
+    "api_href": api_href,
     "capitalize_first": capitalize_first,
     "subject_name": subject_name,
     "subject_href": subject_href,
