@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,8 @@ def _server(document: dict[str, Any]) -> Found:
 
 def emit_case(intent: Intent) -> Resources:
     """Everything but secrets, as if every endpoint were healthy."""
-    resources = {kind: dict(each) for kind, each in emit_resources(intent, PATHS).items()}
+    paths = replace(PATHS, log_service=intent.tracing is not None)
+    resources = {kind: dict(each) for kind, each in emit_resources(intent, paths).items()}
     for cluster in intent.clusters:
         choices = partial(nominal_choices, intent, cluster)
         resources[name.ENDPOINT_TYPE].update(emit_assignments(cluster, choices))

@@ -15,6 +15,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext, UpstreamTlsContext
 
 from isthmus.emit.envoy import Resources, emit_secrets, name, parse_resources
+from isthmus.emit.envoy.bootstrap import LOG_CLUSTER
 from isthmus.emit.envoy.tls import emit_certificate, emit_challenge_certificate, emit_trusted_authority
 from isthmus.identity import Authority, Identity, Role, emit_key, generate_key, make_csr
 from isthmus.model import Certificate, Object, ObjectKey
@@ -32,6 +33,7 @@ def static_bootstrap(resources: Resources, objects: Mapping[ObjectKey, Object] =
     extension = bootstrap.bootstrap_extensions.add(name="envoy.bootstrap.internal_listener")
     extension.typed_config.Pack(InternalListener())
     static = bootstrap.static_resources
+    static.clusters.add(name=LOG_CLUSTER)  # of the real bootstrap
     static.secrets.extend(messages["secrets"])
     for listener in messages["listeners"]:
         for chain in listener.filter_chains:

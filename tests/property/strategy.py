@@ -37,6 +37,7 @@ POOLS = {
     "Endpoint": ("e1", "e2", "e3", "e4", "e5"),
     "HealthCheck": ("k1", "k2"),
     "ServiceDiscovery": ("s1", "s2"),
+    "TelemetryReceiver": ("x1", "x2"),
     "Certificate": ("t1", "t2"),
     "TrustedAuthority": ("a1",),
     "ClusterAccess": ("c1", "c2", "c3"),
@@ -324,6 +325,18 @@ class Maker:
         named = {"serviceDiscovery": self.references("ServiceDiscovery", 1, 1)[0]} if self.maybe(0.3) else {}
         return {"where": self.where(), "weight": self.one(1, 1, 2, 3), "discovery": {**lookup, **named}}
 
+    def telemetry_receiver(self) -> Spec:
+        trusted = self.references("TrustedAuthority", 1, 1)[0]
+        target = self.one(
+            {"syslog": {"host": "192.0.2.9", "trustedAuthority": trusted}},
+            {"http": {"url": "https://192.0.2.9/in", "token": {"name": "acl"}}},
+            {"file": {"name": "x.log"}},
+            {"otlp": {"url": "http://192.0.2.9:4318", "traces": {"sampling": self.one(0, 5, 100)}}},
+            {"otlp": {"url": "https://192.0.2.9", "trustedAuthority": trusted, "signals": ["TRACES"]}},
+        )
+        logs = self.one({}, {"logs": {"virtualHosts": ["tier=core"]}}, {"logs": {"errorsOnly": True}})
+        return {"where": self.where(), **logs, **target}
+
     def service_discovery(self) -> Spec:
         zone = {"zone": self.one("example", "b.example"), "network": self.one("outside", "inside")}
         key = {"name": "k", "secret": {"name": "tsig"}}
@@ -369,6 +382,7 @@ _SPECS: Mapping[str, Callable[[Maker], Spec]] = {
     "Endpoint": Maker.endpoint,
     "HealthCheck": Maker.health_check,
     "ServiceDiscovery": Maker.service_discovery,
+    "TelemetryReceiver": Maker.telemetry_receiver,
     "Certificate": Maker.certificate,
     "TrustedAuthority": Maker.trusted_authority,
     "ClusterAccess": Maker.cluster_access,

@@ -51,6 +51,14 @@ def site(
         Path | None,
         typer.Option("--certificates", metavar="DIR", help="Read files of certificates in this folder alone."),
     ] = None,
+    log_directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--log-directory",
+            metavar="DIR",
+            help="Where files of TelemetryReceivers lie, in a folder per namespace. Default: STATE/log-files.",
+        ),
+    ] = None,
     access_log: Annotated[
         bool,
         typer.Option("--access-log", help="Write each request to STATE/access.log as well, as a line of JSON."),
@@ -85,6 +93,7 @@ def site(
         record_share=record_share,
         records_per_second=records_per_second,
         certificates=certificates.absolute() if certificates is not None else None,
+        log_directory=log_directory.absolute() if log_directory is not None else None,
     )
     run_process(run, settings, (TokenMissing, StateInUse, StateUnusable))
 

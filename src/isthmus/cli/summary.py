@@ -69,6 +69,12 @@ def _where(spec: Spec) -> str:
     return " ".join(found) or ("public" if where.get("public") else "")
 
 
+def _receiver(spec: Spec) -> str:
+    kind = _chosen({name: spec.get(name) for name in ("syslog", "http", "file", "otlp")})
+    target = spec.get(kind) or {}
+    return f"{kind} {target.get('url') or target.get('host') or target.get('name') or ''}".rstrip()
+
+
 def _chosen(part: Mapping[str, Any]) -> str:
     return next((name for name, value in part.items() if isinstance(value, Mapping)), "")
 
@@ -85,6 +91,7 @@ _LINES: Mapping[str, Callable[[Spec], str]] = {
     "ServiceDiscovery": lambda spec: f"{_where(spec)} {_chosen({k: v for k, v in spec.items() if k != 'where'})}",
     "AlertReceiver": _chosen,
     "AlertPolicy": lambda spec: "to " + " ".join(str(each.get("name")) for each in spec.get("receivers") or ()),
+    "TelemetryReceiver": lambda spec: f"{_where(spec)} {_receiver(spec)}",
     "Network": lambda spec: str(spec.get("type", "")),
     "Certificate": lambda spec: str(spec.get("chainFile") or ""),
 }

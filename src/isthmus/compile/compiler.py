@@ -18,8 +18,10 @@ from isthmus.compile.listener import compile_claims, compile_listeners, compile_
 from isthmus.compile.memo import Memo
 from isthmus.compile.place import compile_site_fact
 from isthmus.compile.publication import compile_registries, compile_registry_diagnostics
+from isthmus.compile.receiver import compile_receiver_diagnostics, compile_receivers
 from isthmus.compile.source import SCOPE, Scope, keys, keys_input, scope
 from isthmus.compile.stream import compile_stream_diagnostics
+from isthmus.compile.tracing import compile_tracing
 from isthmus.compile.virtual_host import compile_rules, compile_used_clusters
 from isthmus.discovery.found import Found
 from isthmus.discovery.query import Query
@@ -109,6 +111,8 @@ def _compile(memo: Memo, _: None) -> Compilation:
             imports=clusters.imports,
             round_trips=own.round_trips,
             registries=memo.ask(compile_registries, None),
+            receivers=memo.ask(compile_receivers, None),
+            tracing=memo.ask(compile_tracing, None),
         ),
         memo.ask(_diagnostics, None),
     )
@@ -167,7 +171,7 @@ def _hosted(memo: Memo, _: None) -> _HostedClusters:
 def _diagnostics(memo: Memo, _: None) -> tuple[Diagnostic, ...]:
     found = {*memo.ask(compile_claims, None).diagnostics, *memo.ask(compile_tls_diagnostics, None)}
     found.update(memo.ask(_clusters, None).diagnostics, memo.ask(_hosted, None).diagnostics)
-    found.update(memo.ask(compile_registry_diagnostics, None))
+    found.update(memo.ask(compile_registry_diagnostics, None), memo.ask(compile_receiver_diagnostics, None))
     for key in memo.ask(compile_present, None):
         found.update(memo.ask(_rule_diagnostics, key))
     return tuple(sorted(found, key=lambda d: (str(d.object), d.field, d.code, d.message)))

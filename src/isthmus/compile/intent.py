@@ -16,6 +16,7 @@ from isthmus.discovery.query import Query
 from isthmus.discovery.record import VipRecord
 from isthmus.discovery.setting import Settings
 from isthmus.model.key import ObjectKey
+from isthmus.telemetry.setting import Receiver
 
 Transport = Literal["tcp", "udp"]
 
@@ -59,6 +60,8 @@ class VirtualHost:
     """It or one of its rules has error pages."""
     challenges: tuple[Challenge, ...] = ()
     """Pages that come before all rules. One that is there for them alone has the key of the certificate."""
+    sampling: float | None = None
+    """Percent of its requests of which traces begin; None: its site does not trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +320,13 @@ class Registry:
 
 
 @dataclass(frozen=True, slots=True)
+class Tracing:
+    """This site traces requests. `restart`: whatever clients say of traces is removed."""
+
+    restart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class InterfaceAddress:
     """An address that this site has to have on an interface, and the policy that needs it."""
 
@@ -339,6 +349,8 @@ class Intent:
         round_trips: to other sites, by name, as declared.
         imports: numbers of the clusters whose health this site needs from others, ascending.
         registries: what is asked for endpoints and told of virtual hosts, ordered by key; the system's resolver first.
+        receivers: who is sent records of requests, spans and metrics, ordered by key.
+        tracing: None: requests are not traced here.
     """
 
     tenant: str
@@ -354,3 +366,5 @@ class Intent:
     imports: tuple[int, ...] = ()
     round_trips: tuple[tuple[str, int], ...] = ()
     registries: tuple[Registry, ...] = ()
+    receivers: tuple[Receiver, ...] = ()
+    tracing: Tracing | None = None

@@ -10,6 +10,7 @@ from isthmus.compile.place import compile_site_fact, compile_where
 from isthmus.compile.route import CompiledRoute, compile_route
 from isthmus.compile.rule import Rule
 from isthmus.compile.source import find, foreign, scope
+from isthmus.compile.tracing import compile_sampling
 from isthmus.model import AdvertisePolicy, Diagnostic, ObjectKey, Site
 from isthmus.model import VirtualHost as VirtualHostObject
 from isthmus.model.advertise_policy import AdvertiseWhere
@@ -129,7 +130,7 @@ def compile_virtual_host(memo: Memo, question: tuple[ObjectKey, tuple[str, ...]]
     options = compile_options(obj.spec) if obj else NO_OPTIONS
     rules = memo.ask(compile_rules, key).rules
     pages = any(each.error_pages for each in (options, *(rule.options for rule in rules)))
-    return VirtualHost(key, domains, rules, options, pages)
+    return VirtualHost(key, domains, rules, options, pages, sampling=memo.ask(compile_sampling, key))
 
 
 def compile_rules(memo: Memo, key: ObjectKey) -> Rules:

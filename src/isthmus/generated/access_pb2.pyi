@@ -132,7 +132,7 @@ class SubjectAltName(_message.Message):
     def __init__(self, uri: _Optional[str] = ..., dns: _Optional[str] = ...) -> None: ...
 
 class Request(_message.Message):
-    __slots__ = ("request_method", "authority", "path", "user_agent", "request_id", "original_path", "request_body_bytes")
+    __slots__ = ("request_method", "authority", "path", "user_agent", "request_id", "original_path", "request_body_bytes", "request_headers")
     REQUEST_METHOD_FIELD_NUMBER: _ClassVar[int]
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
@@ -140,6 +140,7 @@ class Request(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ORIGINAL_PATH_FIELD_NUMBER: _ClassVar[int]
     REQUEST_BODY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_HEADERS_FIELD_NUMBER: _ClassVar[int]
     request_method: int
     authority: str
     path: str
@@ -147,7 +148,14 @@ class Request(_message.Message):
     request_id: str
     original_path: str
     request_body_bytes: int
-    def __init__(self, request_method: _Optional[int] = ..., authority: _Optional[str] = ..., path: _Optional[str] = ..., user_agent: _Optional[str] = ..., request_id: _Optional[str] = ..., original_path: _Optional[str] = ..., request_body_bytes: _Optional[int] = ...) -> None: ...
+    request_headers: Header
+    def __init__(self, request_method: _Optional[int] = ..., authority: _Optional[str] = ..., path: _Optional[str] = ..., user_agent: _Optional[str] = ..., request_id: _Optional[str] = ..., original_path: _Optional[str] = ..., request_body_bytes: _Optional[int] = ..., request_headers: _Optional[_Union[Header, _Mapping]] = ...) -> None: ...
+
+class Header(_message.Message):
+    __slots__ = ("value",)
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    value: str
+    def __init__(self, value: _Optional[str] = ...) -> None: ...
 
 class Response(_message.Message):
     __slots__ = ("response_code", "response_body_bytes", "response_code_details")

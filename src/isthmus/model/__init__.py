@@ -26,6 +26,7 @@ from isthmus.model.sealed import SEALABLE_KINDS, SEALED_KINDS, SealedCertificate
 from isthmus.model.secret import Secret
 from isthmus.model.service_discovery import ServiceDiscovery
 from isthmus.model.site import Site
+from isthmus.model.telemetry_receiver import TelemetryReceiver
 from isthmus.model.trusted_authority import TrustedAuthority
 from isthmus.model.virtual_host import VirtualHost
 from isthmus.model.virtual_site import VirtualSite
@@ -60,6 +61,7 @@ __all__ = [
     "ServiceDiscovery",
     "Site",
     "System",
+    "TelemetryReceiver",
     "TrustedAuthority",
     "VirtualHost",
     "VirtualSite",

@@ -17,6 +17,7 @@ from isthmus.model.sealed import SealedCertificate, SealedSecret
 from isthmus.model.secret import Secret
 from isthmus.model.service_discovery import ServiceDiscovery
 from isthmus.model.site import Site
+from isthmus.model.telemetry_receiver import TelemetryReceiver
 from isthmus.model.trusted_authority import TrustedAuthority
 from isthmus.model.virtual_host import VirtualHost
 from isthmus.model.virtual_site import VirtualSite
@@ -34,6 +35,7 @@ _CLASSES: tuple[type[Object], ...] = (
     HealthCheck,
     AdvertisePolicy,
     ServiceDiscovery,
+    TelemetryReceiver,
     Certificate,
     TrustedAuthority,
     Secret,

@@ -37,6 +37,7 @@ from isthmus.site.ingress import Assignments, Ingress
 from isthmus.site.inventory import Inventory, Refusal
 from isthmus.site.local_endpoint import emit_local_assignments
 from isthmus.site.plan import Join, Plan, Planner
+from isthmus.site.receiver import Receivers
 from isthmus.site.report import SiteState, emit_report
 from isthmus.site.rollout import Outcome, Rollout
 from isthmus.site.round_trip import keep_measuring
@@ -123,7 +124,9 @@ class SiteAgent(UplinkHandler):
             changed=self.changed.set,
         )
         self.telemetry = (
-            SiteTelemetry(settings, directory, identity.name, self.uplink, self.envoy.admin)
+            SiteTelemetry(
+                settings, directory, identity.name, self.uplink, self.envoy.admin, self._make_receivers(settings)
+            )
             if settings.telemetry
             else None
         )
@@ -150,6 +153,11 @@ class SiteAgent(UplinkHandler):
         self._saving = Alarm(self._save_resources)
         self._tasks = Tasks()
         self.state.certificate_until = self.uplink.credential.leaf.valid_until.timestamp()
+
+    def _make_receivers(self, settings: SiteSettings) -> Receivers:
+        files = settings.log_directory or self._directory.log_files
+        spools = self._directory.receivers
+        return Receivers(self._identity.tenant, self._identity.name, spools, files, self.vault.value)
 
     # ---- life
 
@@ -261,7 +269,7 @@ class SiteAgent(UplinkHandler):
         self._addresses.settle()
         self.discovery.use(outcome.plan.intent.registries)
         if self.telemetry is not None:
-            self.telemetry.use(outcome.plan.intent)
+            await self.telemetry.use(outcome.plan.intent)
         await self._routes.set_clusters(outcome.plan.intent.imports)
         self._confirm(outcome.plan)
         again = self.state.applied == (state.version.epoch, state.version.revision)

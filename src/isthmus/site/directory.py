@@ -11,6 +11,8 @@ addresses.json       addresses that the agent has put on interfaces
 envoy/, gobgp/       the engines' own directories
 access.log           Envoy's access log, JSON lines, if the agent was started with it
 telemetry/           batches of telemetry that no region has taken yet
+receivers/           what receivers of telemetry have not taken yet
+log-files/           files of TelemetryReceivers, if no other directory is named
 site.sock            status and explain for people on this machine
 lock                 held by the running agent
 """
@@ -120,6 +122,14 @@ class SiteDirectory:
     @property
     def telemetry(self) -> Path:
         return self.root / "telemetry"
+
+    @property
+    def receivers(self) -> Path:
+        return self.root / "receivers"
+
+    @property
+    def log_files(self) -> Path:
+        return self.root / "log-files"
 
     @property
     def health_events(self) -> Path:

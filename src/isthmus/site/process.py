@@ -56,8 +56,10 @@ async def run(settings: SiteSettings) -> None:
         loop.add_signal_handler(signal.SIGINT, end.ask, True)
         agent = SiteAgent(settings, directory, membership, answer)
         servers = [WebServer(local_app(agent.ask, end.ask, agent.envoy.healthy), listen_unix(directory.socket))]
+        metrics = Metrics(agent)
+        if agent.telemetry is not None:
+            agent.telemetry.receivers.report_metrics(metrics.collect)
         if settings.metrics is not None:
-            metrics = Metrics(agent)
             servers.append(
                 WebServer(monitor_app(agent.envoy.healthy, metrics.collect), listen_loopback(*settings.metrics))
             )

@@ -28,6 +28,8 @@ class SiteSettings:
         records_per_second: at most about so many of these; above it the share becomes smaller.
         certificates: the one folder that files of certificates may lie in, after symbolic links; None for any. Files
             in the state directory are never read.
+        log_directory: where files of TelemetryReceivers lie, in a folder per namespace; None for one in `state`, which
+            only the agent's user can read.
     """
 
     state: Path
@@ -42,3 +44,4 @@ class SiteSettings:
     record_share: float = 1.0
     records_per_second: int = 1000
     certificates: Path | None = None
+    log_directory: Path | None = None

@@ -1,4 +1,4 @@
-"""Telemetry of a site: Envoy's access log in, batches on disk, batches up.
+"""Telemetry of a site: Envoy's access log and spans in, batches on disk, batches up, and more to receivers.
 
 Once per interval what has come is decoded, counted and sampled in a thread, written to disk, and from there delivered
 to a region. What was lost on the way is counted by reason, and told with the next batch.
@@ -21,9 +21,10 @@ from isthmus.compile.intent import Intent
 from isthmus.engine.envoy import Admin, LogServer
 from isthmus.protocol import DeliveryClient, Uplink
 from isthmus.site.directory import SiteDirectory
+from isthmus.site.receiver import Receivers
 from isthmus.site.settings import SiteSettings
 from isthmus.telemetry.batch import Batch, BatchInvalid, emit_batch
-from isthmus.telemetry.collection import collect
+from isthmus.telemetry.collection import decode, tables_of
 from isthmus.telemetry.decoder import Decoder
 from isthmus.telemetry.forwarder import Forwarder
 from isthmus.telemetry.naming import Naming
@@ -44,8 +45,15 @@ class SiteTelemetry:
     """`start` before Envoy, which then finds the service at once; `stop` after it."""
 
     def __init__(
-        self, settings: SiteSettings, directory: SiteDirectory, site: str, uplink: Uplink, admin: Admin
+        self,
+        settings: SiteSettings,
+        directory: SiteDirectory,
+        site: str,
+        uplink: Uplink,
+        admin: Admin,
+        receivers: Receivers,
     ) -> None:
+        self.receivers = receivers
         self._subject = uplink.subject
         self._admin = admin
         self._sampling = Sampling(settings.record_share, settings.records_per_second)
@@ -87,11 +95,13 @@ class SiteTelemetry:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._tasks:
             await self._batch()
+        await self.receivers.stop()
         await self._client.close()
 
-    def use(self, intent: Intent) -> None:
-        """Read names and addresses as this intent means them."""
+    async def use(self, intent: Intent) -> None:
+        """Read names and addresses as this intent means them, and serve its receivers."""
         self._naming = plan_naming(intent)
+        await self.receivers.use(intent.receivers)
 
     def wake(self) -> None:
         """A region may be connected."""
@@ -106,6 +116,7 @@ class SiteTelemetry:
             "delivered": self.forwarder.delivered,
             "error": self.forwarder.error,
             "lost": dict(sorted(self._all_losses().items())),
+            "receivers": self.receivers.status(),
         }
 
     def collect(self) -> Iterable[Metric]:
@@ -121,6 +132,7 @@ class SiteTelemetry:
         )
         connected = self._server.streams > 0
         yield GaugeMetricFamily("isthmus_site_telemetry_envoy_connected", "Whether Envoy tells of requests.", connected)
+        yield from self.receivers.collect()
 
     # ---- in
 
@@ -133,14 +145,19 @@ class SiteTelemetry:
                 log.exception("telemetry.batch_failed")
 
     async def _batch(self) -> None:
-        messages = self._server.take()
+        messages, spans = self._server.take(), self._server.take_spans()
         now = time.monotonic()
         seconds, self._since = now - self._since, now
         losses = self._new_losses()
-        if not messages and not losses:
-            return
+        records = await asyncio.to_thread(self._records, messages) if messages else None
+        if records is not None or losses:
+            await self._keep(records, losses, seconds)
+        await self.receivers.take(records, spans, seconds)
+
+    async def _keep(self, records: pl.DataFrame | None, losses: Mapping[str, int], seconds: float) -> None:
         name = self.spool.next_name()
-        tables, requests = await asyncio.to_thread(self._tables, messages, seconds)
+        tables = await asyncio.to_thread(self._tables, records, seconds) if records is not None else {}
+        requests = records.height if records is not None else 0
         self.requests += requests
         batch = Batch(self._subject, name, time.time(), requests, tables, losses)
         body = await asyncio.to_thread(emit_batch, batch)
@@ -151,12 +168,14 @@ class SiteTelemetry:
             log.error("telemetry.not_kept", error=str(error))
         self.forwarder.wake()
 
-    def _tables(self, messages: Mapping[str, list[bytes]], seconds: float) -> tuple[dict[str, pl.DataFrame], int]:
+    def _records(self, messages: Mapping[str, list[bytes]]) -> pl.DataFrame | None:
         self._decoder.use(self._naming)
-        tables, requests = collect(self._decoder, messages, self._sampling, seconds)
-        if tables:
-            self.totals.add(tables["signal"], tables["latency"])
-        return tables, requests
+        return decode(self._decoder, messages)
+
+    def _tables(self, records: pl.DataFrame, seconds: float) -> dict[str, pl.DataFrame]:
+        tables = tables_of(records, self._sampling, seconds)
+        self.totals.add(tables["signal"], tables["latency"])
+        return tables
 
     # ---- losses
 

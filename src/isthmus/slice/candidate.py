@@ -86,7 +86,7 @@ class _Collector:
         for endpoint, where in self._links(graph.places):
             self.add(view.ingress_sites(endpoint), view.down((where,)))
             self.add(view.sites_at(where), self._endpoint(endpoint, where))
-        for registry, where in self._links(graph.discovers):
+        for registry, where in self._links(graph.employed):
             self.add(view.sites_at(where), (registry, where))
         for group, site in self._links(graph.member):
             self._membership(group, site)
@@ -125,6 +125,6 @@ class _Collector:
             keys |= self._policy(policy, group)
         for endpoint in graph.places.left(group, before=self._gone):
             keys |= self._endpoint(endpoint, group)
-        keys.update(graph.discovers.left(group, before=self._gone))
+        keys.update(graph.employed.left(group, before=self._gone))
         self.add((site,), keys)
         self.add(self._view.ingress_sites(group), (site,))

@@ -5,7 +5,7 @@
     VirtualHost --names--> AdvertisePolicy
     VirtualHost --uses--> Route --uses--> Cluster --uses--> Endpoint, HealthCheck
     Endpoint --places--> Site | VirtualSite                     (where applications run)
-    ServiceDiscovery --discovers--> Site | VirtualSite          (where a registry is used)
+    ServiceDiscovery, TelemetryReceiver --employed--> Site | VirtualSite   (where a registry or receiver is used)
     Site --connects--> Region
     any of them --secured--> Certificate, Secret, TrustedAuthority
 
@@ -29,7 +29,10 @@ SECURING = frozenset(("Certificate", "Secret", "TrustedAuthority"))
 """Kinds that go only where what refers to them is enforced: not along the whole chain of ingress."""
 _T = TypeVar("_T")
 _PLACES = ("Site", "VirtualSite")
-_LINKING = ("AdvertisePolicy", "Endpoint", "ServiceDiscovery", "VirtualHost", "Route", "Cluster", "HealthCheck")
+_LINKING = (
+    "AdvertisePolicy", "Endpoint", "ServiceDiscovery", "TelemetryReceiver", "VirtualHost", "Route", "Cluster",
+    "HealthCheck",
+)  # fmt: skip
 
 
 class Graph:
@@ -41,7 +44,7 @@ class Graph:
         self.names = Relation()
         self.uses = Relation()
         self.places = Relation()
-        self.discovers = Relation()
+        self.employed = Relation()
         self.member = Relation()
         self.connects = Relation()
         self.secured = Relation()
@@ -53,7 +56,7 @@ class Graph:
     @property
     def relations(self) -> tuple[Relation, ...]:
         """All of them."""
-        links = (self.advertises, self.names, self.uses, self.places, self.discovers)
+        links = (self.advertises, self.names, self.uses, self.places, self.employed)
         return (*links, self.member, self.connects, self.secured)
 
     @property
@@ -98,8 +101,8 @@ class Graph:
                 self.advertises.replace(key, [_entrance(obj)] if isinstance(obj, AdvertisePolicy) else ())
             case "Endpoint":
                 self.places.replace(key, [t for t in targets if t.kind in _PLACES])
-            case "ServiceDiscovery":
-                self.discovers.replace(key, [t for t in targets if t.kind in _PLACES])
+            case "ServiceDiscovery" | "TelemetryReceiver":
+                self.employed.replace(key, [t for t in targets if t.kind in _PLACES])
             case "VirtualHost":
                 self.names.replace(key, [t for t in targets if t.kind == "AdvertisePolicy"])
                 self.uses.replace(key, [t for t in targets if t.kind == "Route"])

@@ -3,7 +3,7 @@
 A site needs an object for one of three reasons:
     ingress   a chain AdvertisePolicy <- VirtualHost -> Route -> Cluster -> Endpoint -> Site starts at it
     egress    it runs endpoints: they, their clusters, and who may call those
-    own       it is the site itself, its regions, its policies, its registries and groups
+    own       it is the site itself, its regions, its policies, its registries, receivers and groups
 Certificates, secrets and authorities go where what refers to them is enforced: with a virtual host to its ingress
 sites, with a cluster or an endpoint to the sites that run it, and not where such a cluster is merely a destination.
 Sites with the same policies need the same objects for ingress, so ingress is worked out per set of policies ("class").
@@ -218,7 +218,7 @@ class View:
 
     def _is_used(self, group: ObjectKey) -> bool:
         graph, before = self._graph, self._before
-        return any(r.left(group, before=before) for r in (graph.advertises, graph.places, graph.discovers))
+        return any(r.left(group, before=before) for r in (graph.advertises, graph.places, graph.employed))
 
     def holds(self, site: ObjectKey, key: ObjectKey) -> bool:
         """Whether an object, if it exists, is in the slice of a site that exists."""
@@ -230,8 +230,8 @@ class View:
                 return graph.connects.holds(site, key, before=before)
             case "AdvertisePolicy":
                 return key in self.class_of(site)
-            case "ServiceDiscovery":
-                wheres = graph.discovers.right(key, before=before)
+            case "ServiceDiscovery" | "TelemetryReceiver":
+                wheres = graph.employed.right(key, before=before)
                 return any(where == site or graph.member.holds(where, site, before=before) for where in wheres)
             case "VirtualSite":
                 directly = graph.member.holds(key, site, before=before) and self._is_used(key)
@@ -260,7 +260,7 @@ class View:
         groups = (group for group in graph.member.left(site, before=before) if group.kind == "VirtualSite")
         found.update(group for group in groups if self._is_used(group))
         for where in self.wheres_of(site):
-            found.update(graph.discovers.left(where, before=before))
+            found.update(graph.employed.left(where, before=before))
         found.update(hosted)
         for cluster in hosted:
             found.add(access_key(cluster))
@@ -281,8 +281,8 @@ class View:
             case "AdvertisePolicy":
                 wheres = graph.advertises.right(key, before=before)
                 return {site for where in wheres for site in self.sites_at(where)}
-            case "ServiceDiscovery":
-                wheres = graph.discovers.right(key, before=before)
+            case "ServiceDiscovery" | "TelemetryReceiver":
+                wheres = graph.employed.right(key, before=before)
                 return {site for where in wheres for site in self.sites_at(where)}
             case "Site":
                 return self.ingress_sites(key) | {key}

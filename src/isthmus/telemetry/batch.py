@@ -20,7 +20,7 @@ MAX_BYTES = 64 << 20
 """Bytes of a batch, and of all its tables when they are unpacked."""
 MAX_LOST = 1 << 53
 """Requests that one batch may say were lost."""
-_ADDED = ("credential", "weight")
+_ADDED = ("credential", "weight", "trace_id")
 """Columns that sites of an earlier release do not tell."""
 _EARLY, _LATE = 30 * 86_400.0, 300.0
 

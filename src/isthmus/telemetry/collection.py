@@ -15,7 +15,13 @@ log = structlog.get_logger()
 def collect(
     decoder: Decoder, messages: Mapping[str, Sequence[bytes]], rule: Sampling, seconds: float
 ) -> tuple[dict[str, pl.DataFrame], int]:
-    """Tables by name, and how many requests they tell of. `messages` are by the name of their log.
+    """Tables by name, and how many requests they tell of. `messages` are by the name of their log."""
+    records = decode(decoder, messages)
+    return (tables_of(records, rule, seconds), records.height) if records is not None else ({}, 0)
+
+
+def decode(decoder: Decoder, messages: Mapping[str, Sequence[bytes]]) -> pl.DataFrame | None:
+    """All records; None when there are none.
 
     Messages that cannot be read are passed over, so that they cost nobody else's.
     """
@@ -26,12 +32,13 @@ def collect(
         except ValueError as error:
             log.error("telemetry.not_decoded", log=name, error=str(error))
     records = pl.concat(frames) if frames else None
-    if records is None or not records.height:
-        return {}, 0
-    records = few_clients(records)
-    tables = {
+    return few_clients(records) if records is not None and records.height else None
+
+
+def tables_of(records: pl.DataFrame, rule: Sampling, seconds: float) -> dict[str, pl.DataFrame]:
+    """Tables by name."""
+    return {
         "signal": signals_of(records),
         "latency": latencies_of(records),
         "record": sample(records, rule, seconds).sort("time"),
     }
-    return tables, records.height

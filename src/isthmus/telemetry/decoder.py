@@ -27,6 +27,8 @@ CREDENTIAL = "credential"
 _METHODS = ("", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 _PROTOCOLS = ("", "HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/3")
 _TLS = ("", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+_SAMPLED = r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f][13579bdf]$"
+"""A `traceparent` (W3C Trace Context) of a trace that is recorded."""
 _REMEMBERED = 20_000
 
 RECORD_SCHEMA: dict[str, Any] = {
@@ -51,6 +53,7 @@ RECORD_SCHEMA: dict[str, Any] = {
     "details": pl.String,
     "user_agent": pl.String,
     "request_id": pl.String,
+    "trace_id": pl.String,
     "tls": pl.String,
     "sni": pl.String,
     "received": pl.UInt64,
@@ -127,6 +130,7 @@ class Decoder:
                 received=pl.col("request_body_bytes"),
                 sent=pl.col("response_body_bytes"),
                 credential=pl.lit(credential),
+                trace_id=pl.col("request_headers").struct.field("value").str.extract(_SAMPLED).fill_null(""),
             ),
         )
 
@@ -143,6 +147,7 @@ class Decoder:
                 authority=pl.lit(""),
                 user_agent=pl.lit(""),
                 request_id=pl.lit(""),
+                trace_id=pl.lit(""),
                 protocol=pl.lit("TCP"),
                 code=pl.lit(0, pl.UInt16),
                 details=_first("upstream_transport_failure_reason", "connection_termination_details"),

@@ -18,7 +18,7 @@ class Forwarder:
     which is dropped and counted, and anything else for one to be tried again.
 
     Attributes:
-        delivered: batches, since this object was made.
+        delivered, delivered_requests: batches, and what they tell of, since this object was made.
         refused_requests: requests of batches that were refused for good.
         error: why the last try failed; empty when it did not.
     """
@@ -28,6 +28,7 @@ class Forwarder:
         self._deliver = deliver
         self._some = asyncio.Event()
         self.delivered = 0
+        self.delivered_requests = 0
         self.refused_requests = 0
         self.error = ""
 
@@ -65,4 +66,5 @@ class Forwarder:
                 continue
             self.spool.remove(first)
             self.delivered += 1
+            self.delivered_requests += first.requests
             self.error, wait = "", _SHORTEST

@@ -29,8 +29,9 @@ _TYPES = {
     "value": "Float64",
     "credential": "Bool",
     "weight": "Float32",
+    "trace_id": "String",
 }
-_ADDED = ("credential", "weight")
+_ADDED = ("credential", "weight", "trace_id")
 """Columns of `record` that a store of an earlier release lacks."""
 _WIDE = ("client_address", "path", "request_id", "user_agent", "authority", "details", "sni")
 """Texts of which there are many different ones."""

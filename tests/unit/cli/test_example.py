@@ -33,6 +33,7 @@ def load(*paths: str) -> dict[ObjectKey, Object]:
         ("demo", "canary"),
         ("alerts",),
         ("discovery",),
+        ("telemetry",),
         ("proxy-types",),
         ("routes",),
         ("clusters",),
@@ -71,4 +72,5 @@ def test_every_file_is_read() -> None:
         "clusters",
         "https",
         "acme",
+        "telemetry",
     }

@@ -44,6 +44,7 @@ def test_a_document_of_another_release_has_a_line_too(kind: str) -> None:
         ("HealthCheck", {"grpc": {}}, "grpc"),
         ("HealthCheck", {"http": {"path": "/healthy"}}, "http /healthy"),
         ("AdvertisePolicy", {"where": {"public": True}, "port": 443}, "public port 443"),
+        ("TelemetryReceiver", {"where": {"site": "fra"}, "syslog": {"host": "a.b"}}, "site fra syslog a.b"),
         ("ServiceDiscovery", {"where": {"site": "fra"}, "consul": {}}, "site fra consul"),
     ],
 )

@@ -33,6 +33,7 @@ MINIMAL: dict[str, Mapping[str, object]] = {
     "Endpoint": {"where": {"site": "fra"}, "address": "192.0.2.1", "port": 80},
     "HealthCheck": {"tcp": {}},
     "AdvertisePolicy": {"where": {"site": "fra"}},
+    "TelemetryReceiver": {"where": {"site": "fra"}, "file": {"name": "requests.log"}},
     "ServiceDiscovery": {"where": {"site": "fra"}, "dns": {}},
     "Certificate": {"chainFile": "/etc/tls/x.pem", "privateKeyFile": "/etc/tls/x.key"},
     "TrustedAuthority": {"certificates": AUTHORITY},

@@ -92,6 +92,7 @@ class RecordAnswer(Answer):
     details: str
     user_agent: str
     request_id: str
+    trace_id: str = Field(description="The trace (W3C Trace Context) that it is part of, if that is recorded.")
     tls: str
     sni: str
     received: int

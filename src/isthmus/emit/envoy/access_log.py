@@ -52,14 +52,17 @@ FABRIC_FIELDS = _REQUEST | {"log": "fabric", "caller": "%DOWNSTREAM_PEER_URI_SAN
 
 CREDENTIAL_HEADERS = ("authorization", "x-api-key")
 """Headers that say who a client is."""
+TRACE_PARENT = "traceparent"
+"""Header of W3C Trace Context that names a request's trace."""
 _BUFFER = 65_536
 """Bytes of one message. Envoy's default of 16 KiB costs it and the agent more."""
 _FLUSH = 1_000
 
 
-def emit_access_log(paths: EnvoyPaths, fields: dict[str, str]) -> list[AccessLog]:
+def emit_access_log(paths: EnvoyPaths, fields: dict[str, str], *, traced: bool = False) -> list[AccessLog]:
     """The logs of a connection manager whose requests have these fields; none that `paths` switches off."""
-    told = emit_ingress_service(paths) if fields["log"] == "ingress" else emit_log_service(paths, "egress")
+    ingress = fields["log"] == "ingress"
+    told = emit_ingress_service(paths, traced=traced) if ingress else emit_log_service(paths, "egress", traced=traced)
     return [*emit_file_log(paths, fields), *told]
 
 
@@ -72,15 +75,16 @@ def emit_stream_log(paths: EnvoyPaths, fields: dict[str, str], route: str) -> li
     return logs
 
 
-def emit_log_service(paths: EnvoyPaths, log: str) -> list[AccessLog]:
-    """The log that is told to the agent under a name."""
+def emit_log_service(paths: EnvoyPaths, log: str, *, traced: bool = False) -> list[AccessLog]:
+    """The log that is told to the agent under a name; where requests are `traced`, with what names the trace."""
     if not paths.log_service:
         return []
-    config = HttpGrpcAccessLogConfig(common_config=_service(log))
+    headers = [TRACE_PARENT] if traced else []
+    config = HttpGrpcAccessLogConfig(common_config=_service(log), additional_request_headers_to_log=headers)
     return [AccessLog(name="envoy.access_loggers.http_grpc", typed_config=pack(config))]
 
 
-def emit_ingress_service(paths: EnvoyPaths) -> list[AccessLog]:
+def emit_ingress_service(paths: EnvoyPaths, *, traced: bool = False) -> list[AccessLog]:
     """The log of clients' requests, told under two names: "ingress credential" of those that show a credential in a
     header. So the agent learns that there is one, and no part of it leaves Envoy."""
     logs = []
@@ -89,7 +93,7 @@ def emit_ingress_service(paths: EnvoyPaths) -> list[AccessLog]:
             AccessLogFilter(header_filter=HeaderFilter(header=HeaderMatcher(name=header, present_match=present)))
             for header in CREDENTIAL_HEADERS
         ]
-        for each in emit_log_service(paths, name):
+        for each in emit_log_service(paths, name, traced=traced):
             if present:
                 each.filter.or_filter.CopyFrom(OrFilter(filters=filters))
             else:

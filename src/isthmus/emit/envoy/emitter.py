@@ -10,7 +10,18 @@ from itertools import compress
 from operator import eq, is_not
 from typing import NamedTuple
 
-from isthmus.compile.intent import Cluster, Hosted, Intent, Listener, Shape, Socket, Stream, TlsChain, VirtualHost
+from isthmus.compile.intent import (
+    Cluster,
+    Hosted,
+    Intent,
+    Listener,
+    Shape,
+    Socket,
+    Stream,
+    TlsChain,
+    Tracing,
+    VirtualHost,
+)
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.cluster import (
     emit_aggregate_cluster,
@@ -56,6 +67,7 @@ class EnvoyEmitter:
         self._fabric_routes = {name.FABRIC_ROUTES: emit_fabric_routes()}
         self._sockets: dict[Socket, _Ingress] = {}
         self._ingress: dict[Socket, _IngressListener] = {}
+        self._tracing: Tracing | None = None
         self._listeners = Last(self._emit_listeners)
         self._routes = Last(self._emit_routes)
         self._access = Last(emit_access)
@@ -77,8 +89,9 @@ class EnvoyEmitter:
         frames = tuple(each for each in (*(one.frame for one in ingress), *(one.quic for one in ingress)) if each)
         ends = tuple(end for one in ingress for end in one.streams)
         streams = self._stream_clusters(ends)
+        tracing = intent.tracing if self._paths.log_service else None  # nobody would take the spans
         self._emitted = {
-            name.LISTENER_TYPE: self._listeners((frames, fabric.sockets, bool(streams))),
+            name.LISTENER_TYPE: self._listeners((frames, fabric.sockets, bool(streams), tracing)),
             name.ROUTE_TYPE: self._routes(intent.listeners),
             name.CLUSTER_TYPE: self._all_clusters(
                 (self._hosted(intent.hosted), self._clusters(intent.clusters), streams)
@@ -94,16 +107,21 @@ class EnvoyEmitter:
         changes = {kind: _difference(before.get(kind, {}), after) for kind, after in self.emit(intent).items()}
         return {kind: changed for kind, changed in changes.items() if changed}
 
-    def _emit_listeners(self, sockets: tuple[tuple[Frame, ...], tuple[Socket, ...], bool]) -> dict[str, bytes]:
-        ingress, fabric, tunnels = sockets
-        known = self._ingress
+    def _emit_listeners(
+        self, sockets: tuple[tuple[Frame, ...], tuple[Socket, ...], bool, Tracing | None]
+    ) -> dict[str, bytes]:
+        ingress, fabric, tunnels, tracing = sockets
+        known = self._ingress if tracing == self._tracing else {}
+        self._tracing = tracing
+        traced = tracing is not None
         self._ingress = {
-            each.socket: known.get(each.socket) or _IngressListener(each.socket, self._paths) for each in ingress
+            each.socket: known.get(each.socket) or _IngressListener(each.socket, self._paths, tracing)
+            for each in ingress
         }
         return {
             **{name.ingress_listener(each.socket): self._ingress[each.socket].emit(each) for each in ingress},
-            **{name.fabric_listener(each): emit_fabric_listener(each, self._paths) for each in fabric},
-            name.OWN_LISTENER: emit_own_listener(self._paths),
+            **{name.fabric_listener(each): emit_fabric_listener(each, self._paths, traced=traced) for each in fabric},
+            name.OWN_LISTENER: emit_own_listener(self._paths, traced=traced),
             **({name.TUNNEL_LISTENER: emit_tunnel_listener()} if tunnels else {}),
         }
 
@@ -180,13 +198,14 @@ class _Ingress:
 class _IngressListener:
     """The listener of one ingress socket, or of HTTP/3 beside one: of ten thousand chains only new ones are emitted."""
 
-    def __init__(self, socket: Socket, paths: EnvoyPaths) -> None:
+    def __init__(self, socket: Socket, paths: EnvoyPaths, tracing: Tracing | None) -> None:
         self._paths = paths
-        self._chains = Each(partial(emit_ingress_chain, socket=socket, paths=paths))
+        self._tracing = tracing
+        self._chains = Each(partial(emit_ingress_chain, socket=socket, paths=paths, tracing=tracing))
         self.emit = Last(self._emit)
 
     def _emit(self, of: Frame) -> bytes:
-        return emit_ingress_listener(of, self._chains(of.chains), self._paths)
+        return emit_ingress_listener(of, self._chains(of.chains), self._paths, self._tracing)
 
 
 def _union(parts: Iterable[dict[str, bytes]]) -> dict[str, bytes]:

@@ -34,11 +34,13 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutat
 )
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
+from isthmus.compile.intent import Tracing
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.access_log import FABRIC_FIELDS, INGRESS_FIELDS, emit_access_log, emit_log_service
 from isthmus.emit.envoy.http_filter import emit_optional_filters
 from isthmus.emit.envoy.setting import EnvoyPaths
 from isthmus.emit.envoy.source import ADS
+from isthmus.emit.envoy.tracing import TRACE_HEADERS, emit_tracing
 from isthmus.emit.envoy.wire import duration, pack
 
 _RBAC_TYPE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
@@ -61,7 +63,9 @@ FABRIC_WINDOW = {
 """Enough for 80 Mbit/s per request over 100 ms, and 1.3 Gbit/s per connection."""
 
 
-def emit_ingress_manager(routes: str, paths: EnvoyPaths, *, clients_known: bool = False) -> HttpConnectionManager:
+def emit_ingress_manager(
+    routes: str, paths: EnvoyPaths, *, clients_known: bool = False, tracing: Tracing | None = None
+) -> HttpConnectionManager:
     """The connection manager of an ingress listener, or of one TLS chain of it. `routes`: its route configuration.
 
     `clients_known`: clients may show certificates, of which the application is told. A client's own copy of that header
@@ -71,7 +75,7 @@ def emit_ingress_manager(routes: str, paths: EnvoyPaths, *, clients_known: bool 
         stat_prefix=name.statistics(routes),
         rds=Rds(config_source=ADS, route_config_name=routes),
         http_filters=[*emit_optional_filters(), _router()],
-        early_header_mutation_extensions=[_remove_internal_headers()],
+        early_header_mutation_extensions=[_remove_internal_headers(tracing)],
         use_remote_address={"value": True},
         server_name="isthmus",
         normalize_path={"value": True},
@@ -88,8 +92,10 @@ def emit_ingress_manager(routes: str, paths: EnvoyPaths, *, clients_known: bool 
         ),
         stream_idle_timeout=duration(300_000),
         request_headers_timeout=duration(10_000),
-        access_log=emit_access_log(paths, INGRESS_FIELDS),
+        access_log=emit_access_log(paths, INGRESS_FIELDS, traced=tracing is not None),
     )
+    if tracing is not None:
+        manager.tracing.CopyFrom(emit_tracing("ingress"))
     *filters, router = manager.http_filters
     manager.upgrade_configs.add(upgrade_type="websocket", filters=[*filters, _websocket_key(), router])
     if clients_known:
@@ -98,23 +104,27 @@ def emit_ingress_manager(routes: str, paths: EnvoyPaths, *, clients_known: bool 
     return manager
 
 
-def emit_fabric_manager(paths: EnvoyPaths) -> HttpConnectionManager:
+def emit_fabric_manager(paths: EnvoyPaths, *, traced: bool = False) -> HttpConnectionManager:
     """The connection manager for other sites' requests: who may call what, then on to the application."""
     manager = _transparent_manager("fabric")
     manager.http_filters.extend((_access(), _subset_filter(), _router()))
     manager.http2_protocol_options.connection_keepalive.CopyFrom(
         KeepaliveSettings(interval=duration(30_000), timeout=duration(10_000))
     )
-    manager.access_log.extend(emit_access_log(paths, FABRIC_FIELDS))
+    manager.access_log.extend(emit_access_log(paths, FABRIC_FIELDS, traced=traced))
+    if traced:
+        manager.tracing.CopyFrom(emit_tracing("egress"))
     return manager
 
 
-def emit_own_manager(paths: EnvoyPaths) -> HttpConnectionManager:
+def emit_own_manager(paths: EnvoyPaths, *, traced: bool = False) -> HttpConnectionManager:
     """The connection manager for this site's own requests, by the door that only this Envoy can open. Ingress has set
     the header that names the cluster; which endpoint it was is only known here."""
     manager = _transparent_manager("own")
     manager.http_filters.extend((_subset_filter(), _router()))
-    manager.access_log.extend(emit_log_service(paths, "egress"))
+    manager.access_log.extend(emit_log_service(paths, "egress", traced=traced))
+    if traced:
+        manager.tracing.CopyFrom(emit_tracing("egress"))
     return manager
 
 
@@ -162,14 +172,17 @@ def _access() -> HttpFilter:
     )
 
 
-def _remove_internal_headers() -> TypedExtensionConfig:
-    """Ours, and the one by which Envoy's log would show a path of the client's choice."""
+def _remove_internal_headers(tracing: Tracing | None) -> TypedExtensionConfig:
+    """Ours; the one by which Envoy's log would show a path of the client's choice; those of clients' traces, where
+    every trace begins here."""
     ours = HeaderMutation(
         remove_on_match=HeaderMutation.RemoveOnMatch(key_matcher=StringMatcher(prefix=name.HEADER_PREFIX))
     )
+    others = ("x-envoy-original-path", *(TRACE_HEADERS if tracing is not None and tracing.restart else ()))
+    removals = [HeaderMutation(remove=header) for header in others]
     return TypedExtensionConfig(
         name="envoy.http.early_header_mutation.header_mutation",
-        typed_config=pack(EarlyHeaderMutation(mutations=[ours, HeaderMutation(remove="x-envoy-original-path")])),
+        typed_config=pack(EarlyHeaderMutation(mutations=[ours, *removals])),
     )
 
 

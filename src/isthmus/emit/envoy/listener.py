@@ -17,7 +17,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     HttpConnectionManager,
 )
 
-from isthmus.compile.intent import ChallengeChain, DownstreamTls, Listener, Socket, Stream, TlsChain
+from isthmus.compile.intent import ChallengeChain, DownstreamTls, Listener, Socket, Stream, TlsChain, Tracing
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.acme import emit_challenge_chains
 from isthmus.emit.envoy.http import emit_fabric_manager, emit_ingress_manager, emit_own_manager
@@ -83,7 +83,9 @@ def emit_address(socket: Socket) -> Address:
     return Address(socket_address=SocketAddress(protocol=protocol, address=socket.address, port_value=socket.port))
 
 
-def emit_ingress_listener(of: Frame, chains: Iterable[bytes], paths: EnvoyPaths) -> bytes:
+def emit_ingress_listener(
+    of: Frame, chains: Iterable[bytes], paths: EnvoyPaths, tracing: Tracing | None = None
+) -> bytes:
     """The listener of an ingress socket, from its emitted TLS chains."""
     listener_name = name.ingress_listener(of.socket)
     if of.sessions is not None:
@@ -104,23 +106,25 @@ def emit_ingress_listener(of: Frame, chains: Iterable[bytes], paths: EnvoyPaths)
     elif of.streams:
         message.filter_chains.append(FilterChain(filters=_stream(listener_name)))
     else:
-        message.filter_chains.append(FilterChain(filters=[_manager(emit_ingress_manager(listener_name, paths))]))
+        manager = emit_ingress_manager(listener_name, paths, tracing=tracing)
+        message.filter_chains.append(FilterChain(filters=[_manager(manager)]))
     return b"".join((*chains, serialize(message)))
 
 
-def emit_ingress_chain(of: ChainFrame, socket: Socket, paths: EnvoyPaths) -> bytes:
+def emit_ingress_chain(of: ChainFrame, socket: Socket, paths: EnvoyPaths, tracing: Tracing | None = None) -> bytes:
     """One TLS chain, as fields of its listener. `socket`: the listener's own, so UDP means HTTP/3."""
-    chains = _quic_chains(socket, of, paths) if socket.transport == "udp" else _chains(socket, of, paths)
-    return b"".join(field(_FILTER_CHAINS, serialize(each)) for each in chains)
+    emit = _quic_chains if socket.transport == "udp" else _chains
+    return b"".join(field(_FILTER_CHAINS, serialize(each)) for each in emit(socket, of, paths, tracing))
 
 
-def _chains(socket: Socket, of: ChainFrame, paths: EnvoyPaths) -> list[FilterChain]:
+def _chains(socket: Socket, of: ChainFrame, paths: EnvoyPaths, tracing: Tracing | None) -> Iterable[FilterChain]:
     """One chain for the server names, and one without a condition for `*`. Names are lower-case already."""
     chain_name = name.chain(socket, of.key)
     if of.terminate is None:
         chain = FilterChain(filters=_stream(chain_name))
     else:
-        manager = emit_ingress_manager(chain_name, paths, clients_known=of.terminate.trusted is not None)
+        known = of.terminate.trusted is not None
+        manager = emit_ingress_manager(chain_name, paths, clients_known=known, tracing=tracing)
         chain = FilterChain(filters=[_manager(manager)], transport_socket=emit_client_socket(of.terminate))
     found = []
     named = [each for each in of.server_names if each != _ANY]
@@ -145,10 +149,10 @@ def _quic_listener(socket: Socket) -> EnvoyListener:
     )
 
 
-def _quic_chains(socket: Socket, of: ChainFrame, paths: EnvoyPaths) -> Iterator[FilterChain]:
+def _quic_chains(socket: Socket, of: ChainFrame, paths: EnvoyPaths, tracing: Tracing | None) -> Iterator[FilterChain]:
     assert of.terminate is not None
     routes = name.chain(replace(socket, transport="tcp"), of.key)
-    manager = emit_ingress_manager(routes, paths)
+    manager = emit_ingress_manager(routes, paths, tracing=tracing)
     manager.codec_type = HttpConnectionManager.HTTP3
     manager.http3_protocol_options.SetInParent()
     manager.stat_prefix = name.statistics(name.chain(socket, of.key))
@@ -179,9 +183,10 @@ def _udp_listener(socket: Socket, stream: Stream, paths: EnvoyPaths) -> bytes:
     )
 
 
-def emit_fabric_listener(socket: Socket, paths: EnvoyPaths) -> bytes:
+def emit_fabric_listener(socket: Socket, paths: EnvoyPaths, *, traced: bool = False) -> bytes:
     """The mTLS listener for other sites."""
-    chain = FilterChain(filters=[_manager(emit_fabric_manager(paths))], transport_socket=emit_accepting_socket())
+    manager = _manager(emit_fabric_manager(paths, traced=traced))
+    chain = FilterChain(filters=[manager], transport_socket=emit_accepting_socket())
     return serialize(
         EnvoyListener(
             name=name.fabric_listener(socket),
@@ -192,13 +197,13 @@ def emit_fabric_listener(socket: Socket, paths: EnvoyPaths) -> bytes:
     )
 
 
-def emit_own_listener(paths: EnvoyPaths) -> bytes:
+def emit_own_listener(paths: EnvoyPaths, *, traced: bool = False) -> bytes:
     """The internal listener through which this site calls itself as it calls others."""
     return serialize(
         EnvoyListener(
             name=name.OWN_LISTENER,
             internal_listener={},
-            filter_chains=[FilterChain(filters=[_manager(emit_own_manager(paths))])],
+            filter_chains=[FilterChain(filters=[_manager(emit_own_manager(paths, traced=traced))])],
         )
     )
 

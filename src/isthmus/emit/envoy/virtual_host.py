@@ -20,6 +20,7 @@ from isthmus.emit.envoy import name
 from isthmus.emit.envoy.acme import emit_pages
 from isthmus.emit.envoy.http_filter import emit_forget_marks, emit_options
 from isthmus.emit.envoy.route import emit_routes
+from isthmus.emit.envoy.tracing import emit_sampling
 from isthmus.emit.envoy.wire import field, pack, serialize
 
 _ALTERNATIVE_SECONDS = 86_400
@@ -38,6 +39,9 @@ def emit_virtual_host(virtual_host: VirtualHost, port: int, *, pages: bool) -> b
             *(route for rule in virtual_host.rules for route in emit_routes(virtual_host, rule, port)),
         ],
     )
+    if virtual_host.sampling is not None:
+        for route in message.routes:
+            emit_sampling(route, virtual_host.sampling)
     _share_retry_policy(message)
     _share_headers(message)
     emit_options(message, virtual_host.options)

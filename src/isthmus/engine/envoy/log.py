@@ -1,4 +1,4 @@
-"""The access log service: takes Envoy's messages as they are, undecoded, over an owner-only Unix socket.
+"""The access log service and the trace service: take Envoy's messages as they are, over an owner-only Unix socket.
 
 A message is some hundred records, so what happens here costs next to nothing per record. Who empties the server too
 slowly makes it read no more: Envoy then drops records itself, and counts them.
@@ -13,10 +13,15 @@ from typing import Any
 import grpc
 from envoy.service.accesslog.v3 import als_pb2
 
+from isthmus.generated import otlp_pb2 as wire
+
 _METHOD = "StreamAccessLogs"
 _SERVICE = "envoy.service.accesslog.v3.AccessLogService"
+_TRACE_SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 MAX_WAITING = 64 << 20
 """Bytes that wait to be taken, beyond which nothing more is read."""
+MAX_SPANS_WAITING = 16 << 20
+"""Bytes of spans that wait to be taken."""
 
 
 class LogServer:
@@ -26,10 +31,14 @@ class LogServer:
         self._path = path
         self._server: Any = None
         self._waiting: dict[str, list[bytes]] = {}
+        self._spans: list[bytes] = []
+        self._span_size = 0
         self._size = 0
         self._room = asyncio.Event()
         self._room.set()
         self.streams = 0
+        self.spans_dropped = 0
+        """Messages with spans that came while too many waited."""
 
     async def start(self) -> None:
         """Raises OSError."""
@@ -45,8 +54,14 @@ class LogServer:
                 )
             },
         )
+        export = grpc.unary_unary_rpc_method_handler(
+            self._export,
+            request_deserializer=None,
+            response_serializer=wire.Response.SerializeToString,
+        )
+        traces = grpc.method_handlers_generic_handler(_TRACE_SERVICE, {"Export": export})
         self._server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
-        self._server.add_generic_rpc_handlers((handler,))
+        self._server.add_generic_rpc_handlers((handler, traces))
         self._server.add_insecure_port(f"unix:{self._path}")
         await self._server.start()
         self._path.chmod(0o600)
@@ -63,6 +78,21 @@ class LogServer:
         self._size = 0
         self._room.set()
         return waiting
+
+    def take_spans(self) -> list[bytes]:
+        """The export requests of spans that came since the last call."""
+        spans, self._spans = self._spans, []
+        self._span_size = 0
+        return spans
+
+    async def _export(self, request: bytes, context: Any) -> wire.Response:
+        """Envoy does not try again, so what finds no room is dropped at once."""
+        if self._span_size + len(request) > MAX_SPANS_WAITING:
+            self.spans_dropped += 1
+        else:
+            self._spans.append(request)
+            self._span_size += len(request)
+        return wire.Response()
 
     async def _take(self, requests: Any, context: Any) -> als_pb2.StreamAccessLogsResponse:
         name = ""

@@ -1,0 +1,234 @@
+"""How bodies reach receivers of telemetry: by HTTP, by syslog, into a file. One sender per receiver.
+
+`send` returns how many items the receiver said it did not take, once the others are taken. It raises `BodyRefused` for
+a body that will never be taken, and anything else for one to be tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+from google.protobuf.message import DecodeError
+
+from isthmus.discovery.http import make_client, short, transport_error
+from isthmus.discovery.tls import make_context
+from isthmus.generated import otlp_pb2 as wire
+from isthmus.model.key import ObjectKey
+from isthmus.telemetry.batch import BatchInvalid
+from isthmus.telemetry.setting import FileSettings, HttpSettings, Settings, SyslogSettings
+from isthmus.telemetry.syslog import parse_frames
+
+SecretValue = Callable[[ObjectKey], str | None]
+_GZIP = b"\x1f\x8b"
+_HOPELESS = frozenset((400, 405, 411, 413, 414, 415, 422, 501))
+"""Statuses that say that this body will never be taken. Others may end: a wrong token, a path that is yet to come."""
+_SYSLOG_TIMEOUT = 10.0
+_LINGER = 0.05
+"""Seconds in which a receiver's end of a connection is noticed before its next use."""
+OTLP_PATHS = {b"L": "/v1/logs", b"M": "/v1/metrics", b"T": "/v1/traces"}
+"""First byte of an OTLP body on the spool, and where the rest goes."""
+
+
+class BodyRefused(BatchInvalid):
+    """The receiver will never take this body."""
+
+
+class Unsent(Exception):
+    """Why a body could not be sent now, for people."""
+
+
+class Sender(Protocol):
+    """One receiver's."""
+
+    async def send(self, body: bytes) -> int:
+        """As the module says."""
+        ...
+
+    async def close(self) -> None:
+        """End connections."""
+        ...
+
+
+def make_sender(settings: Settings, secret: SecretValue, files: Path) -> Sender:
+    """`files`: the directory of file receivers. Raises ValueError: the trusted authority is not PEM."""
+    match settings:
+        case HttpSettings():
+            return HttpSender(settings, secret)
+        case SyslogSettings():
+            return SyslogSender(settings)
+    return FileSender(settings, files)
+
+
+class HttpSender:
+    """Posts bodies."""
+
+    def __init__(self, settings: HttpSettings, secret: SecretValue) -> None:
+        self._settings = settings
+        self._secret = secret
+        secure = settings.url.startswith("https://")
+        context = make_context(settings.trusted_ca.encode()) if secure else None
+        self._client = make_client("", context, dict(settings.headers))
+        self._host = httpx.URL(settings.url).host
+
+    async def send(self, body: bytes) -> int:
+        """As the module says."""
+        settings, kind = self._settings, b""
+        url = settings.url
+        headers = self._headers()
+        if settings.form == "OTLP":
+            kind, body = body[:1], body[1:]
+            url += OTLP_PATHS[kind]
+        if body.startswith(_GZIP):
+            headers["content-encoding"] = "gzip"
+        try:
+            response = await self._client.post(url, content=body, headers=headers, timeout=settings.timeout / 1000)
+        except (httpx.HTTPError, OSError) as error:
+            raise Unsent(str(transport_error(self._host, error))) from error
+        if response.is_success:
+            return _rejected(response.content) if kind else 0
+        secrets = [value for name, value in headers.items() if name not in ("content-type", "content-encoding")]
+        text = f"{self._host} answered {response.status_code}: {short(response.text, secrets)}"
+        raise BodyRefused(text) if response.status_code in _HOPELESS else Unsent(text)
+
+    async def close(self) -> None:
+        """End connections."""
+        await self._client.aclose()
+
+    def _headers(self) -> dict[str, str]:
+        """With the secrets as they are now."""
+        form = {"NDJSON": "application/x-ndjson", "JSON": "application/json"}
+        headers = {"content-type": form.get(self._settings.form, "application/x-protobuf")}
+        for name, key in self._settings.secret_headers:
+            headers[name] = self._value(key)
+        if self._settings.token is not None:
+            headers["authorization"] = f"Bearer {self._value(self._settings.token)}"
+        return headers
+
+    def _value(self, key: ObjectKey) -> str:
+        value = self._secret(key)
+        if value is None:
+            raise Unsent(f"the site has no copy of {key.title} yet")
+        return value.strip()
+
+
+def _rejected(answer: bytes) -> int:
+    """What an OTLP receiver did not take of a body that it took (partial success)."""
+    try:
+        return wire.Response.FromString(answer).partial_success.rejected
+    except DecodeError:
+        return 0  # it took the body, whatever it says
+
+
+class SyslogSender:
+    """Sends frames over a connection that stays, or datagrams."""
+
+    def __init__(self, settings: SyslogSettings) -> None:
+        self._settings = settings
+        self._context = make_context(settings.trusted_ca.encode()) if settings.transport == "TLS" else None
+        self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def send(self, body: bytes) -> int:
+        """As the module says. A receiver of syslog acknowledges nothing: taken is what the kernel took."""
+        settings = self._settings
+        try:
+            async with asyncio.timeout(_SYSLOG_TIMEOUT):
+                if settings.transport == "UDP":
+                    await self._send_datagrams(parse_frames(body))
+                else:
+                    await self._send_stream(body)
+        except (OSError, TimeoutError) as error:  # an SSLError is one
+            await self.close()
+            raise Unsent(str(transport_error(f"{settings.host}:{settings.port}", error))) from error
+        except ValueError as error:
+            raise BodyRefused(str(error)) from error
+        return 0
+
+    async def close(self) -> None:
+        """End the connection."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream[1].close()
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(1):
+                    await stream[1].wait_closed()
+
+    async def _send_stream(self, body: bytes) -> None:
+        if self._stream is not None and await self._ended(self._stream[0]):
+            await self.close()
+        if self._stream is None:
+            settings = self._settings
+            name = settings.host if self._context is not None else None
+            self._stream = await asyncio.open_connection(
+                settings.host, settings.port, ssl=self._context, server_hostname=name
+            )
+        writer = self._stream[1]
+        writer.write(body)
+        await writer.drain()
+
+    async def _ended(self, reader: asyncio.StreamReader) -> bool:
+        """Whether the receiver has closed the connection. It says nothing else, so what it says is not looked at."""
+        try:
+            async with asyncio.timeout(_LINGER):
+                return await reader.read(4096) == b""
+        except TimeoutError:
+            return False
+
+    async def _send_datagrams(self, messages: list[bytes]) -> None:
+        loop = asyncio.get_running_loop()
+        settings = self._settings
+        [(family, _, _, _, address), *_] = await loop.getaddrinfo(settings.host, settings.port, type=socket.SOCK_DGRAM)
+        with socket.socket(family, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            await loop.sock_connect(sender, address)
+            for message in messages:
+                await loop.sock_sendall(sender, message)
+
+
+class FileSender:
+    """Appends to a file and renames it when it is large."""
+
+    def __init__(self, settings: FileSettings, files: Path) -> None:
+        self._settings = settings
+        self._path = files / settings.path
+
+    async def send(self, body: bytes) -> int:
+        """As the module says."""
+        try:
+            await asyncio.to_thread(self._append, body)
+        except OSError as error:
+            raise Unsent(f"{self._path}: {error.strerror}") from error
+        return 0
+
+    async def close(self) -> None:
+        """Nothing stays open between bodies, so that others may rotate the file as well."""
+
+    def _append(self, body: bytes) -> None:
+        self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        with os.fdopen(descriptor, "wb") as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                file.write(body)
+                file.flush()
+            except OSError:
+                with contextlib.suppress(OSError):  # a full disk: half a line would be half a document
+                    os.ftruncate(file.fileno(), size)
+                raise
+        if size + len(body) >= self._settings.max_bytes:
+            self._rotate()
+
+    def _rotate(self) -> None:
+        names = [self._path, *(self._path.with_name(f"{self._path.name}.{n + 1}") for n in range(self._settings.keep))]
+        if len(names) == 1:
+            self._path.unlink()
+        for newer, older in reversed(list(pairwise(names))):
+            with contextlib.suppress(FileNotFoundError):
+                newer.replace(older)

@@ -1,0 +1,99 @@
+"""A receiver of OTLP over HTTP, from OpenTelemetry's own messages, that takes nothing which is not exactly that.
+
+They are of an early release, as xds-protos has them: what is called a scope today has another name there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from isthmus.generated import otlp_pb2 as wire
+
+REQUESTS: Mapping[str, Any] = {
+    "/v1/logs": ExportLogsServiceRequest,
+    "/v1/traces": ExportTraceServiceRequest,
+    "/v1/metrics": ExportMetricsServiceRequest,
+}
+
+
+class Collector:
+    """Serves on a free port. `status` other than 200 is answered for as long as it stands."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.status = 200
+        self.rejected = 0
+        self.asked = 0
+        self.headers: list[dict[str, str]] = []
+        self.logs: list[tuple[str, Any]] = []
+        self.spans: list[tuple[str, Any]] = []
+        self.metrics: list[tuple[str, Any]] = []
+        self.faults: list[str] = []
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        app = web.Application()
+        for path in REQUESTS:
+            app.router.add_post(path, self._take)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def until(self, holds: Callable[[], bool], seconds: float = 20) -> None:
+        async with asyncio.timeout(seconds):
+            while not holds():  # noqa: ASYNC110 - what comes is looked at as a whole
+                await asyncio.sleep(0.02)
+        assert self.faults == []
+
+    async def _take(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        self.headers.append(dict(request.headers))
+        if self.status != 200:
+            return web.Response(status=self.status, text="not now")
+        if request.headers.get("content-type") != "application/x-protobuf":
+            self.faults.append(f"content-type {request.headers.get('content-type')}")
+        body = await request.read()  # aiohttp has undone the encoding
+        if body.startswith(b"\x1f\x8b"):
+            body = gzip.decompress(body)
+        message = REQUESTS[request.path].FromString(body)
+        self._keep(message)
+        answer = wire.Response(partial_success={"rejected": self.rejected}) if self.rejected else wire.Response()
+        return web.Response(body=answer.SerializeToString(), content_type="application/x-protobuf")
+
+    def _keep(self, message: Any) -> None:
+        """What the message has, by the site that says it."""
+        for kind, kept in (("logs", self.logs), ("spans", self.spans), ("metrics", self.metrics)):
+            self._keep_groups(getattr(message, f"resource_{kind}", ()), kind, kept)
+
+    def _keep_groups(self, groups: Any, kind: str, kept: list[tuple[str, Any]]) -> None:
+        for group in groups:
+            site = attributes(group.resource)["service.instance.id"]
+            for scope in getattr(group, f"instrumentation_library_{kind}"):
+                if scope.instrumentation_library.name != "isthmus":
+                    self.faults.append(f"{kind} of {scope.instrumentation_library.name!r}")
+                kept.extend((site, item) for item in getattr(scope, kind))
+
+
+def attributes(holder: Any) -> dict[str, Any]:
+    """Names and values; the same name twice is a fault."""
+    found = {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in holder.attributes}
+    assert len(found) == len(holder.attributes)
+    return found

@@ -1,0 +1,345 @@
+"""What receivers get: a real syslog server, an HTTP receiver, a collector, files; and what while they take nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import json
+import re
+import shutil
+import ssl
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from isthmus.identity import Authority, Identity, Role, emit_key, generate_key, make_csr
+from isthmus.model.key import ObjectKey
+from isthmus.site.receiver import Receivers
+from isthmus.telemetry.decoder import Decoder
+from isthmus.telemetry.naming import Naming
+from isthmus.telemetry.setting import Choice, FileSettings, HttpSettings, Receiver, Settings, SyslogSettings
+from isthmus.telemetry.syslog import parse_frames
+
+from ...unit.telemetry.message import entry, message
+from ..data_path.rig import free_port
+from .collector import Collector, attributes
+
+SECRET = ObjectKey("default", "Secret", "shop", "token")
+COUNTS = """# HELP shop_requests_total Requests.
+# TYPE shop_requests_total counter
+shop_requests_total{namespace="shop"} 7
+shop_requests_total{namespace="blog"} 3
+# HELP shop_seconds Times.
+# TYPE shop_seconds histogram
+shop_seconds_bucket{le="0.1"} 2
+shop_seconds_bucket{le="+Inf"} 5
+shop_seconds_sum 4.5
+shop_seconds_count 5
+# TYPE shop_open gauge
+shop_open 4
+"""
+
+
+def records(*paths: str, code: int = 200, **more: Any) -> pl.DataFrame:
+    decoder = Decoder(Naming("ams"))
+    return decoder.parse("ingress", [message(*(entry(path=path, code=code, **more) for path in paths))])
+
+
+def receiver(settings: Settings, name: str = "logs", namespace: str = "shop", **more: Any) -> Receiver:
+    return Receiver(ObjectKey("default", "TelemetryReceiver", namespace, name), settings, **more)
+
+
+class Site:
+    """The part of an agent that serves receivers."""
+
+    def __init__(self, directory: Path) -> None:
+        self.secrets: dict[ObjectKey, str] = {}
+        self.directory = directory
+        self.receivers = Receivers("default", "ams", directory / "spool", directory / "files", self.secrets.get)
+
+    async def until(self, holds: Callable[[Mapping[str, Any]], bool], seconds: float = 15) -> Mapping[str, Any]:
+        """The first receiver's status, once something holds of it."""
+        deadline = time.monotonic() + seconds
+        while not holds(status := self.receivers.status()[0]):
+            assert time.monotonic() < deadline, status
+            await asyncio.sleep(0.02)
+        return status
+
+
+@pytest_asyncio.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    found = Site(tmp_path)
+    try:
+        yield found
+    finally:
+        await found.receivers.stop()
+
+
+@pytest.mark.parametrize("transport", ["TCP", "UDP"])
+async def test_a_syslog_server_reads_what_is_sent(site: Site, transport: str) -> None:
+    async with rsyslog(site.directory) as (port, lines):
+        settings = SyslogSettings("127.0.0.1", port, transport, facility=19, application="shop")
+        await site.receivers.use([receiver(settings)])
+        await site.receivers.take(records("/a", "/ü\n", f"/{'x' * 9000}"), [], 2)
+        await site.receivers.take(records("/broken", code=503), [], 2)
+        async with asyncio.timeout(15):
+            while len(lines()) < 4:  # noqa: ASYNC110 - of another process
+                await asyncio.sleep(0.05)
+    found = {}
+    for line in lines():
+        priority, moment, host, application, kind, text = line.split("|", 5)
+        document = json.loads(text)
+        assert (host, application, kind) == ("ams", "shop", "access")
+        assert datetime.fromisoformat(moment) == datetime.fromisoformat(document["time"])
+        found[document["path"][:10]] = (priority, document)
+    assert set(found) == {"/a", "/ü\n", "/xxxxxxxxx", "/broken"}
+    assert found["/a"][0] == str(19 * 8 + 6)
+    assert found["/broken"][0] == str(19 * 8 + 3)
+    assert len(found["/xxxxxxxxx"][1]["path"]) == 1024
+    assert (found["/a"][1]["virtualHost"], found["/a"][1]["total"]) == ("shop/site", 5.0)
+
+
+async def test_syslog_over_tls_waits_for_a_server_that_it_trusts(site: Site) -> None:
+    trusted, got = Authority.create("logs.test", datetime.now(UTC)), bytearray()
+    port = free_port()
+    settings = SyslogSettings("localhost", port, "TLS", trusted_ca=trusted.bundle_pem.decode())
+    await site.receivers.use([receiver(settings)])
+    await site.receivers.take(records("/a", "/b"), [], 2)
+    await site.until(lambda status: "cannot be reached" in status["error"])
+    async with tls_server(Authority.create("other.test", datetime.now(UTC)), port, got):
+        await site.until(lambda status: "not trusted" in status["error"])
+    async with tls_server(trusted, port, got):
+        status = await site.until(lambda status: status["delivered"] == 2)
+        async with asyncio.timeout(5):
+            while got.count(b"<134>1 ") < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    assert status["lost"] == {}
+    first, second = parse_frames(bytes(got))
+    assert re.fullmatch(rb"<134>1 2026-06-01T12:00:00\.000000Z ams isthmus - access - \{.*\}", first)
+    assert b'"path":"/b"' in second
+
+
+async def test_an_http_receiver_gets_each_record_once_whatever_it_answered_before(site: Site) -> None:
+    async with http_receiver() as hook:
+        settings = HttpSettings(
+            f"{hook.url}/in", "NDJSON", headers=(("x-team", "shop"),), secret_headers=(("x-key", SECRET),), token=SECRET
+        )
+        await site.receivers.use([receiver(settings, choice=Choice(errors_only=True, namespaces=("shop",)))])
+        await site.receivers.take(records("/fine"), [], 2)
+        await site.receivers.take(records("/one", code=500), [], 2)
+        await site.until(lambda status: "has no copy of Secret shop/token" in status["error"])
+        assert hook.bodies == []
+        site.secrets[SECRET] = "s3cret\n"
+        hook.answers = [503, 401]
+        await site.until(lambda status: "503" in status["error"])
+        status = await site.until(lambda status: "401" in status["error"])
+        assert "s3cret" not in json.dumps(status)  # the receiver echoes what it was sent
+        await site.until(lambda status: status["delivered"] == 1)
+        hook.answers = [413]
+        await site.receivers.take(records("/two", "/three", code=404), [], 2)
+        assert (await site.until(lambda status: bool(status["lost"])))["lost"] == {"refused": 2}
+        await site.receivers.take(records("/four", code=404), [], 2)
+        await site.until(lambda status: status["delivered"] == 2)
+    documents = [json.loads(line) for body in hook.bodies for line in body.splitlines()]
+    assert [each["path"] for each in documents] == ["/one", "/four"]
+    assert {each["x-team"] for each in hook.headers} == {"shop"}
+    last = hook.headers[-1]
+    assert (last["authorization"], last["x-key"], last["content-encoding"]) == ("Bearer s3cret", "s3cret", "gzip")
+    assert last["content-type"] == "application/x-ndjson"
+
+
+async def test_an_array_and_no_compression(site: Site) -> None:
+    async with http_receiver() as hook:
+        await site.receivers.use([receiver(HttpSettings(hook.url, "JSON", gzip=False))])
+        await site.receivers.take(records("/a\nb", "/c"), [], 2)
+        await site.until(lambda status: status["delivered"] == 2)
+    assert [each["path"] for each in json.loads(hook.bodies[0])] == ["/a\nb", "/c"]
+    assert "content-encoding" not in hook.headers[0]
+
+
+async def test_what_a_receiver_does_not_take_waits_over_a_restart_and_is_bounded(site: Site) -> None:
+    port = free_port()
+    settings = HttpSettings(f"http://127.0.0.1:{port}/in", "NDJSON", gzip=False)
+    await site.receivers.use([receiver(settings, buffer=40_000)])
+    for number in range(100):
+        await site.receivers.take(records(f"/{number}"), [], 2)
+    status = await site.until(lambda status: bool(status["lost"]))
+    waiting, dropped = status["waiting"]["items"], status["lost"]["buffer"]
+    assert waiting + dropped == 100
+    assert 0 < status["waiting"]["bytes"] <= 40_000
+    await site.receivers.stop()
+
+    again = Site(site.directory)
+    async with http_receiver(port) as hook:
+        await again.receivers.use([receiver(settings, buffer=40_000)])
+        await again.until(lambda status: status["delivered"] == waiting)
+        await again.receivers.use([])  # and nothing of a receiver that is gone stays
+        assert list((site.directory / "spool").iterdir()) == []
+    paths = [json.loads(line)["path"] for body in hook.bodies for line in body.splitlines()]
+    assert paths == [f"/{number}" for number in range(dropped, 100)]
+
+
+async def test_files_are_renamed_when_they_are_large(site: Site) -> None:
+    await site.receivers.use([receiver(FileSettings("shop/requests.log", 2_000, 2))])
+    for number in range(12):
+        await site.receivers.take(records(f"/{number}"), [], 2)
+        await site.until(lambda status, number=number: status["delivered"] == number + 1)
+    folder = site.directory / "files" / "shop"
+    kept = [folder / f"requests.log.{number}" for number in (2, 1)]
+    now = folder / "requests.log"
+    assert {path.name for path in folder.iterdir()} >= {path.name for path in kept}
+    assert not (folder / "requests.log.3").exists()
+    lines = [line for path in (*kept, now) if path.exists() for line in path.read_text().splitlines()]
+    paths = [json.loads(line)["path"] for line in lines]
+    assert paths == [f"/{number}" for number in range(12 - len(paths), 12)]
+    assert 3 <= len(paths) < 12
+    assert kept[0].stat().st_mode & 0o007 == 0
+
+
+async def test_a_collector_gets_metrics_and_says_what_it_does_not_take(site: Site) -> None:
+    collector = Collector()
+    await collector.start()
+    try:
+
+        async def measure() -> bytes:
+            return COUNTS.encode()
+
+        site.receivers.report_metrics(measure)
+        everything = receiver(HttpSettings(collector.url, "OTLP"), "all", "shared", logs=False, metrics=50)
+        await site.receivers.use([everything])
+        await collector.until(lambda: len(collector.metrics) >= 3)
+        found = {metric.name: metric for _, metric in collector.metrics}
+        total = found["shop_requests_total"].sum
+        assert {attributes(point)["namespace"]: point.as_double for point in total.data_points} == {
+            "shop": 7,
+            "blog": 3,
+        }
+        assert total.is_monotonic
+        assert total.aggregation_temporality == 2  # cumulative
+        [times] = found["shop_seconds"].histogram.data_points
+        assert (list(times.bucket_counts), list(times.explicit_bounds)) == ([2, 3], [0.1])
+        assert (times.count, times.sum) == (5, 4.5)
+        assert found["shop_open"].gauge.data_points[0].as_double == 4
+
+        collector.metrics.clear()  # a namespace's own receiver gets what is labelled with it
+        own = receiver(HttpSettings(collector.url, "OTLP"), choice=Choice(namespaces=("shop",)), metrics=50)
+        await site.receivers.use([own])
+        await collector.until(lambda: bool(collector.metrics))
+        [point] = collector.metrics[0][1].sum.data_points
+        assert attributes(point) == {"namespace": "shop"}
+        assert {metric.name for _, metric in collector.metrics} == {"shop_requests_total"}
+
+        await site.receivers.use([receiver(HttpSettings(collector.url, "OTLP"))])
+        collector.rejected = 1
+        await site.receivers.take(records("/a", "/b"), [], 2)
+        await site.until(lambda status: status["lost"] == {"rejected": 1})
+    finally:
+        await collector.stop()
+
+
+# ---- receivers
+
+
+@contextlib.asynccontextmanager
+async def rsyslog(directory: Path) -> AsyncIterator[tuple[int, Callable[[], list[str]]]]:
+    """A syslog server on a free port of TCP and UDP, and the lines that it has written."""
+    port, output = free_port(), directory / "messages"
+    configuration = directory / "rsyslog.conf"
+    configuration.write_text(
+        f"""
+global(workDirectory="{directory}" maxMessageSize="64k" parser.escapeControlCharactersOnReceive="off")
+module(load="imtcp")
+module(load="imudp")
+input(type="imtcp" address="127.0.0.1" port="{port}")
+input(type="imudp" address="127.0.0.1" port="{port}")
+template(name="parts" type="string"
+  string="%pri%|%timereported:::date-rfc3339%|%hostname%|%app-name%|%msgid%|%msg%\\n")
+action(type="omfile" file="{output}" template="parts")
+"""
+    )
+    program = shutil.which("rsyslogd") or "/usr/sbin/rsyslogd"
+    process = await asyncio.create_subprocess_exec(
+        *(program, "-n", "-f", str(configuration), "-i", str(directory / "rsyslog.pid")),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(15):
+            while True:
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
+                    break
+                assert process.returncode is None, await process.communicate()
+                await asyncio.sleep(0.05)
+        yield port, lambda: output.read_text().splitlines() if output.exists() else []
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
+
+
+@contextlib.asynccontextmanager
+async def tls_server(authority: Authority, port: int, got: bytearray) -> AsyncIterator[None]:
+    """Takes bytes on `localhost`, with a certificate of this authority for that name."""
+    key = generate_key()
+    identity = Identity(trust_domain=authority.trust_domain, role=Role.SITE, tenant="default", name="logs")
+    chain = authority.issue(make_csr(key), identity, datetime.now(UTC), hosts=("localhost",))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(chain + emit_key(key))
+        file.flush()
+        context.load_cert_chain(file.name)
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            got.extend(data)
+        writer.close()
+
+    server = await asyncio.start_server(take, "localhost", port, ssl=context)
+    try:
+        yield
+    finally:
+        server.close()
+
+
+class Hook:
+    """An HTTP receiver. `answers`: statuses of the next requests, before 200."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.answers: list[int] = []
+        self.bodies: list[bytes] = []
+        self.headers: list[dict[str, str]] = []
+
+    async def take(self, request: web.Request) -> web.Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if self.answers:
+            return web.Response(status=self.answers.pop(0), text=f"no, {headers.get('authorization')}")
+        body = await request.read()
+        self.bodies.append(gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body)
+        self.headers.append(headers)
+        return web.Response(status=202)
+
+
+@contextlib.asynccontextmanager
+async def http_receiver(port: int = 0) -> AsyncIterator[Hook]:
+    hook = Hook()
+    app = web.Application()
+    app.router.add_post("/{path:.*}", hook.take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    hook.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield hook
+    finally:
+        await runner.cleanup()

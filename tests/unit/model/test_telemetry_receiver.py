@@ -1,0 +1,84 @@
+"""What a TelemetryReceiver may say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from isthmus.model import TelemetryReceiver
+from isthmus.model.document import parse_documents
+
+SITE = {"where": {"site": "fra"}}
+
+
+def problems(spec: dict[str, Any], namespace: str = "shared") -> str:
+    document = {
+        "apiVersion": "isthmus/v1",
+        "kind": "TelemetryReceiver",
+        "metadata": {"name": "logs", "namespace": namespace},
+        "spec": {**SITE, **spec},
+    }
+    return "\n".join(f"{each.field}: {each.message}" for each in parse_documents([document]).diagnostics)
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ({}, "set exactly one of syslog, http, file and otlp"),
+        ({"file": {"name": "a"}, "syslog": {"host": "a.b"}}, "set exactly one of syslog, http, file and otlp"),
+        ({"file": {"name": "../passwd"}}, "is not a file's name"),
+        ({"file": {"name": "shop/a.log"}}, "folders are the site's to choose"),
+        ({"file": {"name": ".hidden"}}, "is not a file's name"),
+        ({"http": {"url": "ftp://a.b"}}, "must start with http:// or https://"),
+        ({"http": {"url": "https://u:p@a.b"}}, "must hold no user or password"),
+        ({"http": {"url": "https://a.b?key=1"}}, "must end with the path"),
+        ({"http": {"url": "http://a.b", "token": {"name": "t"}}}, "secrets could be read on their way"),
+        (
+            {"otlp": {"url": "http://a.b", "headers": [{"name": "x", "secret": {"name": "t"}}]}},
+            "secrets could be read on their way",
+        ),
+        ({"http": {"url": "https://a.b", "headers": [{"name": "x"}]}}, "set exactly one of value and secret"),
+        (
+            {
+                "http": {
+                    "url": "https://a.b",
+                    "token": {"name": "t"},
+                    "headers": [{"name": "Authorization", "value": "x"}],
+                }
+            },
+            "the same header stands twice",
+        ),
+        ({"otlp": {"url": "http://a.b", "trustedAuthority": {"name": "ca"}}}, "trustedAuthority means nothing"),
+        ({"syslog": {"host": "a.b", "transport": "UDP", "trustedAuthority": {"name": "ca"}}}, "use TLS"),
+        ({"otlp": {"url": "https://a.b", "signals": ["LOGS", "LOGS"]}}, "the same signal stands twice"),
+    ],
+)
+def test_what_cannot_be_is_said(spec: dict[str, Any], problem: str) -> None:
+    assert problem in problems(spec)
+
+
+def test_another_namespace_is_for_shared_receivers() -> None:
+    spec = {"file": {"name": "a.log"}, "logs": {"namespaces": ["blog"]}}
+    assert problems(spec) == ""
+    assert "a receiver in the namespace shop gets records of that alone" in problems(spec, "shop")
+    assert problems({**spec, "logs": {"namespaces": ["shop"]}}, "shop") == ""
+
+
+def test_a_secret_may_go_in_the_clear_to_this_machine() -> None:
+    assert problems({"http": {"url": "http://127.0.0.1:9000/in", "token": {"name": "t"}}}) == ""
+
+
+def test_it_refers_to_all_that_it_needs() -> None:
+    receiver = TelemetryReceiver.model_validate_json(
+        """{"kind": "TelemetryReceiver", "metadata": {"name": "a", "namespace": "shop"}, "spec": {
+            "where": {"virtualSite": "all"}, "http": {"url": "https://a.b", "token": {"name": "t"},
+            "headers": [{"name": "x", "secret": {"name": "s", "namespace": "shared"}}],
+            "trustedAuthority": {"name": "ca"}}}}"""
+    )
+    assert [(use.field, use.target.title) for use in receiver.uses()] == [
+        ("spec.where.virtualSite", "VirtualSite all"),
+        ("spec.http.headers[0].secret", "Secret shared/s"),
+        ("spec.http.token", "Secret shop/t"),
+        ("spec.http.trustedAuthority", "TrustedAuthority shop/ca"),
+    ]
