@@ -11,11 +11,12 @@ import base64
 import threading
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import polars as pl
 import structlog
 
-from isthmus.interface.catalog import Catalog
+from isthmus.interface.catalog import MOST_HOSTS, Catalog
 from isthmus.interface.endpoint import Endpoint, list_endpoints
 from isthmus.interface.record import parse_calls
 from isthmus.interface.snapshot import SnapshotInvalid, emit_tree, parse_tree
@@ -24,14 +25,25 @@ from isthmus.telemetry.retention import Retention
 from isthmus.telemetry.store import QueryRefused, StoreUnavailable, TelemetryStore
 
 INTERVAL = 60.0
-FRESH = 2.0
+FRESH = 5.0
 """Seconds for which a list of endpoints is shown again: it costs milliseconds to make."""
 _SHOWN = 16
+_SUMMED = 60.0
 _EXPIRY = 3600.0
 _TOKENS = 10_000
 _PAGE = 50
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How many endpoints, requests and errors; `last`: when one was asked for last, in seconds since 1970."""
+
+    endpoints: int
+    requests: float
+    errors: float
+    last: float | None
 
 
 class ApiCatalog:
@@ -45,6 +57,7 @@ class ApiCatalog:
         self._tokens: OrderedDict[str, None] = OrderedDict()
         self._expired = 0.0
         self._shown: dict[tuple[str, str], tuple[float, list[Endpoint], dict[str, float]]] = {}
+        self._summaries: dict[tuple[str, str], tuple[float, Summary]] = {}
         self._written: dict[tuple[str, str], int] = {}
 
     async def load(self) -> None:
@@ -80,8 +93,26 @@ class ApiCatalog:
 
     def hosts(self, tenant: str) -> list[str]:
         """Virtual hosts of a tenant of which anything is known, by name."""
-        with self._lock:
-            return sorted(name for owner, name in self._catalog.trees if owner == tenant)
+        # without the lock, which learning holds for long: to copy the names is one step
+        return sorted(name for owner, name in list(self._catalog.trees) if owner == tenant)
+
+    def summary(self, tenant: str, host: str) -> Summary:
+        """What a virtual host's endpoints add up to, at most a minute old."""
+        key, now = (tenant, host), time.monotonic()
+        known = self._summaries.get(key)
+        if known is not None and now - known[0] < _SUMMED:
+            return known[1]
+        endpoints, _ = self.endpoints(tenant, host)
+        found = Summary(
+            len(endpoints),
+            sum(each.usage.tally.requests for each in endpoints),
+            sum(each.usage.tally.errors for each in endpoints),
+            max((each.usage.last for each in endpoints), default=None),
+        )
+        if len(self._summaries) >= MOST_HOSTS:
+            self._summaries.clear()
+        self._summaries[key] = (now, found)
+        return found
 
     def endpoints(self, tenant: str, host: str) -> tuple[list[Endpoint], dict[str, float]]:
         """The endpoints of a virtual host, at most a few seconds old, and requests that belong to none by class of
@@ -112,12 +143,7 @@ class ApiCatalog:
     async def write(self) -> None:
         """Write what has changed. Raises StoreUnavailable, QueryRefused; what was not written is tried again."""
         now = time.time()
-        if now - self._expired > _EXPIRY:
-            self._expired = now
-            with self._lock:
-                self._catalog.expire(now - self._kept)
-        with self._lock:
-            changed = sorted(self._catalog.changed)
+        changed = await asyncio.to_thread(self._changed, now)
         for start in range(0, len(changed), _PAGE):
             page = changed[start : start + _PAGE]
             rows = await asyncio.to_thread(self._rows, page, now)
@@ -127,6 +153,13 @@ class ApiCatalog:
                 with self._lock:
                     self._catalog.changed.update(page)
                 raise
+
+    def _changed(self, now: float) -> list[tuple[str, str]]:
+        with self._lock:
+            if now - self._expired > _EXPIRY:
+                self._expired = now
+                self._catalog.expire(now - self._kept)
+            return sorted(self._catalog.changed)
 
     def _rows(self, hosts: list[tuple[str, str]], now: float) -> pl.DataFrame:
         rows = []

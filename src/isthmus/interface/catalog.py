@@ -53,7 +53,10 @@ class Catalog:
         for host, tree in list(self.trees.items()):
             nodes = tree.nodes
             tree.expire(before)
-            if tree.nodes != nodes:
+            if tree.nodes == 1 and not tree.root.usages:
+                del self.trees[host]
+                self.changed.discard(host)
+            elif tree.nodes != nodes:
                 self.changed.add(host)
 
     def _bound(self) -> None:

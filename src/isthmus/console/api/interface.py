@@ -50,14 +50,14 @@ async def interfaces(
     names = [name for name in apis.hosts(DEFAULT_TENANT) if search in name]
     items = []
     for name in names[offset : offset + limit]:
-        endpoints, _ = await asyncio.to_thread(apis.endpoints, DEFAULT_TENANT, name)
+        found = await asyncio.to_thread(apis.summary, DEFAULT_TENANT, name)
         items.append(
             InterfaceSummary(
                 virtual_host=name,
-                endpoints=len(endpoints),
-                requests=round(sum(each.usage.tally.requests for each in endpoints)),
-                errors=round(sum(each.usage.tally.errors for each in endpoints)),
-                last_seen=max((each.usage.last for each in endpoints), default=None),
+                endpoints=found.endpoints,
+                requests=round(found.requests),
+                errors=round(found.errors),
+                last_seen=found.last,
             )
         )
     return InterfaceList(items=items, more=max(0, len(names) - offset - limit))
