@@ -39,7 +39,7 @@ from isthmus.site.local_endpoint import emit_local_assignments
 from isthmus.site.plan import Join, Plan, Planner
 from isthmus.site.receiver import Receivers
 from isthmus.site.report import SiteState, emit_report
-from isthmus.site.rollout import Outcome, Rollout
+from isthmus.site.rollout import Outcome, Rollout, refusal_of
 from isthmus.site.round_trip import keep_measuring
 from isthmus.site.route_exchange import RouteExchange
 from isthmus.site.secret import Secrets
@@ -121,6 +121,7 @@ class SiteAgent(UplinkHandler):
             on_snapshot=self._on_snapshot,
             on_down=self._on_envoy_down,
             on_ready=self._on_envoy_ready,
+            on_refused=self._tell_refusals,
             changed=self.changed.set,
         )
         self.telemetry = (
@@ -336,7 +337,8 @@ class SiteAgent(UplinkHandler):
         self.changed.set()
 
     def _all_refusals(self) -> dict[ObjectKey, Refusal]:
-        return {**self._inventory.unreadable, **self._secrets.refusals, **self._refused}
+        stored = {self.key: refusal_of(self.key, self.envoy.refused)} if self.envoy.refused else {}
+        return {**self._inventory.unreadable, **self._secrets.refusals, **stored, **self._refused}
 
     def _serve_from_disk(self) -> None:
         """Give a new Envoy what it had last, before anything is compiled. The plan that follows replaces it."""

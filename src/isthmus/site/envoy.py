@@ -11,6 +11,7 @@ import httpx
 from isthmus.emit.envoy.bootstrap import Bootstrap, emit_bootstrap
 from isthmus.engine.envoy import (
     CLUSTER,
+    LISTENER,
     Admin,
     AdsServer,
     EnvoyProcess,
@@ -18,16 +19,21 @@ from isthmus.engine.envoy import (
     HealthEvent,
     HealthLog,
     HostHealth,
+    Nack,
 )
 from isthmus.identity import Identity
 from isthmus.site.directory import SiteDirectory
 from isthmus.site.report import EngineState
 from isthmus.site.settings import SiteSettings
 
+RETRY = 5.0
+"""Seconds until an Envoy that has just connected is given the listeners that it refused again."""
+
 
 class LocalEnvoy:
     """`on_down` hears that the process has ended, `on_ready` that an Envoy which has just connected is settled and its
-    health is known. `changed` is called when `state` or `connected` is different.
+    health is known, `on_refused` that `refused` is different. `changed` is called when `state` or `connected` is
+    different.
     """
 
     def __init__(
@@ -41,11 +47,16 @@ class LocalEnvoy:
         on_snapshot: Callable[[list[HostHealth]], None],
         on_down: Callable[[], None],
         on_ready: Callable[[], None],
+        on_refused: Callable[[], None],
         changed: Callable[[], None],
     ) -> None:
         self._state = state
         self._on_down = on_down
         self._on_ready = on_ready
+        self._on_refused = on_refused
+        self.refused: tuple[Nack, ...] = ()
+        """Listeners that an Envoy which had nothing yet could not take: those before it could, so no object is at
+        fault. A port may be in use."""
         self._changed = changed
         self.admin = Admin(directory.admin_socket)
         self.ads = AdsServer(directory.ads_socket, on_connection=self._on_connection)
@@ -103,6 +114,16 @@ class LocalEnvoy:
                 break
             await asyncio.sleep(0.2)
         self._on_ready()
+        while refused := await self.ads.audit(LISTENER).acked():
+            self._set_refused(refused)
+            await asyncio.sleep(RETRY)
+            self.ads.retry(LISTENER)
+        self._set_refused(())
+
+    def _set_refused(self, refused: tuple[Nack, ...]) -> None:
+        if refused != self.refused:
+            self.refused = refused
+            self._on_refused()
 
 
 def _engine_settings(settings: SiteSettings, directory: SiteDirectory, identity: Identity) -> EnvoySettings:

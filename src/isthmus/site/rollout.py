@@ -87,7 +87,7 @@ class Rollout(Generic[P]):
             self._refused |= {key: (wanted[key].body, refusal) for key, refusal in fresh.items()}
             plan, left = await self._try(self._reverted())
             if left:  # refused although nothing differs from what was good before: the cause is on this machine
-                fresh[self._site] = _refusal(self._site, left)
+                fresh[self._site] = refusal_of(self._site, left)
         refusals = fresh | {key: entry[1] for key, entry in self._refused.items()}
         for key, target in self._inventory.held_back(self._refused).items():
             refusals.setdefault(key, Refusal(str(key), "held-back", "", f"it uses {target.title}, which is refused"))
@@ -127,10 +127,11 @@ class Rollout(Generic[P]):
         for key in sorted(culprits):
             others = culprits - {key}
             causes = (await self._try(known | others))[1] if others else nacks
-            refusals[key] = _refusal(key, causes or nacks)
+            refusals[key] = refusal_of(key, causes or nacks)
         return refusals
 
 
-def _refusal(key: ObjectKey, nacks: tuple[Nack, ...]) -> Refusal:
+def refusal_of(key: ObjectKey, nacks: tuple[Nack, ...]) -> Refusal:
+    """What Envoy refuses on account of an object."""
     message = "; ".join(f"{nack.name}: {nack.message}" for nack in nacks[:3])
     return Refusal(str(key), "refused-by-envoy", "", message)

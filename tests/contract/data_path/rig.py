@@ -229,8 +229,8 @@ def _secrets_of(objects: Iterable[Object]) -> dict[str, bytes]:
     """What a site's agent serves of certificates and authorities."""
     found: dict[str, bytes] = {}
     for obj in objects:
-        if isinstance(obj, Certificate):
-            found |= emit_certificate(obj.key, obj.spec.chain or "", obj.private["privateKey"].text or "")
+        if isinstance(obj, Certificate) and obj.spec.chain is not None:  # files of the others are not there
+            found |= emit_certificate(obj.key, obj.spec.chain, obj.private["privateKey"].text or "")
         elif isinstance(obj, TrustedAuthority):
             found |= emit_trusted_authority(obj.key, obj.spec.certificates)
     return found

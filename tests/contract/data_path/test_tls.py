@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 from base64 import b64encode
@@ -375,6 +376,30 @@ class Quic(QuicConnectionProtocol):
         async with asyncio.timeout(20):
             await self.ended.wait()
         return self.headers, self.body
+
+
+async def test_a_certificate_that_is_not_there_holds_up_no_other_for_long(
+    pki: Any, start_site: StartSite, start_app: StartApp, tmp_path: Path
+) -> None:
+    app, port = await start_app("app"), free_port()
+    text = application(app.port) + policy("ams", port) + certificate("shop", pki.issue("shop.example"))
+    text += """
+apiVersion: isthmus/v1
+kind: Certificate
+metadata: {name: later}
+spec: {chainFile: /later.pem, privateKeyFile: /later.key}
+---"""
+    text += host("shop") + host("later")
+    await started(start_site, text)
+    browser = Browser(pki, tmp_path)
+    async with asyncio.timeout(12):  # Envoy by itself would wait for 15 s
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                assert (await browser.get(port, "shop.example")).status_code == 200
+                break
+            await asyncio.sleep(0.05)
+    with pytest.raises(httpx.TransportError):
+        await browser.get(port, "later.example")
 
 
 async def test_http3_is_served_beside_tls_and_said_so(

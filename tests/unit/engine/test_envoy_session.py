@@ -222,3 +222,18 @@ def test_a_name_that_is_asked_for_late_is_not_settled_early() -> None:
     dialogue.answer(ROUTE)
     dialogue.flush()
     assert {answer[:2] for answer in dialogue.settled} == {(LISTENER, "new"), (ROUTE, "new")}
+
+
+def test_what_was_refused_is_sent_again_when_asked_to() -> None:
+    """The cause may have been outside of it; without being asked, the same version is never sent twice."""
+    dialogue = Dialogue()
+    dialogue.put(LISTENER, taken=b"l")
+    dialogue.ask(LISTENER, "*")
+    assert dialogue.flush() == [(LISTENER, ["taken"], [])]
+    dialogue.answer(LISTENER, "address in use")
+    dialogue.session.change(LISTENER, ["taken"])
+    assert dialogue.flush() == []
+    dialogue.session.again(LISTENER, ["taken"])
+    assert dialogue.flush() == [(LISTENER, ["taken"], [])]
+    dialogue.answer(LISTENER)
+    assert dialogue.settled[-1] == (LISTENER, "taken", dialogue.version(LISTENER, "taken"), None)

@@ -21,7 +21,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
 from isthmus.compile.intent import DownstreamTls, UpstreamTls
 from isthmus.compile.intent import TlsParameters as Parameters
 from isthmus.emit.envoy import name
-from isthmus.emit.envoy.source import ADS
+from isthmus.emit.envoy.source import ADS, SECRETS
 from isthmus.emit.envoy.wire import pack, serialize
 from isthmus.model.key import ObjectKey
 
@@ -128,7 +128,7 @@ def _parameters(parameters: Parameters) -> TlsParameters:
 
 
 def _secret(secret: str) -> SdsSecretConfig:
-    return SdsSecretConfig(name=secret, sds_config=ADS)
+    return SdsSecretConfig(name=secret, sds_config=SECRETS)
 
 
 def emit_certificate(key: ObjectKey, chain_pem: str, key_pem: str) -> dict[str, bytes]:

@@ -125,11 +125,21 @@ class AdsServer:
         as a whole (listeners, clusters). Clusters are answered when they are warm, so endpoints are in place then too.
         """
         wanted = self._store.get(type_url, {})
-        missing = [name for name, item in wanted.items() if self._held.get((type_url, name)) != item.version]
+        missing = self._missing(type_url)
         push = Push((type_url, name) for name in missing)
         for name in missing:
             self._waiting.setdefault((type_url, name), []).append((wanted[name].version, push))
         return push
+
+    def retry(self, type_url: str) -> None:
+        """Send all that Envoy should hold of a type and does not once more."""
+        if self._stream is not None:
+            self._stream.session.again(type_url, self._missing(type_url))
+            self._stream.flush()
+
+    def _missing(self, type_url: str) -> list[str]:
+        wanted = self._store.get(type_url, {})
+        return [name for name, item in wanted.items() if self._held.get((type_url, name)) != item.version]
 
     def resources(self) -> dict[str, dict[str, bytes]]:
         """What is wanted now."""

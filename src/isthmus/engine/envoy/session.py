@@ -122,6 +122,12 @@ class Session:
         for name in names:
             subscription.dirty.setdefault(name, False)
 
+    def again(self, type_url: str, names: Iterable[str]) -> None:
+        """Send resources that were sent before once more: Envoy may have refused them for a reason outside of them."""
+        subscription = self._subscriptions.get(type_url)
+        if subscription is not None:
+            subscription.dirty.update(dict.fromkeys(names, True))
+
     def flush(self, now: float) -> list[bytes]:
         """Return the responses that can be sent at `now` (seconds, any monotonic clock)."""
         out: list[bytes] = []
