@@ -15,6 +15,7 @@ from functools import partial
 import structlog
 
 from isthmus.compile.intent import Registry
+from isthmus.discovery.dns.limit import Verdict
 from isthmus.discovery.dns.responder import Responder
 from isthmus.discovery.found import Answer, Found, failed
 from isthmus.discovery.ledger import Entry, Ledger, Lookup
@@ -122,6 +123,11 @@ class Discovery:
         return pending
 
     # ---- what came of it
+
+    @property
+    def verdicts(self) -> Mapping[Verdict, int]:
+        """Questions to this site's DNS server over UDP, by what they got."""
+        return self._responder.verdicts
 
     def entries(self) -> Mapping[Lookup, Entry]:
         """What is known of every lookup."""

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 
 import httpx
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from isthmus.discovery.dns.limit import Verdict
 from isthmus.site.agent import SiteAgent
+from isthmus.site.discovery import Discovery
 from isthmus.site.telemetry import SiteTelemetry
 
 
@@ -20,6 +22,18 @@ class _Telemetry(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return self._telemetry.collect()
+
+
+class _Dns(Collector):
+    def __init__(self, discovery: Discovery) -> None:
+        self._discovery = discovery
+
+    def collect(self) -> Iterable[Metric]:
+        text = "Questions to the site's DNS server over UDP; truncated and dropped are beyond a prefix's limit."
+        found = CounterMetricFamily("isthmus_site_dns_questions", text, labels=["got"])
+        for verdict in Verdict:
+            found.add_metric([verdict.value], self._discovery.verdicts.get(verdict, 0))
+        return [found]
 
 
 class Metrics:
@@ -41,6 +55,7 @@ class Metrics:
         self._endpoints = gauge("endpoints", "Endpoints of this site.", "state")
         self._remote = gauge("remote_endpoints", "Endpoints of other sites.", "state")
         self._stream = gauge("stream_up", "Whether the stream to a region works.", "region")
+        self._registry.register(_Dns(agent.discovery))
         if agent.telemetry is not None:
             self._registry.register(_Telemetry(agent.telemetry))
         self._certificate = gauge("certificate_seconds", "Seconds until the certificate is no longer valid.")

@@ -15,6 +15,7 @@ import dns.rcode
 import pytest
 
 from isthmus.discovery.dns.delegation import DelegationPublisher
+from isthmus.discovery.dns.limit import Limit, Verdict
 from isthmus.discovery.dns.responder import Responder
 from isthmus.discovery.record import VipRecord
 from isthmus.discovery.setting import DnsDelegation, Server
@@ -113,6 +114,34 @@ async def test_large_answers_are_truncated_and_fetched_over_tcp(responder: Respo
     whole, tcp = await dns.asyncquery.udp_with_fallback(query, server.address, 5, server.port)
     assert tcp
     assert {item.address for item in whole.answer[0]} == set(addresses)
+
+
+async def test_a_flood_is_sent_to_tcp_where_answers_go_on() -> None:
+    """Nobody can make this server flood another: beyond the limit half of the questions get a short answer at most."""
+    responder, server = Responder(Limit(rate=1, burst=5)), free_server()
+    try:
+        await Published(delegation(server), responder).publish(record("shop.apps.test", "192.0.2.1"))
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.setblocking(False)
+            client.connect((server.address, server.port))
+            wire = dns.message.make_query("shop.apps.test", "A").to_wire()
+            for _ in range(25):
+                await loop.sock_sendall(client, wire)
+            await until(lambda: sum(responder.verdicts.values()) == 25)
+            assert responder.verdicts[Verdict.TRUNCATED] >= 9
+            got = []
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    got.append(dns.message.from_wire(client.recv(4096)))
+        short = [each for each in got if each.flags & dns.flags.TC]
+        assert (len(got) - len(short), len(short)) == (
+            responder.verdicts[Verdict.ANSWERED],
+            responder.verdicts[Verdict.TRUNCATED],
+        )
+        assert (await ask(server, "shop.apps.test", tcp=True)).answer
+    finally:
+        await responder.stop()
 
 
 async def test_an_address_in_use_is_reported_and_tried_again(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -241,18 +242,37 @@ async def test_a_site_serves_from_disk_when_everything_else_is_gone(deployment: 
 
 
 async def test_a_dead_envoy_comes_back_with_what_it_had(deployment: Deployment) -> None:
+    """But for a port that somebody has taken meanwhile: the site says so, and serves there once it is free."""
     world = World()
     async with running(*world.origins):
         _, fra, client = await begin(deployment, world)
         envoy = (await fra.status())["envoy"]["pid"]
         os.kill(envoy, signal.SIGKILL)
+        somebody = await take(("127.0.0.1", world.fabric["fra"]))
 
         async def restarted() -> bool:
             state = (await fra.status())["envoy"]
             return state["pid"] not in (None, envoy) and state["connected"]
 
+        def refused() -> list[str]:
+            found = deployment.shelf.reports["default/site/fra"]["rejections"]
+            return [each["message"] for each in found if each["object"] == "default/Site//fra"]
+
         await until(restarted)
+        await until(lambda: bool(refused()))
+        assert f"fabric/127.0.0.1:{world.fabric['fra']}: " in refused()[0]
+        somebody.close()
         await until(client.answers)
+        await until(lambda: not refused())
+
+
+async def take(place: tuple[str, int]) -> socket.socket:
+    """A port, from the moment at which it is free."""
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(OSError):
+                return socket.create_server(place)
+            await asyncio.sleep(0)
 
 
 async def test_refused_and_unsupported_objects_keep_their_last_good_version(deployment: Deployment) -> None:
@@ -427,6 +447,7 @@ async def test_monitors_are_served_on_loopback(deployment: Deployment) -> None:
             text = (await client.get("/metrics")).text
         assert 'isthmus_site_endpoints{state="healthy"} 2.0' in text
         assert 'isthmus_site_engine_up{engine="envoy"} 1.0' in text
+        assert 'isthmus_site_dns_questions_total{got="dropped"} 0.0' in text
         assert "envoy_cluster_upstream_rq_total" in text
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from isthmus.discovery.dns.zone import Zone, answer_query
+from isthmus.discovery.dns.limit import Limit, Verdict
+from isthmus.discovery.dns.zone import Zone, answer_query, truncate_query
 from isthmus.discovery.setting import Server
 
 MAX_CONNECTIONS = 256
@@ -14,12 +16,19 @@ IDLE = 10.0
 RETRY = 2.0
 """Seconds between tries to listen on an address that is not there or in use."""
 Changed = Callable[[], None]
+_Answer = Callable[[Server, bytes, str | None], bytes | None]
 
 
 class Responder:
-    """Shared by the publishers of a site: each brings one zone and the addresses that it is answered on."""
+    """Shared by the publishers of a site: each brings one zone and the addresses that it is answered on.
 
-    def __init__(self) -> None:
+    Answers over UDP to one part of the Internet are limited, on all addresses together.
+    """
+
+    def __init__(self, limit: Limit | None = None) -> None:
+        self._limit = limit or Limit()
+        self.verdicts: Counter[Verdict] = Counter()
+        """Questions over UDP so far, by what they got."""
         self._zones: dict[Server, dict[object, Zone]] = {}
         self._sockets: dict[Server, _Socket] = {}
         self._watchers: dict[object, Changed] = {}
@@ -63,9 +72,15 @@ class Responder:
             del self._zones[server]
             self._sockets.pop(server).end()
 
-    def _answer(self, server: Server, wire: bytes, udp: bool) -> bytes | None:
+    def _answer(self, server: Server, wire: bytes, sender: str | None) -> bytes | None:
+        """`sender`: over UDP; None over TCP."""
+        if sender is not None:
+            verdict = self._limit.judge(sender, asyncio.get_running_loop().time())
+            self.verdicts[verdict] += 1
+            if verdict is not Verdict.ANSWERED:
+                return truncate_query(wire) if verdict is Verdict.TRUNCATED else None
         zones: Sequence[Zone] = tuple(self._zones.get(server, {}).values())
-        return answer_query(zones, wire, udp=udp)
+        return answer_query(zones, wire, udp=sender is not None)
 
     def _tell(self) -> None:
         for changed in tuple(self._watchers.values()):
@@ -75,7 +90,7 @@ class Responder:
 class _Socket(asyncio.DatagramProtocol):
     """One address and port."""
 
-    def __init__(self, server: Server, answer: Callable[[Server, bytes, bool], bytes | None], changed: Changed) -> None:
+    def __init__(self, server: Server, answer: _Answer, changed: Changed) -> None:
         self.error: str | None = None
         self._server = server
         self._answer = answer
@@ -133,7 +148,7 @@ class _Socket(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """See asyncio.DatagramProtocol. An answer to port 0 would not arrive."""
-        answer = self._answer(self._server, data, True) if addr[1] else None
+        answer = self._answer(self._server, data, addr[0]) if addr[1] else None
         if answer is not None and self._udp is not None:
             self._udp.sendto(answer, addr)
 
@@ -161,7 +176,7 @@ class _Socket(asyncio.DatagramProtocol):
             async with asyncio.timeout(IDLE):
                 length = int.from_bytes(await reader.readexactly(2))
                 wire = await reader.readexactly(length)
-            answer = self._answer(self._server, wire, False)
+            answer = self._answer(self._server, wire, None)
             if answer is None:
                 return
             writer.write(len(answer).to_bytes(2) + answer)

@@ -109,6 +109,22 @@ def answer_query(zones: Sequence[Zone], wire: bytes, *, udp: bool) -> bytes | No
         return _header_alone(wire, dns.rcode.SERVFAIL)
 
 
+def truncate_query(wire: bytes) -> bytes | None:
+    """The answer to a message that says no more than "ask over TCP", never longer than the message; None when it gets
+    none. Never raises."""
+    if len(wire) < _HEADER.size or wire[2] & 0xF8 or wire[4:6] != b"\0\1":
+        return None
+    end = _HEADER.size
+    while end < len(wire) and 0 < wire[end] < 64:
+        end += 1 + wire[end]
+    question = wire[_HEADER.size : end + 5]
+    if len(wire) < end + 5 or wire[end]:
+        return None
+    (identifier,) = struct.unpack_from("!H", wire)
+    flags = dns.flags.QR | dns.flags.TC | (wire[2] & 0x01) << 8
+    return _HEADER.pack(identifier, flags, 1, 0, 0, 0) + question
+
+
 def _header_alone(wire: bytes, rcode: int) -> bytes:
     """Identifier, opcode and the wish for recursion as they came; no question, since it may be what is wrong."""
     (identifier,) = struct.unpack_from("!H", wire)
