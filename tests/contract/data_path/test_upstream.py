@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import ssl
+import time
 from collections import Counter
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
 
 from isthmus.emit.envoy import nominal_choices
 
@@ -40,28 +47,45 @@ spec:
 
 
 class ProxiedApp:
-    """Says in its answer which address the PROXY protocol named."""
+    """Hears which address the PROXY protocol names, before TLS if it speaks that."""
 
-    def __init__(self) -> None:
-        self.port = 0
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket.setblocking(False)
+        self.port = int(self._socket.getsockname()[1])
         self.seen: list[bytes] = []
-        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+    def start(self) -> None:
+        self._keep(self._accept())
 
     def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        self._socket.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = await reader.readline()
+    def _keep(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self) -> None:
+        while True:
+            connection, _ = await asyncio.get_running_loop().sock_accept(self._socket)
+            self._keep(self._serve(connection))
+
+    async def _serve(self, connection: socket.socket) -> None:
+        loop, line = asyncio.get_running_loop(), b""
+        while not line.endswith(b"\n"):  # and not one byte more: what follows may be TLS
+            line += await loop.sock_recv(connection, 1)
         self.seen.append(line)
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader, lambda *_: None)
+        transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection, ssl=self._tls)
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-        await writer.drain()
-        writer.close()
+        transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        transport.close()
 
 
 async def test_limits_outliers_and_connections_across_sites(
@@ -125,13 +149,23 @@ spec: {tcp: {}, interval: 50ms, timeout: 1s}"""
     assert connections[2] - connections[1] <= 1
 
 
-async def test_proxy_protocol_names_the_client(start_site: StartSite) -> None:
-    proxied = ProxiedApp()
-    await proxied.start()
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_proxy_protocol_names_the_client(
+    start_site: StartSite, pki: Any, tmp_path: Path, *, secure: bool
+) -> None:
+    tls = None
+    if secure:
+        issued = pki.issue("a.internal")
+        (tmp_path / "app.pem").write_text(issued.private_key + issued.chain)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(tmp_path / "app.pem")
+    proxied = ProxiedApp(tls)
+    proxied.start()
     ports = some_ports("ams")
-    text = deployment(
-        ports, endpoints={"a": ("ams", proxied.port)}, cluster=", proxyProtocol: V1, endpointSelection: LOCAL_ONLY"
-    )
+    cluster = ", proxyProtocol: V1, endpointSelection: LOCAL_ONLY"
+    if secure:
+        cluster += ", tls: {sni: a.internal, verify: false}"
+    text = deployment(ports, endpoints={"a": ("ams", proxied.port)}, cluster=cluster)
     await (await start_site("ams")).apply(parse_objects(text))
     for address in ("127.0.0.5", "127.0.0.6"):
         async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(local_address=address)) as client:
@@ -142,6 +176,96 @@ async def test_proxy_protocol_names_the_client(start_site: StartSite) -> None:
 
 async def statuses(shop: Shop, path: str, requests: int) -> Counter[int]:
     return Counter([(await shop.get(path)).status_code for _ in range(requests)])
+
+
+ROUTES = {
+    "compressed": "forward: {CLUSTERS}, compression: {algorithms: [zstd], minSize: 30}",
+    "host": "forward: {hostRewrite: {header: x-host}, CLUSTERS}",
+    "idle": "forward: {idleTimeout: 200ms, retry: {attempts: 0}, CLUSTERS}",
+    "tries": "forward: {retry: {attempts: 1, on: [reset], perTryIdleTimeout: 200ms}, CLUSTERS}",
+    "later": "forward: {retry: {attempts: 1, statusCodes: [503], rateLimited: {}}, CLUSTERS}",
+}
+"""What routes for the path of their name say."""
+
+
+async def test_timeouts_waits_and_rewrites(
+    start_site: StartSite, start_app: StartApp, client: httpx.AsyncClient
+) -> None:
+    app = await start_app("app", headers={"retry-after": "1", "content-type": "text/plain"})
+    ports = some_ports("ams")
+    text = deployment(ports, endpoints={"app": ("ams", app.port)})
+    names = ", ".join(f"{{name: {name}}}" for name in ROUTES)
+    text = text.replace("routes: [{name: all}]", f"routes: [{names}, {{name: all}}]")
+    for name, spec in ROUTES.items():
+        text += f"""
+---
+apiVersion: isthmus/v1
+kind: Route
+metadata: {{name: {name}}}
+spec: {{match: [{{path: {{prefix: /{name}}}}}], {spec.replace("CLUSTERS", "clusters: [{cluster: {name: web}}]")}}}"""
+    await (await start_site("ams")).apply(parse_objects(text))
+    shop = Shop(client, ports["ams"])
+    await until_served(client, shop.url, "shop.example")
+
+    async with client.stream(
+        "GET", shop.url + "compressed", headers={"host": "shop.example", "accept-encoding": "zstd"}
+    ) as response:
+        assert response.headers["content-encoding"] == "zstd"
+        assert b"".join([part async for part in response.aiter_raw()]).startswith(b"\x28\xb5\x2f\xfd")  # RFC 8878
+
+    assert (await shop.get("host", x_host="other.example")).json()["headers"]["host"] == "other.example"
+    assert (await shop.get("host")).json()["headers"]["host"] == "shop.example"
+
+    for path, tries in (("idle", 1), ("tries", 2)):
+        before = app.requests
+        response = await shop.get(path, x_app_delay="20")
+        assert (response.status_code, app.requests - before) == (504, tries)
+
+    before, started = app.requests, time.monotonic()
+    assert (await shop.get("later", x_app_status="503")).status_code == 503
+    assert app.requests - before == 2
+    assert time.monotonic() - started >= 0.99  # as the application asked for
+
+
+async def test_rates_of_success_and_slow_starts(
+    start_site: StartSite, start_app: StartApp, client: httpx.AsyncClient
+) -> None:
+    apps = [await start_app(f"good-{number}") for number in range(4)] + [await start_app("bad", status=500)]
+    late = await start_app("late")
+    ports = some_ports("ams")
+    everybody = {app.name: ("ams", app.port) for app in (*apps, late)}
+    rates = "successRate: {minimumEndpoints: 5, requestVolume: 5, deviations: 1.0}"
+    compared = f"outlierDetection: {{interval: 300ms, baseEjectionTime: 30s, {rates}}}"
+
+    def objects(slowly: str) -> Any:
+        some = ", ".join(f"{{name: {app.name}}}" for app in apps)
+        clusters = {
+            "compared": f"{{endpoints: [{some}], {compared}}}",
+            "slow": f"{{endpoints: [{slowly}], slowStart: {{window: 2s}}}}",
+        }
+        return parse_objects(with_clusters(deployment(ports, endpoints=everybody), clusters))
+
+    ams = await start_site("ams")
+    await ams.apply(objects("{name: good-0}"))
+    shop = Shop(client, ports["ams"])
+    await until_served(client, shop.url + "slow", "shop.example")
+    begun = time.monotonic()
+    async with asyncio.timeout(20):
+        while 500 in await statuses(shop, "compared", 25):
+            pass
+    assert await statuses(shop, "compared", 20) == {200: 20}
+
+    await asyncio.sleep(max(0.0, begun + 2 - time.monotonic()))  # until good-0 takes its whole share
+    before = late.requests
+    await ams.apply(objects("{name: good-0}, {name: late}"))
+    await statuses(shop, "slow", 40)
+    assert 1 <= late.requests - before <= 15
+    async with asyncio.timeout(20):
+        while True:
+            before = late.requests
+            await statuses(shop, "slow", 20)
+            if late.requests - before == 10:
+                return
 
 
 async def test_keys_keep_their_endpoint_at_every_ingress_site(
