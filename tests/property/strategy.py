@@ -180,8 +180,6 @@ class Maker:
             found["queryParameters"] = [{"name": self.one(*PARAMETERS), **condition, **invert}]
         if self.maybe(0.2):
             condition = self.condition()
-            while "regex" in condition:
-                condition = self.condition()
             found["cookies"] = [{"name": self.one(*COOKIES), "invert": self.maybe(0.3), **condition}]
         if self.maybe(0.1):
             found["ports"] = self.some((80, 81), 1)

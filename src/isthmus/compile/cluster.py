@@ -14,13 +14,10 @@ from isthmus.compile.tls import compile_upstream_tls
 from isthmus.compile.upstream import compile_upstream
 from isthmus.model import Cluster as ClusterObject
 from isthmus.model import Diagnostic, ObjectKey
-from isthmus.model.cluster import ClusterSpec
+from isthmus.model.cluster import HASHING, ClusterSpec
 from isthmus.model.reference import resolve
 from isthmus.model.subset import subsets_of
 from isthmus.model.value import milliseconds
-
-HASHING = ("RING_HASH", "MAGLEV")
-"""Algorithms that hash something of the request."""
 
 
 @dataclass(frozen=True, slots=True)

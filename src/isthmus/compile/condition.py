@@ -16,7 +16,8 @@ class PathMatch:
 
 @dataclass(frozen=True, slots=True)
 class ValueMatch:
-    """One condition on a header, a query parameter or a cookie. `text` is empty for `present` and `absent`."""
+    """One condition on a header, a query parameter or a cookie. `text` is empty for `present` and `absent`; a `regex`
+    on a cookie matches nothing but characters that a cookie's value may have."""
 
     name: str
     kind: ConditionKind

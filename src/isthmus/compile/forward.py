@@ -100,8 +100,14 @@ def _mirrors(memo: Memo, key: ObjectKey, spec: ForwardSpec, found: list[Diagnost
             message = f"{name.title} does not exist; it gets no copies"
             mend = "create it, or correct the name"
             found.append(Diagnostic("dangling-reference", key, f"spec.forward.mirrors[{index}].cluster", message, mend))
+            continue
+        subset = mirror.subset or ""
+        if subset and subset not in target.subsets:
+            message = f"{name.title} has no subset {subset}; it gets no copies"
+            mend = "add the subset to the cluster, or correct the name"
+            found.append(Diagnostic("unknown-subset", key, f"spec.forward.mirrors[{index}].subset", message, mend))
         elif mirror.percent:
-            mirrors.append(Mirror(name, target.shape, mirror.percent, mirror.shadow_host))
+            mirrors.append(Mirror(name, target.shape.of_subset(subset), mirror.percent, mirror.shadow_host, subset))
     return tuple(mirrors)
 
 

@@ -1,6 +1,7 @@
 """Conditions on a request."""
 
 from isthmus.compile.condition import Match, PathMatch, ValueMatch
+from isthmus.model.cookie_pattern import confine_pattern
 from isthmus.model.match import CookieMatch, HeaderMatch, QueryParameterMatch
 from isthmus.model.match import Match as MatchSpec
 from isthmus.model.match import PathMatch as PathMatchSpec
@@ -35,5 +36,7 @@ def compile_value_match(match: HeaderMatch | QueryParameterMatch | CookieMatch) 
         return ValueMatch(match.name, "exact", match.exact, match.invert)
     if match.prefix is not None:
         return ValueMatch(match.name, "prefix", match.prefix, match.invert)
-    regex = None if isinstance(match, CookieMatch) else match.regex
-    return ValueMatch(match.name, "regex", regex or "", match.invert)
+    regex = match.regex or ""
+    return ValueMatch(
+        match.name, "regex", confine_pattern(regex) if isinstance(match, CookieMatch) else regex, match.invert
+    )

@@ -106,12 +106,16 @@ class HostRewrite:
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """A cluster that gets copies of some percent of the requests. `shadow_host`: with a Host header that says so."""
+    """A cluster that gets copies of some percent of the requests. `shadow_host`: with a Host header that says so.
+
+    `subset`: only these of its endpoints; empty for all. `shape` is how they are reached.
+    """
 
     cluster: ObjectKey
     shape: Shape
     percent: float
     shadow_host: bool
+    subset: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,8 @@ def _termination(listener: Listener, virtual_host: VirtualHost) -> str:
         return ""
     names = ", ".join(key.path for key in tls.certificates)
     asked = "" if tls.trusted is None else "; clients " + ("must" if tls.required else "may") + " show a certificate"
-    return f", and terminates TLS with {names}{asked}"
+    quic = f"; clients hear by alt-svc of HTTP/3 on UDP port {listener.socket.port}" if tls.http3 else ""
+    return f", and terminates TLS with {names}{asked}{quic}"
 
 
 def _domain_reason(domain: str, host: str) -> str:

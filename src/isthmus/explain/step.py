@@ -124,7 +124,8 @@ def _forward(action: Forward, request: Request, match: Match) -> Iterator[str]:
     if not action.websocket and request.headers.get("upgrade", "").lower() == "websocket":
         yield "a switch to WebSocket is refused with 403"
     for mirror in action.mirrors:
-        yield f"{mirror.percent:g} % of the requests are copied to {mirror.cluster.path}"
+        subset = f", subset {mirror.subset}" if mirror.subset else ""
+        yield f"{mirror.percent:g} % of the requests are copied to {mirror.cluster.path}{subset}"
     if action.retry is not None:
         yield _retry(action.retry)
     limits = [f"{action.timeout} ms in all" if action.timeout else "no limit in all"]

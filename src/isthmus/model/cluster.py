@@ -23,6 +23,8 @@ from isthmus.model.value import PositiveDuration
 from isthmus.model.where import Where
 
 LoadBalancing = Literal["ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "RING_HASH", "MAGLEV"]
+HASHING = ("RING_HASH", "MAGLEV")
+"""Algorithms that hash something of the request."""
 Protocol = Literal["HTTP1", "HTTP2", "AUTO"]
 Nearness = Literal["LOCATION", "ROUND_TRIP"]
 EndpointSelection = Literal["LOCAL_ONLY", "LOCAL_PREFERRED", "DISTRIBUTED"]

@@ -157,6 +157,9 @@ class Mirror(Frozen):
     """Send a copy of the request to another cluster too. Its answer is thrown away; the client never waits for it."""
 
     cluster: Reference = Field(description="The Cluster that gets the copy, at this site or another.")
+    subset: Name | None = Field(
+        None, description="Only endpoints of this subset of the cluster get copies; all endpoints when left out."
+    )
     percent: Percent = Field(100, description="Share of the requests that are copied.")
     shadow_host: bool = Field(False, description="Add `-shadow` to the copy's Host header, as Envoy itself does.")
 

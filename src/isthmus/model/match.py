@@ -4,8 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from isthmus.model.cookie_pattern import confine_pattern
 from isthmus.model.object import Frozen
-from isthmus.model.value import CookieName, HeaderName, Path, Port, Regex, check_text, count_set
+from isthmus.model.value import CookieName, HeaderName, Path, Port, Regex, check_program, check_text, count_set
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"]
 
@@ -63,6 +64,11 @@ def _check_cookie_text(value: str) -> str:
     return check_text(value)
 
 
+def _check_cookie_pattern(value: str) -> str:
+    check_program(confine_pattern(value), times=3)  # it stands twice in the expression on all cookies
+    return value
+
+
 class CookieMatch(Frozen):
     """One condition on a cookie of the request."""
 
@@ -71,13 +77,16 @@ class CookieMatch(Frozen):
     prefix: Annotated[str, Field(min_length=1), AfterValidator(_check_cookie_text)] | None = Field(
         None, description="The value starts with this text."
     )
+    regex: Annotated[Regex, AfterValidator(_check_cookie_pattern)] | None = Field(
+        None, description="RE2; must match the whole value."
+    )
     present: bool | None = Field(None, description="true: it is there, with any value; false: it is not there.")
     invert: bool = Field(False, description="Match when the condition does not hold.")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if count_set(self, ("exact", "prefix", "present")) != 1:
-            raise ValueError("set exactly one of exact, prefix and present")
+        if count_set(self, ("exact", "prefix", "regex", "present")) != 1:
+            raise ValueError("set exactly one of exact, prefix, regex and present")
         return self
 
 

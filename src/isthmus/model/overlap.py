@@ -94,7 +94,7 @@ class _Ports:
 
 
 def _sockets(hosts: list[VirtualHost], objects: Objects, selection: SiteSelection) -> Iterator[Diagnostic]:
-    """HTTP shares a socket with HTTP, TLS with TLS, a stream with nobody.
+    """HTTP shares a socket with HTTP, TLS with TLS, a stream with nobody. HTTP/3 is TLS on the UDP port beside.
 
     Sockets are worked out only for ports that virtual hosts of several families, or several streams, want.
     """
@@ -103,19 +103,24 @@ def _sockets(hosts: list[VirtualHost], objects: Objects, selection: SiteSelectio
     for host in hosts:
         for port in ports.of(host):
             by_port[host.metadata.tenant, transport_of(host.spec.proxy), port].append(host)
+        for port in {policy.spec.port for policy in _quic_policies(host, objects)}:
+            by_port[host.metadata.tenant, "udp", port].append(host)
     found: dict[ObjectKey, Diagnostic] = {}
-    for sharing in by_port.values():
+    for (_, transport, _), sharing in by_port.items():
         families: set[str] = {family_of(host.spec.proxy) for host in sharing}
         if len(sharing) < 2 or families in ({"HTTP"}, {"TLS"}):
             continue
         first_on: dict[SiteSocket, VirtualHost] = {}
         for host in sharing:
             own: str = family_of(host.spec.proxy)
-            for socket in sorted(host_sockets(host, objects, selection)):
+            quic = transport == "udp" and own == "TLS"
+            wanted = (_quic_sockets if quic else host_sockets)(host, objects, selection)
+            for socket in sorted(wanted):
                 first = first_on.setdefault(socket, host)
                 other = family_of(first.spec.proxy)
                 if first is not host and (own != other or own == "stream"):
-                    found.setdefault(host.key, _clash(host, first, socket))
+                    clash = _quic_clash if transport == "udp" and "TLS" in (own, other) else _clash
+                    found.setdefault(host.key, clash(host, first, socket))
     yield from found.values()
 
 
@@ -129,6 +134,20 @@ def _clash(host: VirtualHost, first: VirtualHost, socket: SiteSocket) -> Diagnos
     )
 
 
+def _quic_clash(host: VirtualHost, first: VirtualHost, socket: SiteSocket) -> Diagnostic:
+    takes, has = (
+        "HTTP/3" if each.spec.proxy == "HTTPS" else f"a virtual host of type {each.spec.proxy}"
+        for each in (host, first)
+    )
+    return Diagnostic(
+        "overlapping-socket",
+        host.key,
+        "spec.advertisePolicies",
+        f"{socket} is already used by {first.key.title} for {has}, and {takes} cannot share it",
+        "use another address, port or site, or remove http3 from the TLS parameters",
+    )
+
+
 def host_sockets(host: VirtualHost, objects: Objects, selection: SiteSelection) -> frozenset[SiteSocket]:
     """Where a virtual host is advertised, of its own transport."""
     transport = transport_of(host.spec.proxy)
@@ -139,6 +158,20 @@ def host_sockets(host: VirtualHost, objects: Objects, selection: SiteSelection) 
     for policy in policies:
         found.update(selection.sockets(policy, transport))
     return frozenset(found)
+
+
+def _quic_sockets(host: VirtualHost, objects: Objects, selection: SiteSelection) -> frozenset[SiteSocket]:
+    """Where HTTP/3 is served, of UDP."""
+    policies = _quic_policies(host, objects)
+    return frozenset(socket for policy in policies for socket in selection.sockets(policy, "udp"))
+
+
+def _quic_policies(host: VirtualHost, objects: Objects) -> Iterator[AdvertisePolicy]:
+    """A policy's TLS parameters stand in for the virtual host's."""
+    for policy in _policies(host, objects) if host.spec.proxy == "HTTPS" else ():
+        tls = policy.spec.tls or host.spec.tls
+        if tls is not None and tls.http3:
+            yield policy
 
 
 def _policies(host: VirtualHost, objects: Objects) -> Iterator[AdvertisePolicy]:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from isthmus.model.advertise_policy import AdvertisePolicy
 from isthmus.model.alert_policy import AlertPolicy
-from isthmus.model.cluster import Cluster
+from isthmus.model.cluster import HASHING, Cluster
 from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.endpoint import Endpoint
+from isthmus.model.forward import Forward, Mirror, WeightedCluster
 from isthmus.model.health_check import HealthCheck
 from isthmus.model.key import BUILT_IN_NAMESPACES, SHARED_NAMESPACE, ObjectKey
 from isthmus.model.object import Object
@@ -199,22 +200,17 @@ def _unseen(policy: AlertPolicy) -> Iterator[Diagnostic]:
 
 def _targets(route: Route, objects: Objects) -> Iterator[Diagnostic]:
     own, forward = route.metadata, route.spec.forward
-    for index, entry in enumerate(forward.clusters if forward else ()):
+    if forward is None:
+        return
+    yield from _subsets(route, forward, objects)
+    yield from _hashed(route, forward, objects)
+    for entry in forward.clusters:
         cluster = objects.get(resolve(entry.cluster, "Cluster", own.tenant, own.namespace))
         if not isinstance(cluster, Cluster):
             continue
         spec = cluster.spec
-        names = [subset.name for subset in spec.subsets]
-        if entry.subset is not None and entry.subset not in names:
-            yield Diagnostic(
-                "unknown-subset",
-                route.key,
-                f"spec.forward.clusters[{index}].subset",
-                f"{cluster.key.title} has no subset {entry.subset}",
-                f"name one of {', '.join(names)}" if names else "add the subset to the cluster",
-            )
-        first_here = spec.endpoint_selection == "LOCAL_PREFERRED" and spec.load_balancing not in ("RING_HASH", "MAGLEV")
-        if forward is not None and forward.priority == "HIGH" and first_here and entry.subset is None:
+        first_here = spec.endpoint_selection == "LOCAL_PREFERRED" and spec.load_balancing not in HASHING
+        if forward.priority == "HIGH" and first_here and entry.subset is None:
             yield Diagnostic(
                 "priority-stays-here",
                 route.key,
@@ -223,3 +219,41 @@ def _targets(route: Route, objects: Objects) -> Iterator[Diagnostic]:
                 "priority, for only then is it known that it leaves",
                 "name a subset, make the cluster DISTRIBUTED or LOCAL_ONLY, or use the priority DEFAULT",
             )
+
+
+def _subsets(route: Route, forward: Forward, objects: Objects) -> Iterator[Diagnostic]:
+    own = route.metadata
+    parts: dict[str, tuple[WeightedCluster | Mirror, ...]]
+    parts = {"clusters": forward.clusters, "mirrors": forward.mirrors}
+    for part, entries in parts.items():
+        for index, entry in enumerate(entries):
+            cluster = objects.get(resolve(entry.cluster, "Cluster", own.tenant, own.namespace))
+            if not isinstance(cluster, Cluster) or entry.subset is None:
+                continue
+            names = [subset.name for subset in cluster.spec.subsets]
+            if entry.subset not in names:
+                yield Diagnostic(
+                    "unknown-subset",
+                    route.key,
+                    f"spec.forward.{part}[{index}].subset",
+                    f"{cluster.key.title} has no subset {entry.subset}",
+                    f"name one of {', '.join(names)}" if names else "add the subset to the cluster",
+                )
+
+
+def _hashed(route: Route, forward: Forward, objects: Objects) -> Iterator[Diagnostic]:
+    """A hash policy that no cluster looks at: who writes one expects clients to stay where they are."""
+    own = route.metadata
+    keys = [resolve(entry.cluster, "Cluster", own.tenant, own.namespace) for entry in forward.clusters]
+    clusters = [cluster for cluster in map(objects.get, keys) if isinstance(cluster, Cluster)]
+    if not forward.hash_policy or len(clusters) < len(keys):
+        return
+    if not any(cluster.spec.load_balancing in HASHING for cluster in clusters):
+        one = clusters[0]
+        yield Diagnostic(
+            "hash-unused",
+            route.key,
+            "spec.forward.hashPolicy",
+            f"no cluster of the route hashes: {one.key.title} is {one.spec.load_balancing}",
+            "set spec.loadBalancing of the cluster to MAGLEV or RING_HASH, or remove hashPolicy",
+        )

@@ -58,15 +58,25 @@ def _check_address(value: str) -> str:
 
 
 def _check_regex(value: str) -> str:
+    check_program(value)
+    return value
+
+
+def check_program(pattern: str, times: int = 1) -> None:
+    """See that a regular expression is one of RE2, and small enough to stand so many times in one.
+
+    Raises:
+        ValueError: it is not.
+    """
     try:
-        size = re2.compile(value, options=_RE2_OPTIONS).programsize
+        size = re2.compile(pattern, options=_RE2_OPTIONS).programsize
     except re2.error as error:
         reason = error.args[0]
         text = reason.decode() if isinstance(reason, bytes) else str(reason)
-        raise ValueError(f"{value!r} is not an RE2 regular expression ({text})") from None
-    if size > _LARGEST_PROGRAM:
-        raise ValueError(f"{value!r} compiles to {size} instructions, more than {_LARGEST_PROGRAM}; write it shorter")
-    return value
+        raise ValueError(f"{pattern!r} is not an RE2 regular expression ({text})") from None
+    most = _LARGEST_PROGRAM // times
+    if size > most:
+        raise ValueError(f"{pattern!r} compiles to {size} instructions, more than {most}; write it shorter")
 
 
 def check_substitution(pattern: str, substitution: str) -> None:

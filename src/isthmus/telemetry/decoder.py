@@ -13,7 +13,7 @@ from ptars import HandlerPool
 
 from isthmus.generated import access_pb2 as wire
 from isthmus.telemetry.bucket import STEP
-from isthmus.telemetry.flag import class_of, parse_flags, words_of
+from isthmus.telemetry.flag import USUAL_END, class_of, parse_flags, words_of
 from isthmus.telemetry.naming import EXTERNAL, Naming, parse_cluster_name, parse_route_name, site_of_uri
 
 INGRESS = "ingress"
@@ -94,10 +94,11 @@ class Decoder:
     def parse(self, name: str, messages: Sequence[bytes]) -> pl.DataFrame:
         """The records of messages of one log, columns as RECORD_SCHEMA.
 
-        The name of a log is one of LOGS; of connections a route's name follows, of requests CREDENTIAL may. Raises
-        ValueError for another name, or for bytes that are no messages.
+        The name of a log is one of LOGS; of connections a route's name follows, then TCP or UDP, of requests CREDENTIAL
+        may. Raises ValueError for another name, or for bytes that are no messages.
         """
-        log, _, route = name.partition(" ")
+        log, _, rest = name.partition(" ")
+        route, _, protocol = rest.partition(" ")
         if log not in LOGS:
             raise ValueError(f"no log of the data path: {name!r}")
         try:
@@ -109,7 +110,7 @@ class Decoder:
         tcp = _entries(frame, "tcp_logs")
         frames = [self._http(log, http, route == CREDENTIAL)] if http.height else []
         if tcp.height:
-            frames.append(self._tcp(log, tcp.with_columns(route=pl.lit(route))))
+            frames.append(self._tcp(log, tcp.with_columns(route=pl.lit(route)), protocol or "TCP"))
         return pl.concat(frames) if frames else pl.DataFrame(schema=RECORD_SCHEMA)
 
     def _http(self, log: str, entries: pl.DataFrame, credential: bool) -> pl.DataFrame:
@@ -134,7 +135,7 @@ class Decoder:
             ),
         )
 
-    def _tcp(self, log: str, entries: pl.DataFrame) -> pl.DataFrame:
+    def _tcp(self, log: str, entries: pl.DataFrame, protocol: str) -> pl.DataFrame:
         flat = entries.select(
             pl.col("common_properties").struct.unnest(), pl.col("connection_properties").struct.unnest(), "route"
         )
@@ -148,16 +149,18 @@ class Decoder:
                 user_agent=pl.lit(""),
                 request_id=pl.lit(""),
                 trace_id=pl.lit(""),
-                protocol=pl.lit("TCP"),
+                protocol=pl.lit(protocol),
                 code=pl.lit(0, pl.UInt16),
                 details=_first("upstream_transport_failure_reason", "connection_termination_details"),
                 received=pl.col("received_bytes"),
                 sent=pl.col("sent_bytes"),
                 credential=pl.lit(False),
             ).drop("route"),
+            USUAL_END if protocol == "UDP" else frozenset(),
         )
 
-    def _finish(self, log: str, flat: pl.DataFrame) -> pl.DataFrame:
+    def _finish(self, log: str, flat: pl.DataFrame, usual: frozenset[int] = frozenset()) -> pl.DataFrame:
+        """`usual`: flags that say nothing here."""
         address = pl.col("downstream_remote_address").struct.field("socket_address").struct.field("address")
         frame = flat.with_columns(
             client_address=address.fill_null(""), start=pl.col("start_time").dt.cast_time_unit("us")
@@ -166,7 +169,7 @@ class Decoder:
         frame = self._clusters.join(frame, "upstream_cluster")
         frame = self._upstreams.join(frame, "upstream_remote_address")
         frame = self._tls.join(frame, "tls_properties")
-        frame = self._flags(frame)
+        frame = self._flags(frame, usual)
         frame = frame.with_columns(total=_micros("duration")).with_columns(
             upstream=pl.min_horizontal(
                 (_micros("time_to_last_upstream_rx_byte") - _micros("time_to_first_upstream_tx_byte")).clip(0), "total"
@@ -214,12 +217,12 @@ class Decoder:
             .otherwise(pl.lit(EXTERNAL)),
         }
 
-    def _flags(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def _flags(self, frame: pl.DataFrame, usual: frozenset[int]) -> pl.DataFrame:
         """Flags in words and the class of failure: they follow from flags and status, of which there are few pairs."""
         pairs = frame.select("response_flags", "code").unique()
         rows = []
         for raw, code in pairs.iter_rows():
-            flags = _flags(raw)
+            flags = _flags(raw) - usual
             rows.append((raw, code, words_of(flags), class_of(flags, code)))
         schema = {"response_flags": pl.Binary, "code": pl.UInt16, "flags": pl.String, "error": pl.String}
         table = pl.DataFrame(rows, schema=schema, orient="row")

@@ -44,6 +44,8 @@ _CLASSES = (
     ("injected", (11,)),
     ("bad-request", (18, 19)),
 )
+USUAL_END = frozenset((17,))
+"""How every session of UDP ends: nothing passes any more."""
 ERRORS = (*(name for name, _ in _CLASSES), "client-error", "server-error")
 """Every class of failure; an empty text is none. `client-error` and `server-error` are an application's own answers."""
 CLIENT_ERRORS = ("client-gone", "denied", "no-route", "bad-request", "client-error")

@@ -49,6 +49,8 @@ async def test_port_decides(shop: RunningExample) -> None:
     [
         ({"cookie": "version=beta"}, "next"),
         ({"cookie": 'a=b; version="beta"; c=d'}, "next"),
+        ({"cookie": "a=b; version=beta-12; c=d"}, "next"),
+        ({"cookie": "version=beta-; c=12"}, "shop"),
         ({"x_version": "beta"}, "next"),
         ({"cookie": "version=beta2"}, "shop"),
         ({"cookie": "oldversion=beta"}, "shop"),

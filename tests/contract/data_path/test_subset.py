@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 
 from .conftest import StartApp, StartSite
 from .h2_app import H2App
-from .rig import choice, until_served
+from .rig import App, choice, until_served
 from .test_data_path import Shop, callers, deployment, parse_objects, some_ports
 
 SUBSETS = (
@@ -30,7 +31,7 @@ def canary(ports: dict[str, int], endpoints: dict[str, tuple[str, int]], cluster
         "{cluster: {name: web}, subset: v11, weight: 5}]"
     )
     text = text.replace("forward: {clusters: [{cluster: {name: web}}]", split)
-    text = text.replace("routes: [{name: all}]", "routes: [{name: none}, {name: any}, {name: all}]")
+    text = text.replace("routes: [{name: all}]", "routes: [{name: none}, {name: any}, {name: copied}, {name: all}]")
     for name, subset in (("none", ", subset: none"), ("any", "")):
         text += f"""
 ---
@@ -40,7 +41,33 @@ metadata: {{name: {name}}}
 spec:
   match: [{{path: {{prefix: /{name}}}}}]
   forward: {{clusters: [{{cluster: {{name: web}}{subset}}}]}}"""
-    return text
+    return f"""{text}
+---
+apiVersion: isthmus/v1
+kind: Route
+metadata: {{name: copied}}
+spec:
+  match: [{{path: {{prefix: /copied}}}}]
+  forward:
+    clusters: [{{cluster: {{name: web}}, subset: v10}}]
+    mirrors: [{{cluster: {{name: web}}, subset: v11}}]"""
+
+
+async def copies(shop: Shop, apps: list[App], count: int) -> set[str]:
+    """Who has seen requests that v10 answers, when v11 has got a copy of each."""
+    answered = await versions(shop, count, "copied")
+    assert {name[:3] for name in answered} == {"v10"}
+
+    def seen(version: str) -> int:
+        return sum(each[":path"] == "/copied" for app in apps if app.name.startswith(version) for each in app.seen)
+
+    async with asyncio.timeout(10):
+        while seen("v11") < count:
+            await shop.get("any")
+    assert (seen("v10"), seen("v11")) == (count, count)
+    got = [each for app in apps for each in app.seen if each[":path"] == "/copied"]
+    assert not [header for each in got for header in each if header.startswith("x-isthmus-")]
+    return {app.name for app in apps if any(each[":path"] == "/copied" for each in app.seen)}
 
 
 async def versions(shop: Shop, requests: int, path: str = "") -> dict[str, int]:
@@ -67,6 +94,7 @@ async def test_subsets_of_one_site(
     assert set(counts) <= {"v10-1", "v10-2", "v11-1"}
     assert 4 <= counts["v11-1"] <= 45
     assert await versions(shop, 5, "none") == {"503": 5}
+    assert "v11-1" in await copies(shop, apps, 10)
     fallbacks = {"ANY": {"v10-1", "v10-2", "v11-1"}, "DEFAULT, defaultSubset: v11": {"v11-1"}}
     for fallback, expected in fallbacks.items():
         text = canary(ports, endpoints, f", subsetFallback: {fallback}")
@@ -100,6 +128,7 @@ async def test_subsets_across_sites(
     else:
         assert {"v10-1", "v10-2", "v10-3"} < set(counts)
     assert await versions(shop, 5, "none") == {"503": 5}
+    assert "v11-1" in await copies(shop, apps, 10)
     response = await shop.get("any", x_isthmus_subset="v11")
     assert not [header for header in response.json()["headers"] if header.startswith("x-isthmus-")]
     assert len(await versions(shop, 30, "any")) == (1 if selection == "LOCAL_PREFERRED" else 5)

@@ -16,10 +16,39 @@ import pytest_asyncio
 from isthmus.engine.envoy import LogServer
 from isthmus.identity import Authority
 from isthmus.site.telemetry import plan_naming
-from isthmus.telemetry.decoder import Decoder
+from isthmus.telemetry.decoder import RECORD_SCHEMA, Decoder
 
+from ..data_path.echo import Echo, ask
 from ..data_path.rig import TRUST_DOMAIN, App, SiteNode, access, free_port, parse_objects, until_served
 from ..data_path.test_data_path import deployment
+
+DATAGRAMS = """
+---
+apiVersion: isthmus/v1
+kind: Endpoint
+metadata: {{name: {site}-udp}}
+spec: {{where: {{site: {site}}}, address: 127.0.0.1, port: {echo}, protocol: UDP}}
+---
+apiVersion: isthmus/v1
+kind: Cluster
+metadata: {{name: {site}-udp}}
+spec: {{endpoints: [{{name: {site}-udp}}]}}
+---
+apiVersion: isthmus/v1
+kind: Route
+metadata: {{name: {site}-udp}}
+spec: {{forward: {{clusters: [{{cluster: {{name: {site}-udp}}}}], idleTimeout: 100ms}}}}
+---
+apiVersion: isthmus/v1
+kind: AdvertisePolicy
+metadata: {{name: {site}-udp}}
+spec: {{where: {{site: ams}}, address: 127.0.0.1, port: {port}}}
+---
+apiVersion: isthmus/v1
+kind: VirtualHost
+metadata: {{name: {site}-udp}}
+spec: {{proxy: UDP, routes: [{{name: {site}-udp}}], advertisePolicies: [{{name: {site}-udp}}]}}"""
+"""Datagrams that ams takes in, for an application at a site."""
 
 
 class Sites:
@@ -32,17 +61,22 @@ class Sites:
             site: SiteNode(site, self.directory / site, authority, log_service=True) for site in ("ams", "fra")
         }
         self.servers = {site: LogServer(node.log_socket) for site, node in self.nodes.items()}
-        self.app = App("one")
+        self.app, self.echo = App("one"), Echo("echo")
+        self.told: dict[str, list[pl.DataFrame]] = {}
+        self.udp = {site: free_port() for site in ("ams", "fra")}
         self.ports = {name: free_port() for name in ("ams", "ams-fabric", "fra", "fra-fabric")}
 
     async def start(self) -> None:
         await self.app.start()
+        await self.echo.start()
         text = deployment(self.ports, endpoints={"one": ("fra", self.app.port)})
+        text = text.replace("forward: {", 'forward: {regexRewrite: {pattern: "^/telemetry/1$", substitution: /told}, ')
+        text += "".join(DATAGRAMS.format(port=self.udp[site], echo=self.echo.port, site=site) for site in self.udp)
         objects = parse_objects(text)
-        rule = access("web", "ams")
+        rules = {rule.key: rule for rule in (access("web", "ams"), access("fra-udp", "ams"))}
         for node in self.nodes.values():
             await node.start()
-            await node.apply({**objects, rule.key: rule})
+            await node.apply({**objects, **rules})
 
     async def stop(self) -> None:
         for node in self.nodes.values():
@@ -50,19 +84,22 @@ class Sites:
         for server in self.servers.values():
             await server.stop()
         await self.app.stop()
+        self.echo.stop()
         shutil.rmtree(self.directory)
 
-    async def records(self, site: str, count: int) -> pl.DataFrame:
-        """So many records of requests for /telemetry…, as they come."""
+    async def records(self, site: str, count: int, *, protocol: str = "HTTP/") -> pl.DataFrame:
+        """So many records of requests for /telemetry…, or of another protocol, as they come."""
         decoder = Decoder(plan_naming(self.nodes[site].intent))
-        found: list[pl.DataFrame] = []
+        asked = pl.col("path").str.starts_with("/telemetry") | (protocol != "HTTP/")
+        found = self.told.setdefault(site, [pl.DataFrame(schema=RECORD_SCHEMA)])
         async with asyncio.timeout(20):
-            while sum(frame.height for frame in found) < count:
+            while True:
                 for log, messages in self.servers[site].take().items():
-                    frame = decoder.parse(log, messages)
-                    found.append(frame.filter(pl.col("path").str.starts_with("/telemetry")))
+                    found.append(decoder.parse(log, messages))
+                wanted = pl.concat(found).filter(pl.col("protocol").str.starts_with(protocol) & asked)
+                if wanted.height >= count:
+                    return wanted
                 await asyncio.sleep(0.02)
-        return pl.concat(found)
 
 
 @pytest_asyncio.fixture
@@ -89,12 +126,25 @@ async def test_each_site_tells_its_part_of_a_request(sites: Sites) -> None:
                 await asyncio.sleep(0.05)
         for number in range(20):
             secret = {"authorization": "Bearer not-for-any-log"} if number < 5 else {}
-            response = await client.get(f"{url}/telemetry/{number}", headers={"host": "shop.example", **secret})
+            sent = {"host": "shop.example", "x-envoy-original-path": "/forged", **secret}
+            response = await client.get(f"{url}/telemetry/{number}", headers=sent)
             assert response.status_code == 200
+            seen = response.json()
+            assert seen["path"] == ("/told" if number == 1 else f"/telemetry/{number}")
+            assert seen["headers"]["x-envoy-original-path"] == f"/telemetry/{number}"
         assert (await client.get(url + "/telemetry", headers={"host": "nobody.example"})).status_code == 404
+        for site in sites.udp:
+            assert await ask(sites.udp[site], b"twelve bytes") == b"echo twelve bytes"
+    sessions = await sites.records("ams", 2, protocol="UDP")
+    assert set(sessions["route"]) == {"default/ams-udp", "default/fra-udp"}
+    for session in sessions.to_dicts():
+        assert (session["log"], session["error"], session["flags"]) == ("ingress", "", "")
+        assert session["virtual_host"] == session["route"] == session["cluster"]
+        assert (session["received"], session["sent"]) == (12, 17)
     ingress, egress = await sites.records("ams", 21), await sites.records("fra", 20)
     routed = ingress.filter(pl.col("code") == 200)
     assert routed.height == 20
+    assert set(routed["path"]) == set(egress["path"]) == {f"/telemetry/{number}" for number in range(20)}
     first = routed.row(0, named=True)
     assert (first["virtual_host"], first["route"], first["cluster"]) == ("default/shop", "default/all", "default/web")
     assert (first["log"], first["peer"], first["endpoint"], first["client"]) == ("ingress", "fra", "", "external")

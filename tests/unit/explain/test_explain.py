@@ -172,7 +172,10 @@ def test_lines_name_every_step() -> None:
 def test_tls_is_terminated_by_server_name() -> None:
     shop = document("https", "https://a.shop.example/")
     assert (shop["listener"], shop["virtualHost"], shop["reached"]) == ("192.0.2.1:443", "shop/shop", True)
-    assert shop["listenerReason"] == "listens on port 443, and terminates TLS with shop/rsa, shop/ecdsa"
+    assert shop["listenerReason"] == (
+        "listens on port 443, and terminates TLS with shop/rsa, shop/ecdsa; "
+        "clients hear by alt-svc of HTTP/3 on UDP port 443"
+    )
     region = document("https", "https://shop.example:8443/")
     assert region["listenerReason"] == "listens on port 8443, and terminates TLS with shop/region"
     staff = document("https", "https://staff.example/")
@@ -261,6 +264,8 @@ def test_steps_name_header_edits_in_order() -> None:
 
 def test_steps_name_mirrors_and_hashes() -> None:
     assert "12.5 % of the requests are copied to default/far" in steps("route-mirror", "http://shop.example/a")
+    copied = steps("route-mirror", "http://shop.example/s")
+    assert "100 % of the requests are copied to default/web, subset v2" in copied
     assert steps("route-hash", "http://shop.example/made")[0] == (
         "the endpoint is chosen by header x-user alone if it is there, then cookie shop (made for clients without it)"
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.model import System
 from isthmus.model.document import parse_documents
 from isthmus.model.validation import validate
 
@@ -131,3 +132,37 @@ def test_the_protocol_is_agreed_on_in_tls_alone() -> None:
     spec = {"endpoints": [{"name": "a"}], "protocol": "AUTO"}
     assert parse_documents([document("Cluster", "web", spec)]).diagnostics
     assert not parse_documents([document("Cluster", "web", spec | {"tls": {"verify": False}})]).diagnostics
+
+
+@pytest.mark.parametrize("owner", ["host", "policy"])
+def test_http3_and_datagrams_want_one_port(pki: Any, owner: str) -> None:
+    """Whoever comes later is refused, and the other one named; without HTTP/3 both can be there."""
+    quic = {**WEB, "http3": True}
+    site = document("Site", "ams", {"interfaces": [{"name": "eth0", "addresses": ["192.0.2.1"]}]})
+    policy = {"where": {"site": "ams"}, "port": 443}
+    shared = [site, document("AdvertisePolicy", "plain", policy), certificate("web", pki.issue("shop.example"))]
+    end = {"where": {"site": "ams"}, "address": "192.0.2.9", "port": 53, "protocol": "UDP"}
+    shared += [
+        document("AdvertisePolicy", "quic", {**policy, "tls": quic}),
+        document("Endpoint", "dns", end),
+        document("Cluster", "dns", {"endpoints": [{"name": "dns"}]}),
+        document("Route", "dns", {"forward": {"clusters": [{"cluster": {"name": "dns"}}]}}),
+    ]
+    web = host(
+        tls=WEB if owner == "policy" else quic, advertisePolicies=[{"name": "quic" if owner == "policy" else "plain"}]
+    )
+    without = host(tls=WEB, advertisePolicies=[{"name": "plain"}])
+    fields = {"proxy": "UDP", "routes": [{"name": "dns"}], "advertisePolicies": [{"name": "plain"}]}
+    names = document("VirtualHost", "names", fields)
+    for first, second, words in (
+        (web, names, "VirtualHost default/shop for HTTP/3, and a virtual host of type UDP cannot"),
+        (names, web, "VirtualHost default/names for a virtual host of type UDP, and HTTP/3 cannot"),
+    ):
+        parsed = parse_documents([*shared, first, second])
+        known = {obj.key: obj.with_system(System(created=at)) for at, obj in enumerate(parsed.objects, 1)}
+        (diagnostic,) = validate(known)
+        assert (diagnostic.code, diagnostic.field) == ("overlapping-socket", "spec.advertisePolicies")
+        assert diagnostic.object is not None
+        assert diagnostic.object.name == second["metadata"]["name"]
+        assert f"Site ams 192.0.2.1 UDP port 443 is already used by {words}" in diagnostic.message
+    assert found(*shared, without, names) == []

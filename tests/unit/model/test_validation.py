@@ -125,6 +125,21 @@ def test_valid_objects_have_no_diagnostics() -> None:
             ("unknown-subset", "Route shop/a", "spec.forward.clusters[0].subset"),
         ),
         (
+            document(
+                "Route",
+                "shop/a",
+                "{forward: {clusters: [{cluster: {name: web}}], "
+                "mirrors: [{cluster: {name: web}}, {cluster: {name: web}, subset: v2}]}}",
+            ),
+            ("unknown-subset", "Route shop/a", "spec.forward.mirrors[1].subset"),
+        ),
+        (
+            document(
+                "Route", "shop/a", "{forward: {clusters: [{cluster: {name: web}}], hashPolicy: [{cookie: shop}]}}"
+            ),
+            ("hash-unused", "Route shop/a", "spec.forward.hashPolicy"),
+        ),
+        (
             document("Route", "shop/a", "{forward: {priority: HIGH, clusters: [{cluster: {name: near}}]}}")
             + "---\n"
             + document("Cluster", "shop/near", "{endpoints: [{name: web}], endpointSelection: LOCAL_PREFERRED}"),
@@ -232,6 +247,13 @@ def test_one_error(text: str, expected: tuple[str, str, str]) -> None:
         document("AdvertisePolicy", "shop/a", "{where: {site: fra}, address: 192.0.2.5}"),
         document("VirtualHost", "shop/a", "{domains: [shop.example]}"),
         document("VirtualHost", "shop/a", "{domains: ['*.shop.example', '*'], advertisePolicies: [{name: edge}]}"),
+        document(
+            "Route",
+            "shop/a",
+            "{forward: {clusters: [{cluster: {name: web}}, {cluster: {name: a}}], hashPolicy: [{cookie: c}]}}",
+        )
+        + "---\n"
+        + document("Cluster", "shop/a", "{endpoints: [{name: web}], loadBalancing: MAGLEV}"),
         document("Cluster", "shared/a", "{endpoints: [{name: a}]}")
         + "---\n"
         + document("Endpoint", "shared/a", "{where: {site: fra}, address: 192.0.2.4, port: 80}"),

@@ -112,15 +112,19 @@ def test_what_is_no_message_is_refused() -> None:
     assert Decoder(NAMING).parse("ingress", [message()]).schema == pl.Schema(RECORD_SCHEMA)
 
 
-def test_a_tcp_connection_is_a_record_too() -> None:
+@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
+def test_a_connection_or_session_is_a_record_too(protocol: str) -> None:
     tcp = accesslog_pb2.TCPAccessLogEntry()
     tcp.common_properties.CopyFrom(entry(route="").common_properties)
     tcp.connection_properties.received_bytes = 7
+    tcp.common_properties.response_flags.stream_idle_timeout = protocol == "UDP"  # how every session ends
     found = als_pb2.StreamAccessLogsMessage()
     found.tcp_logs.log_entry.append(tcp)
-    [row] = Decoder(NAMING).parse("ingress default/shop/db|shop/all", [found.SerializeToString()]).to_dicts()
+    [row] = (
+        Decoder(NAMING).parse(f"ingress default/shop/db|shop/all {protocol}", [found.SerializeToString()]).to_dicts()
+    )
     assert (row["virtual_host"], row["route"]) == ("shop/db", "shop/all")
-    assert (row["protocol"], row["received"], row["code"], row["error"]) == ("TCP", 7, 0, "")
+    assert (row["protocol"], row["received"], row["code"], row["error"]) == (protocol, 7, 0, "")
 
 
 def test_signals_count_every_record_once() -> None:

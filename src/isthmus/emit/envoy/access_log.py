@@ -67,10 +67,11 @@ def emit_access_log(paths: EnvoyPaths, fields: dict[str, str], *, traced: bool =
 
 
 def emit_stream_log(paths: EnvoyPaths, fields: dict[str, str], route: str) -> list[AccessLog]:
-    """The logs of clients' TCP connections with these fields. The agent is told under the name "ingress ROUTE"."""
+    """The logs of clients' TCP connections or UDP sessions with these fields. The agent is told under the name
+    "ingress ROUTE PROTOCOL"."""
     logs = emit_file_log(paths, fields)
     if paths.log_service:
-        config = TcpGrpcAccessLogConfig(common_config=_service(f"ingress {route}"))
+        config = TcpGrpcAccessLogConfig(common_config=_service(f"ingress {route} {fields['protocol']}"))
         logs.append(AccessLog(name="envoy.access_loggers.tcp_grpc", typed_config=pack(config)))
     return logs
 

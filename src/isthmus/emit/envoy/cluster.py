@@ -9,8 +9,12 @@ from typing import Any
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster as EnvoyCluster
 from envoy.config.common.mutation_rules.v3.mutation_rules_pb2 import HeaderMutation as Mutation
+from envoy.config.core.v3.address_pb2 import Address, EnvoyInternalAddress
 from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption, TransportSocket
 from envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions, KeepaliveSettings
+from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint as EnvoyEndpoint
+from envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.extensions.clusters.aggregate.v3.cluster_pb2 import ClusterConfig
 from envoy.extensions.filters.http.header_mutation.v3.header_mutation_pb2 import HeaderMutation, Mutations
 from envoy.extensions.filters.http.upstream_codec.v3.upstream_codec_pb2 import UpstreamCodec
@@ -105,6 +109,24 @@ def emit_sites_cluster(cluster: Cluster, subset: str = "") -> bytes:
     message.typed_extension_protocol_options[_OPTIONS].CopyFrom(pack(_http2()))
     message.outlier_detection.CopyFrom(_SITE_OUTLIERS)
     message.upstream_connection_options.CopyFrom(_KEEPALIVE)
+    return serialize(message)
+
+
+def emit_own_cluster() -> bytes:
+    """The own site as one host, asked as other sites are."""
+    address = Address(envoy_internal_address=EnvoyInternalAddress(server_listener_name=name.OWN_LISTENER))
+    host = LbEndpoint(endpoint=EnvoyEndpoint(address=address))
+    message = EnvoyCluster(
+        name=name.OWN_CLUSTER,
+        type=EnvoyCluster.STATIC,
+        connect_timeout=duration(1_000),
+        circuit_breakers=_BREAKERS,
+        transport_socket=_OWN_SOCKET.transport_socket,
+        load_assignment=ClusterLoadAssignment(
+            cluster_name=name.OWN_CLUSTER, endpoints=[LocalityLbEndpoints(lb_endpoints=[host])]
+        ),
+    )
+    message.typed_extension_protocol_options[_OPTIONS].CopyFrom(pack(_http2()))
     return serialize(message)
 
 

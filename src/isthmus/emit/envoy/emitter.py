@@ -26,6 +26,7 @@ from isthmus.emit.envoy import name
 from isthmus.emit.envoy.cluster import (
     emit_aggregate_cluster,
     emit_hosted_cluster,
+    emit_own_cluster,
     emit_probe_cluster,
     emit_sites_cluster,
 )
@@ -79,6 +80,7 @@ class EnvoyEmitter:
         self._hosted = Joined(partial(_emit_hosted, paths))
         self._endpoints = Joined(_emit_endpoints)
         self._clusters = Joined(_emit_cluster)
+        self._doors = Last(_emit_doors)
         self._all_clusters: Last[tuple[dict[str, bytes], ...], dict[str, bytes]] = Last(_union)
 
     def emit(self, intent: Intent) -> Resources:
@@ -94,7 +96,12 @@ class EnvoyEmitter:
             name.LISTENER_TYPE: self._listeners((frames, fabric.sockets, bool(streams), tracing)),
             name.ROUTE_TYPE: self._routes(intent.listeners),
             name.CLUSTER_TYPE: self._all_clusters(
-                (self._hosted(intent.hosted), self._clusters(intent.clusters), streams)
+                (
+                    self._hosted(intent.hosted),
+                    self._clusters(intent.clusters),
+                    self._doors(intent.clusters),
+                    streams,
+                )
             ),
             name.ENDPOINT_TYPE: self._endpoints(intent.hosted),
             name.EXTENSION_TYPE: self._extensions((self._access(fabric.access), self._streams(ends))),
@@ -253,6 +260,12 @@ def _emit_cluster(cluster: Cluster) -> dict[str, bytes]:
     if cluster.shape is Shape.LOCAL_FIRST:
         found[name.path(cluster.key)] = emit_aggregate_cluster(cluster)
     return found
+
+
+def _emit_doors(clusters: tuple[Cluster, ...]) -> dict[str, bytes]:
+    """What copies for a subset of this site's endpoints go through."""
+    needed = any(cluster.shape is Shape.LOCAL and cluster.subsets for cluster in clusters)
+    return {name.OWN_CLUSTER: emit_own_cluster()} if needed else {}
 
 
 def _difference(before: dict[str, bytes], after: dict[str, bytes]) -> dict[str, bytes | None]:

@@ -30,7 +30,7 @@ def emit_forward(route: Route, forward: Forward, *, made: bool = False) -> None:
         route.request_headers_to_add.extend(_fabric_headers(share, forward, made=made))
     else:
         action.weighted_clusters.CopyFrom(_weighted(forward, made=made))
-    _rewrite(action, forward)
+    _rewrite(route, action, forward)
     action.timeout.CopyFrom(duration(forward.timeout))
     if forward.idle_timeout is not None:
         action.idle_timeout.CopyFrom(duration(forward.idle_timeout))
@@ -44,7 +44,10 @@ def emit_forward(route: Route, forward: Forward, *, made: bool = False) -> None:
         emit_hash_reading(route, forward.hash_keys, made=made)
 
 
-def _rewrite(action: RouteAction, forward: Forward) -> None:
+def _rewrite(route: Route, action: RouteAction, forward: Forward) -> None:
+    if forward.prefix_rewrite is not None or forward.regex_rewrite is not None:
+        # The log shows it in place of the new path; Envoy adds it by itself only where it adds all of its headers.
+        route.request_headers_to_add.append(set_header(name.ORIGINAL_PATH_HEADER, "%REQ(:PATH)%"))
     if forward.prefix_rewrite is not None:
         action.prefix_rewrite = forward.prefix_rewrite
     if forward.regex_rewrite is not None:
@@ -62,12 +65,20 @@ def emit_rewrite(rewrite: RegexRewrite) -> RegexMatchAndSubstitute:
 
 
 def _mirror(mirror: Mirror) -> RouteAction.RequestMirrorPolicy:
-    """The copy has the headers of the request, those for the egress site among them; it needs its own."""
+    """The copy has the headers of the request, those for the egress site among them; it needs its own.
+
+    Envoy chooses for a copy without looking at metadata: so a copy for a subset of this site's endpoints goes through
+    the own site's door, where the header says which.
+    """
+    here = mirror.shape is Shape.LOCAL
     mutations = [Mutation(remove_on_match=Mutation.RemoveOnMatch(key_matcher=StringMatcher(prefix=name.HEADER_PREFIX)))]
-    if mirror.shape in _NAMED_BY_ROUTE:
+    if mirror.shape in _NAMED_BY_ROUTE or mirror.subset:
         mutations.append(Mutation(append=set_header(name.CLUSTER_HEADER, name.local_cluster(mirror.cluster))))
+    if mirror.subset:
+        mutations.append(Mutation(append=set_header(name.SUBSET_HEADER, mirror.subset)))
+    target = name.target_cluster(mirror.cluster, mirror.shape, mirror.subset)
     return RouteAction.RequestMirrorPolicy(
-        cluster=name.target_cluster(mirror.cluster, mirror.shape),
+        cluster=name.OWN_CLUSTER if here and mirror.subset else target,
         runtime_fraction=RuntimeFractionalPercent(default_value=percent(mirror.percent)),
         disable_shadow_host_suffix_append=not mirror.shadow_host,
         request_headers_mutations=mutations,

@@ -178,7 +178,7 @@ def _remove_internal_headers(tracing: Tracing | None) -> TypedExtensionConfig:
     ours = HeaderMutation(
         remove_on_match=HeaderMutation.RemoveOnMatch(key_matcher=StringMatcher(prefix=name.HEADER_PREFIX))
     )
-    others = ("x-envoy-original-path", *(TRACE_HEADERS if tracing is not None and tracing.restart else ()))
+    others = (name.ORIGINAL_PATH_HEADER, *(TRACE_HEADERS if tracing is not None and tracing.restart else ()))
     removals = [HeaderMutation(remove=header) for header in others]
     return TypedExtensionConfig(
         name="envoy.http.early_header_mutation.header_mutation",

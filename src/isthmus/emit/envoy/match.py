@@ -86,7 +86,10 @@ def _cookie_pair(condition: ValueMatch) -> str:
     cookie = re.escape(condition.name) + "="
     if condition.kind in ("present", "absent"):
         return cookie + "[^;]*"
-    value = re.escape(condition.text) + ("[^;]*" if condition.kind == "prefix" else "")
+    if condition.kind == "regex":
+        value = f"(?:{condition.text})"
+    else:
+        value = re.escape(condition.text) + ("[^;]*" if condition.kind == "prefix" else "")
     return f'{cookie}(?:{value}|"{value}")'
 
 

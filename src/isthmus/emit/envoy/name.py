@@ -13,6 +13,7 @@
 | secrets of these | `challenge/default/shop/site/shop.example` |
 | virtual host of ACME's pages, their routes | `default/shop/site@acme`, `default/shop/site\\|acme` |
 | secrets: certificate with key, authorities | `certificate/default/shop/site`, `authority/default/shop/ca` |
+| the own site as a cluster, for copies to subsets | `fabric/own` |
 | internal listener of TCP streams on their way to other sites | `fabric/tunnel` |
 | route | `default/shop/site\\|shop/home`: virtual host, then route |
 | prefix of HTTP statistics | `ingress_192_0_2_1_80`, `fabric`, `own` (no dots: they end a tag) |
@@ -45,6 +46,8 @@ SUBSET_KEY = "subset"
 LB_METADATA = "envoy.lb"
 LOCAL_REPLY_HEADER = "x-isthmus-local-reply"
 """Marks an egress site's own answer to a request that reached no application."""
+ORIGINAL_PATH_HEADER = "x-envoy-original-path"
+"""Has the path as the client sent it, where a route rewrites it. Logs and applications look at it."""
 HEADER_PREFIX = "x-isthmus-"
 """Headers that no client, application or user's rule may set."""
 
@@ -71,6 +74,8 @@ TRUST_SECRET = "trust"  # noqa: S105 - the name of a secret, not one
 FABRIC_ROUTES = "fabric"
 FABRIC_ACCESS = "fabric-access"
 OWN_LISTENER = "fabric/own"
+OWN_CLUSTER = "fabric/own"
+"""Leads to the listener of this name: the own site, asked as another one is."""
 TUNNEL_LISTENER = "fabric/tunnel"
 
 

@@ -40,7 +40,7 @@ from xds.type.matcher.v3.matcher_pb2 import Matcher
 from isthmus.compile.intent import Stream
 from isthmus.compile.rule import Shape, Share
 from isthmus.emit.envoy import name
-from isthmus.emit.envoy.access_log import STREAM_FIELDS, emit_file_log, emit_stream_log
+from isthmus.emit.envoy.access_log import STREAM_FIELDS, emit_stream_log
 from isthmus.emit.envoy.setting import EnvoyPaths
 from isthmus.emit.envoy.wire import duration, pack, serialize, struct
 from isthmus.model.key import ObjectKey
@@ -124,7 +124,7 @@ def _udp_proxy(stream_name: str, stream: Stream, paths: EnvoyPaths) -> UdpProxyC
         stat_prefix=name.statistics(stream_name),
         idle_timeout=duration(stream.idle_timeout),
         upstream_socket_config=UdpSocketConfig(max_rx_datagram_size={"value": LARGEST_DATAGRAM}),
-        access_log=emit_file_log(paths, _fields(stream, "UDP")),
+        access_log=emit_stream_log(paths, _fields(stream, "UDP"), _log_name(stream)),
         matcher=Matcher(),
     )
     for share in stream.shares[:1]:
