@@ -26,7 +26,7 @@ from isthmus.site.directory import SiteDirectory
 from isthmus.site.report import EngineState
 from isthmus.site.settings import SiteSettings
 
-RETRY = 5.0
+RETRY = 2.0
 """Seconds until an Envoy that has just connected is given the listeners that it refused again."""
 
 

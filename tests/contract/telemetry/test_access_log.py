@@ -27,7 +27,7 @@ DATAGRAMS = """
 apiVersion: isthmus/v1
 kind: Endpoint
 metadata: {{name: {site}-udp}}
-spec: {{where: {{site: {site}}}, address: 127.0.0.1, port: {echo}, protocol: UDP}}
+spec: {{where: {{site: {site}}}, address: 127.0.0.2, port: {echo}, protocol: UDP}}
 ---
 apiVersion: isthmus/v1
 kind: Cluster
@@ -61,7 +61,7 @@ class Sites:
             site: SiteNode(site, self.directory / site, authority, log_service=True) for site in ("ams", "fra")
         }
         self.servers = {site: LogServer(node.log_socket) for site, node in self.nodes.items()}
-        self.app, self.echo = App("one"), Echo("echo")
+        self.app, self.echo = App("one"), Echo("echo", "127.0.0.2")  # not the clients' address
         self.told: dict[str, list[pl.DataFrame]] = {}
         self.udp = {site: free_port() for site in ("ams", "fra")}
         self.ports = {name: free_port() for name in ("ams", "ams-fabric", "fra", "fra-fabric")}
