@@ -78,6 +78,8 @@ def parse_segment(text: str) -> Segment:
 
 
 def _form_of(text: str) -> str:
+    if text.isascii() and text.isalpha() and text.islower():
+        return ""  # most words: no form is of small letters alone
     for kind, pattern in _FORMS:
         if pattern.fullmatch(text):
             return kind

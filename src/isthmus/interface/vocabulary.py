@@ -61,14 +61,15 @@ _WORDS = frozenset(  # one long text: one word a line would be seven hundred lin
 )
 
 
+def _forms(word: str) -> tuple[str, ...]:
+    stem = word.removesuffix("e")
+    plural = word[:-1] + "ies" if word.endswith("y") else word + "s"
+    return word, plural, word + "es", stem + "ed", stem + "ing"
+
+
+_KNOWN = frozenset(form for word in _WORDS for form in _forms(word))
+
+
 def is_known(word: str) -> bool:
     """Whether a lower-case word, or the word that it is a form of, is in the list."""
-    return any(each in _WORDS for each in _forms(word))
-
-
-def _forms(word: str) -> tuple[str, ...]:
-    forms = [word]
-    for ending, others in (("ies", ("y",)), ("es", ("", "e")), ("s", ("",)), ("ing", ("", "e")), ("ed", ("", "e"))):
-        if word.endswith(ending) and len(word) > len(ending) + 2:
-            forms += [word[: -len(ending)] + other for other in others]
-    return tuple(forms)
+    return word in _KNOWN
