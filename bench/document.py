@@ -36,6 +36,7 @@ _MEANING = {
     "compile": "What a large site costs its agent.",
     "pages": "What a page of the console in the browser costs the console: from the request to the last byte of HTML, "
     "without the network.",
+    "apis": "How much of known APIs is learned from requests, and what learning costs.",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,6 +41,14 @@ def test_a_batch_arrives_as_it_was() -> None:
     assert got.losses == {"buffer": 4}
     assert got.tables["record"].to_dicts() == sent.tables["record"].to_dicts()
     assert got.tables["latency"].to_dicts() == sent.tables["latency"].to_dicts()
+
+
+def test_a_site_of_an_earlier_release_tells_less() -> None:
+    sent = batch()
+    earlier = replace(sent, tables={"record": sent.tables["record"].drop("credential", "weight")})
+    got = parse_batch(emit_batch(earlier), time.time() + 10).tables["record"]
+    assert got.get_column("credential").to_list() == [False] * 3
+    assert got.drop("credential", "weight").to_dicts() == earlier.tables["record"].to_dicts()
 
 
 def test_what_cannot_be_is_refused_or_left_out() -> None:
