@@ -15,6 +15,7 @@ import structlog
 from isthmus.identity import CredentialDirectory, Membership, join, load_membership, parse_token
 from isthmus.site.agent import SiteAgent
 from isthmus.site.directory import SiteDirectory
+from isthmus.site.gauge import Gauges
 from isthmus.site.metric import Metrics
 from isthmus.site.privilege import keep_from_children
 from isthmus.site.query import answer
@@ -55,6 +56,8 @@ async def run(settings: SiteSettings) -> None:
         loop.add_signal_handler(signal.SIGTERM, end.ask, settings.stop_engines)
         loop.add_signal_handler(signal.SIGINT, end.ask, True)
         agent = SiteAgent(settings, directory, membership, answer)
+        if agent.telemetry is not None:
+            agent.telemetry.measure = Gauges(agent).take
         servers = [WebServer(local_app(agent.ask, end.ask, agent.envoy.healthy), listen_unix(directory.socket))]
         metrics = Metrics(agent)
         if agent.telemetry is not None:

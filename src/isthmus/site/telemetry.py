@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import httpx
 import polars as pl
@@ -27,6 +27,7 @@ from isthmus.telemetry.batch import Batch, BatchInvalid, emit_batch
 from isthmus.telemetry.collection import decode, tables_of
 from isthmus.telemetry.decoder import Decoder
 from isthmus.telemetry.forwarder import Forwarder
+from isthmus.telemetry.gauge import Gauge, frame_of
 from isthmus.telemetry.naming import Naming
 from isthmus.telemetry.sampling import Sampling
 from isthmus.telemetry.spool import Spool
@@ -35,7 +36,10 @@ from isthmus.telemetry.total import Totals
 INTERVAL = 2.0
 """Seconds that a batch tells of."""
 COUNT = 10.0
-"""Seconds between looks at what Envoy counts."""
+_MOST_SAMPLES = 20
+"""Seconds between looks at what Envoy counts, and between samples of gauges."""
+_PATIENCE = 60.0
+"""Seconds that samples wait for requests to travel with: a site without any sends a batch a minute."""
 _COUNTERS = r"^(access_logs\.grpc_access_log\.logs_(written|dropped)|cluster\.isthmus_log\.upstream_cx_connect_fail)$"
 
 log = structlog.get_logger()
@@ -76,6 +80,9 @@ class SiteTelemetry:
         self.losses: dict[str, int] = {}
         """Requests of which nothing is told, by reason, since this process began."""
         self._gaps: list[int] = []
+        self._samples: list[tuple[float, list[Gauge]]] = []
+        self.measure: Callable[[], Awaitable[list[Gauge]]] | None = None
+        """Takes a sample of the site's gauges."""
 
     async def start(self) -> None:
         """Raises OSError."""
@@ -150,7 +157,8 @@ class SiteTelemetry:
         seconds, self._since = now - self._since, now
         losses = self._new_losses()
         records = await asyncio.to_thread(self._records, messages) if messages else None
-        if records is not None or losses:
+        waited = time.time() - self._samples[0][0] if self._samples else 0.0
+        if records is not None or losses or waited >= _PATIENCE:
             await self._keep(records, losses, seconds)
         await self.receivers.take(records, spans, seconds)
 
@@ -159,6 +167,9 @@ class SiteTelemetry:
         tables = await asyncio.to_thread(self._tables, records, seconds) if records is not None else {}
         requests = records.height if records is not None else 0
         self.requests += requests
+        if self._samples:
+            samples, self._samples = self._samples, []
+            tables["gauge"] = frame_of(samples)
         batch = Batch(self._subject, name, time.time(), requests, tables, losses)
         body = await asyncio.to_thread(emit_batch, batch)
         try:
@@ -205,6 +216,14 @@ class SiteTelemetry:
             await asyncio.sleep(COUNT)
             with contextlib.suppress(httpx.HTTPError, ValueError, KeyError):
                 self._count(await self._admin.counters(_COUNTERS))
+            try:
+                await self._sample()
+            except Exception:  # a gauge must not end the count of losses
+                log.exception("telemetry.gauges_not_taken")
+
+    async def _sample(self) -> None:
+        if self.measure is not None:
+            self._samples = [*self._samples[-_MOST_SAMPLES:], (time.time(), await self.measure())]
 
     def _count(self, counters: Mapping[str, int]) -> None:
         """Compare what Envoy says it has told with what has come.

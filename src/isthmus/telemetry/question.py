@@ -120,6 +120,25 @@ def ask_records(
     )
 
 
+def ask_gauges(tenant: str, window: Window, name: str, where: Mapping[str, Sequence[str]]) -> Question:
+    """Rows: t, site, label, and of the values in each step `mean`, `least`, `most` and `total`. `where`: values of
+    `site` and `label`, any of which will do."""
+    conditions, parameters = _times(tenant, window)
+    conditions.append("name = {name:String}")
+    parameters["name"] = name
+    for column in ("site", "label"):
+        if column in where:
+            conditions.append(f"{column} IN {{{column}s:Array(String)}}")
+            parameters[f"{column}s"] = list(where[column])
+    values = "avg(value) AS mean, min(value) AS least, max(value) AS most, sum(value) AS total"
+    step = f"intDiv(toUInt32(time), {window.step}) * {window.step} AS t"
+    return Question(
+        f"SELECT {step}, site, label, {values} FROM gauge WHERE {' AND '.join(conditions)} "  # noqa: S608
+        "GROUP BY t, site, label ORDER BY t, site, label",
+        parameters,
+    )
+
+
 def ask_losses(tenant: str, since: float, until: float) -> Question:
     """Requests of which nothing is told: role, site, reason, requests."""
     where = ["tenant = {tenant:String}", "time >= {since:UInt32}", "time < {until:UInt32}"]

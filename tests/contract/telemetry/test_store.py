@@ -17,8 +17,17 @@ from isthmus.identity import Identity, Role
 from isthmus.telemetry.batch import Batch, emit_batch
 from isthmus.telemetry.decoder import Decoder
 from isthmus.telemetry.embedded import ROWS
+from isthmus.telemetry.gauge import Gauge, frame_of
 from isthmus.telemetry.naming import Naming
-from isthmus.telemetry.question import Question, Selection, ask_latencies, ask_losses, ask_records, ask_signals
+from isthmus.telemetry.question import (
+    Question,
+    Selection,
+    ask_gauges,
+    ask_latencies,
+    ask_losses,
+    ask_records,
+    ask_signals,
+)
 from isthmus.telemetry.retention import Retention
 from isthmus.telemetry.rollup import latencies_of, signals_of
 from isthmus.telemetry.signal import add_counts, split_latencies
@@ -47,6 +56,25 @@ async def count(telemetry: ConsoleTelemetry, site: str, suffix_step: int = 1) ->
     window = plan_window(now - 600, now + 60, suffix_step, now)
     rows = await ask(telemetry, ask_signals(Selection("default", window, (), {"site": [site]})))
     return sum(int(row["requests"]) for row in rows)
+
+
+async def test_gauges_are_kept_and_asked_by_step(telemetry: ConsoleTelemetry) -> None:
+    now = int(time.time()) // 60 * 60
+    samples = [
+        (now + 0.5, [Gauge("connections_upstream", "shop/web", 4), Gauge("process_up", "envoy", 1)]),
+        (now + 10.5, [Gauge("connections_upstream", "shop/web", 6), Gauge("connections_upstream", "shop/api", 1)]),
+        (now - 59.5, [Gauge("connections_upstream", "shop/web", 1)]),
+    ]
+    body = emit_batch(Batch("default/site/gau", "g1", time.time(), 0, {"gauge": frame_of(samples)}))
+    for _ in range(2):
+        assert await telemetry.take(REGION, "default/site/gau", body) == ""
+    window = plan_window(now - 60, now + 60, 60, time.time())
+    where = {"site": ["gau"], "label": ["shop/web"]}
+    rows = await ask(telemetry, ask_gauges("default", window, "connections_upstream", where))
+    assert [(row["t"], row["mean"], row["least"], row["most"], row["total"]) for row in rows] == [
+        (now - 60, 1, 1, 1, 1), (now, 5, 4, 6, 10),
+    ]  # fmt: skip
+    assert await ask(telemetry, ask_gauges("other", window, "connections_upstream", where)) == []
 
 
 async def test_a_batch_that_comes_twice_counts_once_in_every_rollup(telemetry: ConsoleTelemetry) -> None:

@@ -17,6 +17,7 @@ from isthmus.console.api import (
     alert,
     apply,
     event,
+    gauge,
     interface,
     membership,
     objects,
@@ -61,6 +62,7 @@ def create_application(context: ApiContext) -> FastAPI:
         apply.router,
         status.router,
         telemetry.router,
+        gauge.router,
         interface.router,
         objects.router,
     )

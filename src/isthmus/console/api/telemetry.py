@@ -73,7 +73,7 @@ async def signals(
     limit: Annotated[int, Query(ge=1, le=1000, description="Groups at most.")] = 20,
 ) -> SignalsAnswer:
     """Rate, errors by class, latency p50, p90 and p99 with its parts, throughput and retries, as time series."""
-    window = _window(since, until, step)
+    window = plan_range(since, until, step)
     selection = _select(window, by, where)
     totals = await _measure(context, selection)
     groups = sorted(totals, key=lambda key: (-totals[key][0].requests, key))
@@ -115,7 +115,7 @@ async def records(
     failures always are."""
     now = time.time()
     begin, end = _moment(since, now), _moment(until, now)
-    found = [_record(row) for row in await _ask(context, _checked(ask_records, begin, end, where, limit))]
+    found = [_record(row) for row in await ask_store(context, _checked(ask_records, begin, end, where, limit))]
     return RecordList(items=found, before=found[-1].at if len(found) == limit else None)
 
 
@@ -126,7 +126,7 @@ async def request_path(context: Context, caller: Caller, request_id: str, since:
     question = ask_records(
         DEFAULT_TENANT, _moment(since, now), now + 60, [f"request_id={request_id}"], 10, oldest_first=True
     )
-    hops = [_record(row) for row in await _ask(context, question)]
+    hops = [_record(row) for row in await ask_store(context, question)]
     hops.sort(key=lambda hop: (hop.log != "ingress", hop.at))
     first = next((hop for hop in hops if hop.log == "ingress"), None)
     if first is None:
@@ -153,7 +153,7 @@ async def graph(
     compare: Annotated[str, Query(description="Beginning of a window as long, to compare with; as `since`.")] = "",
 ) -> GraphAnswer:
     """Who talks to whom: clients, virtual hosts, clusters and sites, with rate, errors and latency of each edge."""
-    window = _window(since, until, None)
+    window = plan_range(since, until, None)
     found = await _graph(context, window, where, group, collapse)
     before: Graph | None = None
     if compare:
@@ -229,7 +229,7 @@ async def telemetry_status(context: Context, caller: Caller) -> TelemetryStatus:
         )
     lost, now = [], time.time()
     if telemetry.ready:
-        lost = await _ask(context, ask_losses(DEFAULT_TENANT, now - 86_400, now + 60))
+        lost = await ask_store(context, ask_losses(DEFAULT_TENANT, now - 86_400, now + 60))
     return TelemetryStatus(
         ready=telemetry.ready,
         error=telemetry.error,
@@ -287,7 +287,7 @@ async def _measured(
     questions = [ask_signals(selection), ask_latencies(selection)]
     if split:
         questions += [ask_remote(selection), ask_egress(selection)]
-    rows = await asyncio.gather(*(_ask(context, question) for question in questions))
+    rows = await asyncio.gather(*(ask_store(context, question) for question in questions))
     remote, egress = (rows[2], rows[3]) if split else ([], [])
     counts = add_counts(rows[0], selection.by)
     measured = [name for name in selection.by if name not in ("code", "error")]
@@ -299,7 +299,7 @@ async def _measured(
     }
 
 
-async def _ask(context: ApiContext, question: Question) -> list[dict[str, Any]]:
+async def ask_store(context: ApiContext, question: Question) -> list[dict[str, Any]]:
     telemetry = context.telemetry
     if telemetry is None:
         raise RequestRefused(503, "no-telemetry", "This console takes no telemetry.")
@@ -336,7 +336,7 @@ def _select(window: Window, by: Sequence[str], where: Sequence[str]) -> Selectio
     return selection
 
 
-def _window(since: str, until: str, step: int | None) -> Window:
+def plan_range(since: str, until: str, step: int | None) -> Window:
     now = time.time()
     return _plan(_moment(since, now), _moment(until, now), step)
 
