@@ -16,6 +16,7 @@ from isthmus.console.api.status import report_of
 from isthmus.console.error import RequestRefused
 from isthmus.console.record import StoredObject
 from isthmus.console.web.form import Form
+from isthmus.console.web.gauge import OF_SITE, draw_gauges
 from isthmus.console.web.listing import matching, page_of
 from isthmus.console.web.page import PageRoute, go, show
 from isthmus.console.web.state import by_severity, site_state, site_states
@@ -159,6 +160,7 @@ async def _site(visit: Visit, name: str, token: str = "", expires: Any = None) -
         fresh=joined_at is not None and datetime.now(UTC) - joined_at < _FRESH,
         subject=subject,
         traffic=await measure(visit, [f"site={name}"]),
+        gauges=await draw_gauges(visit, OF_SITE, name),
         token=token,
         expires=expires,
     )

@@ -13,6 +13,7 @@ from isthmus.console.api.status import object_status
 from isthmus.console.difference import document_of
 from isthmus.console.watch import EndpointState
 from isthmus.console.web.certificate import certificate_lines
+from isthmus.console.web.gauge import draw_gauges, of_virtual_host
 from isthmus.console.web.listing import matching, page_of
 from isthmus.console.web.object import record_of, words_of
 from isthmus.console.web.page import PageRoute, show
@@ -121,6 +122,7 @@ async def virtual_host(namespace: str, name: str, visit: Reader) -> Response:
         diagnostics=errors,
         ingress=ingress_of(context, host),
         traffic=await measure(visit, [f"virtual_host={host.key.path}"]),
+        gauges=await draw_gauges(visit, of_virtual_host(host.key.path)),
         hits=await hits(visit, "route", [f"virtual_host={host.key.path}"]),
     )
 
