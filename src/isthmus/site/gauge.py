@@ -1,10 +1,14 @@
-"""A site's gauges, read off its agent and its Envoy."""
+"""A site's gauges, read off its agent and its Envoy.
+
+The first sample of each minute tells all of them, the others what has changed: of thousands of sites, most are as they
+were.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import httpx
 
@@ -18,6 +22,13 @@ _FRESH = 60.0
 """Seconds after a change of health in which hearing of it counts: later it was a session that came back."""
 
 
+_MINUTE = 60.0
+_EVENTS = ("health_transitions", "health_lag_seconds")
+"""Told whenever there is one: the same value again is another."""
+_STEADY = ("certificate_seconds",)
+"""Told with all others only: it changes all the time, and says nothing by that."""
+
+
 class Gauges:
     """`take` once per sample."""
 
@@ -27,6 +38,8 @@ class Gauges:
         self._taken = clock()
         self._behind: float | None = None
         self._open: set[tuple[str, str]] = set()
+        self._told: dict[tuple[str, str], float] = {}
+        self._minute = -1.0
 
     async def take(self) -> list[Gauge]:
         """The values of now. Connections are missing while Envoy does not answer."""
@@ -43,7 +56,10 @@ class Gauges:
             found += [Gauge(*key, value) for key, value in sorted(counts.items()) if value or key in self._open]
             self._open = {key for key, value in counts.items() if value}
         self._taken = now
-        return found[:MOST]
+        minute = now // _MINUTE
+        whole, self._minute = minute != self._minute, minute
+        before, self._told = self._told, {(each.name, each.label): each.value for each in found}
+        return (found if whole else changes_of(found, before))[:MOST]
 
     def _state(self, now: float) -> Iterator[Gauge]:
         agent = self._agent
@@ -83,6 +99,15 @@ class Gauges:
             if self._taken < heard <= now and heard - changed < _FRESH:
                 lags[one.site] = max(lags.get(one.site, 0.0), heard - changed)
         yield from (Gauge("health_lag_seconds", site, lag) for site, lag in sorted(lags.items()))
+
+
+def changes_of(found: Sequence[Gauge], before: Mapping[tuple[str, str], float]) -> list[Gauge]:
+    """What is to be told of a sample when all of `before` was."""
+    return [
+        each
+        for each in found
+        if each.name in _EVENTS or (each.name not in _STEADY and before.get((each.name, each.label)) != each.value)
+    ]
 
 
 def plan_labels(intent: Intent) -> dict[str, str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from isthmus.compile.compiler import compile_site
 from isthmus.model import ObjectKey
 from isthmus.model.document import parse_yaml
-from isthmus.site.gauge import count_connections, plan_labels
+from isthmus.site.gauge import changes_of, count_connections, plan_labels
+from isthmus.telemetry.gauge import GAUGES, Gauge
 
 ROOT = Path(__file__).parents[3]
 
@@ -36,3 +37,21 @@ def test_connections_are_of_a_virtual_host_or_of_the_socket_that_several_share()
     assert counts["connections_upstream", "shop/web"] == 4
     assert {label for name, label in counts if name == "connections_downstream"} == set(found.values())
     assert sum(counts.values()) == 4 + 2 * len(found)
+
+
+def test_within_a_minute_only_changes_are_told() -> None:
+    before = {
+        ("process_up", "envoy"): 1.0, ("endpoints", "healthy"): 3.0, ("health_transitions", "a"): 1.0,
+        ("certificate_seconds", ""): 100.0,
+    }  # fmt: skip
+    now = [
+        Gauge("process_up", "envoy", True),
+        Gauge("endpoints", "healthy", 2),
+        Gauge("health_transitions", "a", 1),
+        Gauge("certificate_seconds", "", 90),
+        Gauge("connections_upstream", "shop/web", 1),
+    ]
+    assert [each.name for each in changes_of(now, before)] == [
+        "endpoints", "health_transitions", "connections_upstream",
+    ]  # fmt: skip
+    assert {each.name for each in now} <= set(GAUGES)

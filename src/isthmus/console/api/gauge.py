@@ -38,7 +38,7 @@ class GaugeSeries(Answer):
 
 
 class GaugesAnswer(Answer):
-    """A gauge over time. Sites sample every ten seconds; those without requests tell of it once a minute."""
+    """A gauge over time. Sites tell each of their gauges once a minute, and of changes every ten seconds."""
 
     name: str
     description: str

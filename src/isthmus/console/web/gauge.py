@@ -12,11 +12,11 @@ from isthmus.console.web.traffic import range_of
 from isthmus.console.web.visit import Visit
 from isthmus.telemetry.window import WindowInvalid, parse_moment
 
-_STEP = 30
-"""Seconds of a point at least: sites sample every ten."""
+_STEP = 60
+"""Seconds of a point at least: sites tell everything once a minute."""
 _POINTS = 120
 _HEARTBEAT = ("process_up", "agent")
-"""Told in every sample: where it is, a gauge that is missing is zero."""
+"""Told once a minute with everything else: where it is, a gauge that is missing is zero."""
 
 
 @dataclass(frozen=True, slots=True)
