@@ -8,7 +8,6 @@ import importlib.util
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import structlog
@@ -16,13 +15,12 @@ import structlog
 from isthmus.console.catalog import ApiCatalog
 from isthmus.identity import Identity, parse_subject
 from isthmus.protocol import ProtocolError
-from isthmus.telemetry.batch import Batch, BatchInvalid, parse_batch
+from isthmus.telemetry.batch import Batch, BatchInvalid
+from isthmus.telemetry.intake import Intake, IntakeBusy
 from isthmus.telemetry.retention import Retention
-from isthmus.telemetry.store import QueryRefused, StoreUnavailable, TelemetryStore
+from isthmus.telemetry.store import QueryRefused, StoreUnavailable, TelemetryStore, Told
 
 _LONGEST_SOCKET = 100
-_WAITING = 64
-"""Batches that wait for the store, beyond which regions are asked to keep theirs."""
 _RESTART = 1.0
 
 log = structlog.get_logger()
@@ -52,8 +50,7 @@ class ConsoleTelemetry:
         self.error = "The telemetry store is starting."
         self.requests = 0
         self.batches = 0
-        self._turn = asyncio.Lock()
-        self._waiting = 0
+        self._intake = Intake(directory / "intake", self.store, self._kept)
         self._process: asyncio.subprocess.Process | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -90,28 +87,20 @@ class ConsoleTelemetry:
         """Keep a batch of a site or region. As `protocol.delivery.Take`."""
         if not self.ready:
             raise ProtocolError("not_ready", self.error)
-        if self._waiting >= _WAITING:
-            raise ProtocolError("busy", "The telemetry store is busy.")
         tenant, role, name = parse_subject(subject)
-        self._waiting += 1
         try:
-            async with self._turn:
-                batch = await asyncio.to_thread(parse_batch, body, time.time())
-                await self.store.insert(tenant, name, str(role), batch)
-                await asyncio.to_thread(self._learn, tenant, batch)
+            return await self._intake.take(tenant, name, str(role), body)
         except BatchInvalid as error:
             log.warning("telemetry.refused", subject=subject, via=peer.uri, reason=str(error))
             return str(error)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, IntakeBusy) as error:
             raise ProtocolError("store", str(error)) from error
-        except Exception as error:  # tried again it would fail again, and hold up all that waits behind it
-            log.exception("telemetry.not_kept", subject=subject, via=peer.uri)
-            return f"The batch cannot be kept: {type(error).__name__}."
-        finally:
-            self._waiting -= 1
-        self.batches += 1
-        self.requests += batch.requests
-        return ""
+
+    def _kept(self, told: list[Told]) -> None:
+        for each in told:
+            self.batches += 1
+            self.requests += each.batch.requests
+            self._learn(each.tenant, each.batch)
 
     def _learn(self, tenant: str, batch: Batch) -> None:
         """The batch is kept already: whatever is wrong with learning must not make it come again."""
@@ -134,6 +123,7 @@ class ConsoleTelemetry:
             try:
                 await self.store.prepare(self._retention)
                 await self.apis.load()
+                await self._intake.recover()
                 break
             except (StoreUnavailable, QueryRefused) as error:
                 self.error = str(error)
@@ -143,7 +133,7 @@ class ConsoleTelemetry:
                 await asyncio.sleep(0.2)
         self.ready, self.error = True, ""
         log.info("telemetry.ready", store=self.kind)
-        await self.apis.run()
+        await asyncio.gather(self._intake.run(), self.apis.run())
 
     async def _supervise(self) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)

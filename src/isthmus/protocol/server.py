@@ -30,7 +30,7 @@ _OPTIONS = [
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 4_000),
     ("grpc.http2.max_ping_strikes", 0),
-    ("grpc.max_concurrent_streams", 4),
+    ("grpc.max_concurrent_streams", 72),  # of a connection: a stream, and the batches of a region that come abreast
 ]
 
 _log = structlog.get_logger()

@@ -16,6 +16,8 @@ from isthmus.telemetry.forwarder import Forwarder
 from isthmus.telemetry.spool import Spool
 
 _TELL = 10.0
+_ABREAST = 64
+"""Batches on their way to the console at a time, so that it can take many at once."""
 
 log = structlog.get_logger()
 
@@ -27,7 +29,7 @@ class RegionTelemetry:
         self._subject = uplink.subject
         self._client = DeliveryClient(lambda: uplink.connected_upstreams, lambda: uplink.credential)
         self.spool = Spool(directory, limit)
-        self.forwarder = Forwarder(self.spool, self._deliver)
+        self.forwarder = Forwarder(self.spool, self._deliver, _ABREAST)
         self._tasks: list[asyncio.Task[None]] = []
         self._told = 0
         self.taken = 0

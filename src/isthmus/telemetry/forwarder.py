@@ -1,13 +1,14 @@
-"""Takes batches from a spool upwards, one at a time and in order, for ever."""
+"""Takes batches from a spool upwards, the oldest first, for ever."""
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import structlog
 
 from isthmus.telemetry.batch import BatchInvalid
-from isthmus.telemetry.spool import Spool
+from isthmus.telemetry.spool import Spool, Spooled
 
 _SHORTEST, _LONGEST = 0.2, 10.0
 log = structlog.get_logger()
@@ -15,7 +16,7 @@ log = structlog.get_logger()
 
 class Forwarder:
     """`deliver` returns once somebody above keeps the batch. It raises BatchInvalid for one that nobody will ever take,
-    which is dropped and counted, and anything else for one to be tried again.
+    which is dropped and counted, and anything else for one to be tried again. Up to `abreast` are under way at a time.
 
     Attributes:
         delivered, delivered_requests: batches, and what they tell of, since this object was made.
@@ -23,9 +24,11 @@ class Forwarder:
         error: why the last try failed; empty when it did not.
     """
 
-    def __init__(self, spool: Spool, deliver: Callable[[bytes], Awaitable[None]]) -> None:
+    def __init__(self, spool: Spool, deliver: Callable[[bytes], Awaitable[None]], abreast: int = 1) -> None:
         self.spool = spool
         self._deliver = deliver
+        self._abreast = abreast
+        self._under_way: set[Path] = set()
         self._some = asyncio.Event()
         self.delivered = 0
         self.delivered_requests = 0
@@ -38,33 +41,50 @@ class Forwarder:
 
     async def run(self) -> None:
         """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._abreast):
+                group.create_task(self._carry())
+
+    async def _carry(self) -> None:
         wait = _SHORTEST
         while True:
-            spooled = self.spool.oldest()
+            spooled = self.spool.oldest(self._under_way)
             if spooled is None:
                 self._some.clear()
                 await self._some.wait()
                 continue
             first, body = spooled
+            self._under_way.add(first.path)
             try:
-                await self._deliver(body)
-            except BatchInvalid as error:
-                log.error("telemetry.refused", batch=first.path.name, reason=str(error))
-                self.refused_requests += first.requests
-                self.spool.remove(first)
+                done = await self._try(first, body)
+            finally:
+                self._under_way.discard(first.path)
+            if done:
+                wait = _SHORTEST
                 continue
-            except Exception as error:
-                text = str(error) or type(error).__name__
-                if text != self.error:
-                    log.warning("telemetry.not_delivered", reason=text, waiting=len(self.spool))
-                self.error = text
-                self._some.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(wait):
-                        await self._some.wait()
-                wait = min(2 * wait, _LONGEST)
-                continue
-            self.spool.remove(first)
-            self.delivered += 1
-            self.delivered_requests += first.requests
-            self.error, wait = "", _SHORTEST
+            self._some.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._some.wait()
+            wait = min(2 * wait, _LONGEST)
+
+    async def _try(self, spooled: Spooled, body: bytes) -> bool:
+        """Deliver one. Whether it is done with."""
+        try:
+            await self._deliver(body)
+        except BatchInvalid as error:
+            log.error("telemetry.refused", batch=spooled.path.name, reason=str(error))
+            self.refused_requests += spooled.requests
+            self.spool.remove(spooled)
+            return True
+        except Exception as error:
+            text = str(error) or type(error).__name__
+            if text != self.error:
+                log.warning("telemetry.not_delivered", reason=text, waiting=len(self.spool))
+            self.error = text
+            return False
+        self.spool.remove(spooled)
+        self.delivered += 1
+        self.delivered_requests += spooled.requests
+        self.error = ""
+        return True

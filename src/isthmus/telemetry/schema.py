@@ -14,6 +14,9 @@ from isthmus.telemetry.rollup import KEY
 WINDOW = 10_000
 """Batches that are remembered by their tokens."""
 
+REMEMBERED = 100_000
+"""Batches whose names the console knows, so that none is kept twice."""
+_REMEMBERED_DAYS = 0.5
 
 STEPS = (("", 1), ("_1m", 60), ("_1h", 3600))
 """Suffix of a roll-up's table, and the seconds of its rows."""
@@ -83,6 +86,8 @@ def emit_schema(retention: Retention, engine: str = "") -> Iterator[str]:
         "requests": "UInt64",
     }
     yield _table("loss", loss, engine + "MergeTree", "toYYYYMM(time)", "tenant, time", retention.hours)
+    taken = {name: loss[name] for name in ("tenant", "site")} | {"name": "String", "time": "DateTime('UTC')"}
+    yield _table("taken", taken, engine + "MergeTree", "toStartOfHour(time)", "time", _REMEMBERED_DAYS)
     days = {"": retention.seconds, "_1m": retention.minutes, "_1h": retention.hours}
     parts = {"": "toStartOfHour(time)", "_1m": "toDate(time)", "_1h": "toYYYYMM(time)"}
     for table, key in (("signal", _SIGNAL_KEY), ("latency", _LATENCY_KEY)):

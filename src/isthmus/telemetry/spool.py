@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import time
 from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,16 +88,17 @@ class Spool:
             raise
         self._enter(Spooled(path, len(body), requests, short))
 
-    def oldest(self) -> tuple[Spooled, bytes] | None:
-        """The oldest batch; None when all are delivered."""
-        while self._queue:
-            first = next(iter(self._queue.values()))
+    def oldest(self, besides: Collection[Path] = ()) -> tuple[Spooled, bytes] | None:
+        """The oldest batch, not counting those `besides`; None when there is none."""
+        while True:
+            first = next((each for path, each in self._queue.items() if path not in besides), None)
+            if first is None:
+                return None
             try:
                 return first, first.path.read_bytes()
             except OSError:  # somebody tidied up, or the disk is damaged
                 self._leave(first)
                 self._count(1, first.requests)
-        return None
 
     def remove(self, spooled: Spooled) -> None:
         """It was delivered."""

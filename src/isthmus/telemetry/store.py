@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import polars as pl
 
 from isthmus.telemetry.batch import SCHEMAS, Batch
 from isthmus.telemetry.retention import Retention
-from isthmus.telemetry.schema import columns_of, emit_schema
+from isthmus.telemetry.schema import REMEMBERED, columns_of, emit_schema
 
 _READ_LIMITS = {"readonly": "1", "max_execution_time": "15", "max_result_rows": "200000"}
 _SECONDS = 30.0
@@ -30,6 +32,35 @@ class QueryRefused(Exception):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A batch, and whose it is: that is said by the console and not by its rows, for a site speaks for itself alone."""
+
+    tenant: str
+    site: str
+    role: str
+    batch: Batch
+
+    @property
+    def name(self) -> str:
+        """Names the batch among all."""
+        return f"{self.tenant}/{self.role}/{self.site}/{self.batch.token}"
+
+    @property
+    def frames(self) -> dict[str, pl.DataFrame]:
+        """Rows by table, with whose they are."""
+        tables = {name: frame for name, frame in self.batch.tables.items() if frame.height}
+        if self.batch.losses:
+            lost = list(self.batch.losses.items())
+            frame = pl.DataFrame(lost, schema={"reason": pl.String, "requests": pl.UInt64}, orient="row")
+            moment = pl.lit(int(self.batch.at)).cast(pl.UInt32)
+            tables["loss"] = frame.with_columns(role=pl.lit(self.role), time=moment)
+        return {
+            name: frame.with_columns(tenant=pl.lit(self.tenant), site=pl.lit(self.site))
+            for name, frame in tables.items()
+        }
 
 
 class TelemetryStore:
@@ -64,25 +95,37 @@ class TelemetryStore:
         """Run a statement of ours. Raises StoreUnavailable, QueryRefused."""
         await self._post({"query": sql})
 
-    async def insert(self, tenant: str, site: str, role: str, batch: Batch) -> None:
-        """Keep a batch. The same one again changes nothing.
+    async def keep(self, group: str, told: Sequence[Told]) -> dict[str, str]:
+        """Keep batches. The same group again changes nothing.
 
-        Raises StoreUnavailable: try again; QueryRefused: it will never be kept.
+        Returns why some were refused, by their names; raises StoreUnavailable: try the same group again.
         """
-        for name, frame in batch.tables.items():
-            if frame.height:
-                await self._insert(name, tenant, site, frame, f"{batch.subject}/{batch.token}/{name}")
-        if batch.losses:
-            rows = [
-                {"role": role, "time": int(batch.at), "reason": reason, "requests": requests}
-                for reason, requests in batch.losses.items()
-            ]
-            schema = {"role": pl.String, "time": pl.UInt32, "reason": pl.String, "requests": pl.UInt64}
-            await self._insert("loss", tenant, site, pl.DataFrame(rows, schema), f"{batch.subject}/{batch.token}/loss")
+        refused: dict[str, str] = {}
+        for table in dict.fromkeys(table for each in told for table in each.frames):
+            parts = [(each.name, each.frames[table]) for each in told if table in each.frames]
+            token = f"{group}/{table}"
+            try:
+                await self._insert(table, pl.concat([frame for _, frame in parts]), token)
+            except QueryRefused:  # because of one of them: the others are not to suffer for it
+                for number, (name, frame) in enumerate(parts):
+                    try:
+                        await self._insert(table, frame, f"{token}/{number}")
+                    except QueryRefused as error:
+                        refused[name] = str(error)
+        names = [(each.tenant, each.site, each.name) for each in told if each.name not in refused]
+        if names:
+            frame = pl.DataFrame(names, schema=["tenant", "site", "name"], orient="row")
+            await self._insert(
+                "taken", frame.with_columns(time=pl.lit(int(time.time())).cast(pl.UInt32)), f"{group}/taken"
+            )
+        return refused
 
-    async def _insert(self, table: str, tenant: str, site: str, frame: pl.DataFrame, token: str) -> None:
-        """Whose rows these are is said here and not by the rows: a site speaks for itself alone."""
-        frame = frame.with_columns(tenant=pl.lit(tenant), site=pl.lit(site))
+    async def remembered(self) -> list[str]:
+        """The names of the newest batches that are kept, the newest first. Raises StoreUnavailable, QueryRefused."""
+        rows = await self.query(f"SELECT name FROM taken ORDER BY time DESC LIMIT {REMEMBERED}", {})  # noqa: S608
+        return [row["name"] for row in rows]
+
+    async def _insert(self, table: str, frame: pl.DataFrame, token: str) -> None:
         if table in SCHEMAS and table != "record":
             frame = frame.with_columns(pl.col("time").dt.epoch("s").cast(pl.UInt32))
         names = list(columns_of(table)) if table in SCHEMAS else frame.columns

@@ -6,7 +6,9 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from isthmus.telemetry.batch import Batch, emit_batch
 from isthmus.telemetry.decoder import Decoder
 from isthmus.telemetry.embedded import ROWS
 from isthmus.telemetry.gauge import Gauge, frame_of
+from isthmus.telemetry.intake import Intake
 from isthmus.telemetry.naming import Naming
 from isthmus.telemetry.question import (
     Question,
@@ -31,7 +34,7 @@ from isthmus.telemetry.question import (
 from isthmus.telemetry.retention import Retention
 from isthmus.telemetry.rollup import latencies_of, signals_of
 from isthmus.telemetry.signal import add_counts, split_latencies
-from isthmus.telemetry.store import QueryRefused, StoreUnavailable
+from isthmus.telemetry.store import QueryRefused, StoreUnavailable, TelemetryStore, Told
 from isthmus.telemetry.window import plan_window
 
 from ...unit.telemetry.message import entry, message
@@ -163,9 +166,57 @@ async def test_what_was_acknowledged_outlives_a_crash_of_the_store(telemetry: Co
         assert await count(telemetry, "sin", step) == acknowledged
 
 
-async def test_a_store_that_is_not_there_is_no_answer(telemetry: ConsoleTelemetry) -> None:
-    from isthmus.telemetry.store import TelemetryStore
+async def test_what_comes_at_once_is_inserted_together(
+    telemetry: ConsoleTelemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups: list[int] = []
+    keep = TelemetryStore.keep
 
+    async def counting(store: TelemetryStore, group: str, told: Sequence[Told]) -> dict[str, str]:
+        groups.append(len(told))
+        return await keep(store, group, told)
+
+    monkeypatch.setattr(TelemetryStore, "keep", counting)
+    now = datetime.now(UTC)
+    sites = [f"many-{number}" for number in range(60)]
+    bodies = {site: batch(site, "1", 2, now) for site in sites}
+    takes = [telemetry.take(REGION, f"default/site/{site}", bodies[site]) for site in [*sites, *sites]]
+    assert await asyncio.gather(*takes) == [""] * 120
+    assert sum(groups) == 60, "those that came twice were told to the store once"
+    assert len(groups) <= 10
+    assert [await count(telemetry, site) for site in ("many-0", "many-31", "many-59")] == [2, 2, 2]
+
+
+async def test_a_group_that_a_crash_left_behind_counts_once(telemetry: ConsoleTelemetry, tmp_path: Path) -> None:
+    """The console ends between the insert and the receipt: the region sends again what the next console has."""
+    body = batch("osl", "left", 7, datetime.now(UTC))
+    never = asyncio.Event()
+
+    class Ending(TelemetryStore):
+        async def keep(self, group: str, told: Sequence[Told]) -> dict[str, str]:
+            await telemetry.store.keep(group, told)
+            never.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    store = Ending(tmp_path / "nobody.sock")
+    first = Intake(tmp_path / "intake", store, lambda told: None)
+    running = [asyncio.create_task(first.run()), asyncio.create_task(first.take("default", "osl", "site", body))]
+    await never.wait()
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    await store.close()
+    assert await count(telemetry, "osl") == 7
+    again = Intake(tmp_path / "intake", telemetry.store, lambda told: None)
+    await again.recover()
+    assert list((tmp_path / "intake").iterdir()) == []
+    assert await again.take("default", "osl", "site", body) == "", "its name is known: nothing is inserted"
+    for step in (1, 60, 3600):
+        assert await count(telemetry, "osl", step) == 7
+
+
+async def test_a_store_that_is_not_there_is_no_answer(telemetry: ConsoleTelemetry) -> None:
     store = TelemetryStore("http://127.0.0.1:9/isthmus")
     with pytest.raises(StoreUnavailable):
         await store.query("SELECT 1", {})

@@ -178,6 +178,36 @@ async def test_batches_are_tried_again_until_they_are_taken(tmp_path: Path) -> N
     assert (forwarder.delivered, forwarder.refused_requests, forwarder.error) == (3, 5, "")
 
 
+async def test_several_are_under_way_at_a_time_and_none_twice(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", 1000)
+    for number in range(7):
+        spool.put(spool.next_name(), b"%d" % number, 1)
+    under_way: set[bytes] = set()
+    most, taken = 0, []
+    gate = asyncio.Event()
+
+    async def deliver(body: bytes) -> None:
+        nonlocal most
+        assert body not in under_way
+        under_way.add(body)
+        most = max(most, len(under_way))
+        await gate.wait()
+        under_way.discard(body)
+        taken.append(body)
+
+    forwarder = Forwarder(spool, deliver, abreast=3)
+    task = asyncio.create_task(forwarder.run())
+    async with asyncio.timeout(5):
+        while len(under_way) < 3:  # noqa: ASYNC110 - the forwarder has no event for it
+            await asyncio.sleep(0.01)
+        gate.set()
+        while len(spool):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert most == 3
+    assert sorted(taken) == [b"%d" % number for number in range(7)]
+
+
 class OneRegion:
     """A shelf that lets the region `eu` have the site `ams` alone."""
 
