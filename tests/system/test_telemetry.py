@@ -170,17 +170,23 @@ async def test_sites_tell_what_they_are_like(shop: Shop) -> None:
         ("process_up", "gobgp"), ("bgp_session_up", "eu"), ("stream_up", "eu"), ("certificate_seconds", ""),
         ("configuration_lag_seconds", ""),
     }  # fmt: skip
+    target = shop.target("fra", "/gauge")
+    _, idle = await asyncio.open_connection(target.address, target.port)
     deadline = time.monotonic() + 75  # everything is told once a minute
-    while True:
-        await shop.ask("fra", 5, "/gauge")
-        seen: dict[tuple[str, str], float] = {}
-        for name in {name for name, _ in wanted}:
-            answer = await ask(shop, "gauges", name=name, site="fra", since="-5m")
-            seen |= {(name, each["label"]): each["points"][-1]["most"] for each in answer["series"]}
-        if wanted <= seen.keys():
-            break
-        assert time.monotonic() < deadline, wanted - seen.keys()
-        await asyncio.sleep(0.5)
+    try:
+        while True:
+            await shop.ask("fra", 5, "/gauge")
+            seen: dict[tuple[str, str], float] = {}
+            for name in {"connections_downstream", *(name for name, _ in wanted)}:
+                answer = await ask(shop, "gauges", name=name, site="fra", since="-5m")
+                seen |= {(name, each["label"]): each["points"][-1]["most"] for each in answer["series"]}
+            if wanted <= seen.keys() and any(name == "connections_downstream" for name, _ in seen):
+                break
+            assert time.monotonic() < deadline, wanted - seen.keys()
+            await asyncio.sleep(0.5)
+    finally:
+        idle.close()
     assert seen["process_up", "envoy"] == seen["bgp_session_up", "eu"] == 1
     assert seen["certificate_seconds", ""] > 86_400
     assert seen["endpoints", "healthy"] >= 1
+    assert max(value for (name, _), value in seen.items() if name == "connections_downstream") >= 1
