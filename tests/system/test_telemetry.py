@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +14,13 @@ from isthmus.demo.deployment import CONSOLE, isthmus, wait_until
 from isthmus.demo.shop import Shop
 
 from .conftest import Measure, report
+
+RECEIVER = {
+    "apiVersion": "isthmus/v1",
+    "kind": "TelemetryReceiver",
+    "metadata": {"name": "requests", "namespace": "shared"},
+    "spec": {"where": {"site": "ams"}, "file": {"name": "requests.log"}},
+}
 
 
 async def ask(shop: Shop, path: str, **query: Any) -> Any:
@@ -79,6 +87,9 @@ async def test_requests_are_told_by_every_site_that_they_pass(shop: Shop, measur
 
 
 async def test_nothing_is_lost_while_console_and_a_region_are_away(shop: Shop, measured: Measure) -> None:
+    file = shop.deployment.state("ams") / "log-files" / "shared" / "requests.log"
+    await shop.deployment.apply([RECEIVER])
+    await wait_until(lambda: bool(report(shop, "ams")["telemetry"]["receivers"]), 20, "ams has a receiver", pause=0.3)
     before = report(shop, "ams")["telemetry"]["requests"]
     await shop.ask("ams", 10, "/buffered")
     await shop.deployment.kill(CONSOLE)
@@ -92,6 +103,8 @@ async def test_nothing_is_lost_while_console_and_a_region_are_away(shop: Shop, m
         "ams has kept what Envoy told",
         pause=0.3,
     )
+    # a receiver of the site's own needs neither
+    await wait_until(lambda: lines_of(file, "/buffered") == 60, 20, "the file has 60 records", pause=0.3)
     await asyncio.sleep(3.5)  # older requests may have counted: Envoy tells within a second, a batch takes two
     await shop.deployment.kill("ams")  # and the agent itself
     await shop.ask("fra", 15, "/buffered")
@@ -105,6 +118,12 @@ async def test_nothing_is_lost_while_console_and_a_region_are_away(shop: Shop, m
     assert [each for each in lost if each["reason"] == "buffer"] == []
     assert "telemetry" in report(shop, "fra")
     measured("75 of 75 requests, once each")
+
+
+def lines_of(file: Path, path: str) -> int:
+    """Records of requests for a path in a file."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return sum(json.loads(line)["path"] == path for line in lines)
 
 
 async def test_traffic_from_the_shell(shop: Shop) -> None:

@@ -37,7 +37,6 @@ from isthmus.site.ingress import Assignments, Ingress
 from isthmus.site.inventory import Inventory, Refusal
 from isthmus.site.local_endpoint import emit_local_assignments
 from isthmus.site.plan import Join, Plan, Planner
-from isthmus.site.receiver import Receivers
 from isthmus.site.report import SiteState, emit_report
 from isthmus.site.rollout import Outcome, Rollout, refusal_of
 from isthmus.site.round_trip import keep_measuring
@@ -45,7 +44,7 @@ from isthmus.site.route_exchange import RouteExchange
 from isthmus.site.secret import Secrets
 from isthmus.site.settings import SiteSettings
 from isthmus.site.task import Alarm, Tasks
-from isthmus.site.telemetry import SiteTelemetry
+from isthmus.site.telemetry import SiteTelemetry, unserved
 from isthmus.site.udp_probe import UdpProber
 from isthmus.site.upstream import plan_regions, plan_upstreams
 from isthmus.site.vault import Vault
@@ -124,13 +123,8 @@ class SiteAgent(UplinkHandler):
             on_refused=self._tell_refusals,
             changed=self.changed.set,
         )
-        self.telemetry = (
-            SiteTelemetry(
-                settings, directory, identity.name, self.uplink, self.envoy.admin, self._make_receivers(settings)
-            )
-            if settings.telemetry
-            else None
-        )
+        told = (settings, directory, identity, self.uplink, self.envoy.admin, self.vault.value)
+        self.telemetry = SiteTelemetry(*told) if settings.telemetry else None
         self._routes = RouteExchange(
             directory.gobgp, identity.trust_domain, self._credentials, self._hear, self.state.bgp
         )
@@ -154,11 +148,6 @@ class SiteAgent(UplinkHandler):
         self._saving = Alarm(self._save_resources)
         self._tasks = Tasks()
         self.state.certificate_until = self.uplink.credential.leaf.valid_until.timestamp()
-
-    def _make_receivers(self, settings: SiteSettings) -> Receivers:
-        files = settings.log_directory or self._directory.log_files
-        spools = self._directory.receivers
-        return Receivers(self._identity.tenant, self._identity.name, spools, files, self.vault.value)
 
     # ---- life
 
@@ -289,7 +278,8 @@ class SiteAgent(UplinkHandler):
             self.uplink.offer_sealing_key()
         self._refused = outcome.refusals
         self.state.refusals = self._all_refusals()
-        self.state.diagnostics = (*outcome.plan.diagnostics, *self._addresses.faults)
+        unsent = unserved(outcome.plan.intent.receivers) if self.telemetry is None else ()
+        self.state.diagnostics = (*outcome.plan.diagnostics, *self._addresses.faults, *unsent)
         rejections = [Rejection(each.key, each.code, each.field, each.message) for each in self.state.rejections]
         self.uplink.acknowledge(state.version, rejections)
         self.changed.set()

@@ -19,9 +19,12 @@ from prometheus_client.metrics_core import Metric
 
 from isthmus.compile.intent import Intent
 from isthmus.engine.envoy import Admin, LogServer
+from isthmus.identity import Identity
 from isthmus.protocol import DeliveryClient, Uplink
 from isthmus.site.directory import SiteDirectory
+from isthmus.site.inventory import Refusal
 from isthmus.site.receiver import Receivers
+from isthmus.site.sender import SecretValue
 from isthmus.site.settings import SiteSettings
 from isthmus.telemetry.batch import Batch, BatchInvalid, emit_batch
 from isthmus.telemetry.collection import decode, tables_of
@@ -30,6 +33,7 @@ from isthmus.telemetry.forwarder import Forwarder
 from isthmus.telemetry.gauge import Gauge, frame_of
 from isthmus.telemetry.naming import Naming
 from isthmus.telemetry.sampling import Sampling
+from isthmus.telemetry.setting import Receiver
 from isthmus.telemetry.spool import Spool
 from isthmus.telemetry.total import Totals
 
@@ -52,12 +56,13 @@ class SiteTelemetry:
         self,
         settings: SiteSettings,
         directory: SiteDirectory,
-        site: str,
+        identity: Identity,
         uplink: Uplink,
         admin: Admin,
-        receivers: Receivers,
+        secret: SecretValue,
     ) -> None:
-        self.receivers = receivers
+        site, files = identity.name, settings.log_directory or directory.log_files
+        self.receivers = Receivers(identity.tenant, site, directory.receivers, files, secret)
         self._subject = uplink.subject
         self._admin = admin
         self._sampling = Sampling(settings.record_share, settings.records_per_second)
@@ -253,6 +258,12 @@ class SiteTelemetry:
         refusal = await self._client.deliver(body)
         if refusal:
             raise BatchInvalid(refusal)
+
+
+def unserved(receivers: Iterable[Receiver]) -> tuple[Refusal, ...]:
+    """What to say of receivers where telemetry is switched off."""
+    message = "the site was started with --no-telemetry; nothing is sent"
+    return tuple(Refusal(str(each.key), "telemetry-off", "spec.where", message) for each in receivers)
 
 
 def plan_naming(intent: Intent) -> Naming:

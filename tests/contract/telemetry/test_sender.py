@@ -24,6 +24,7 @@ from aiohttp import web
 from isthmus.identity import Authority, Identity, Role, emit_key, generate_key, make_csr
 from isthmus.model.key import ObjectKey
 from isthmus.site.receiver import Receivers
+from isthmus.site.telemetry import unserved
 from isthmus.telemetry.decoder import Decoder
 from isthmus.telemetry.naming import Naming
 from isthmus.telemetry.setting import Choice, FileSettings, HttpSettings, Receiver, Settings, SyslogSettings
@@ -244,6 +245,12 @@ async def test_a_collector_gets_metrics_and_says_what_it_does_not_take(site: Sit
         await site.until(lambda status: status["lost"] == {"rejected": 1})
     finally:
         await collector.stop()
+
+
+def test_a_site_without_telemetry_says_that_nothing_is_sent() -> None:
+    [refusal] = unserved([receiver(FileSettings("shop/a.log", 4096, 1))])
+    assert (refusal.key, refusal.code) == ("default/TelemetryReceiver/shop/logs", "telemetry-off")
+    assert "--no-telemetry" in refusal.message
 
 
 # ---- receivers
