@@ -55,7 +55,15 @@ async def test_a_receiver_is_tested_from_its_page(browser: Browser, shop: Runnin
     assert "Nobody is told of alerts yet." in (await browser.http.get("/alerts/receivers")).text
     spec: Any = {"webhook": {"url": f"https://localhost:{shop.console.port}/"}}
     metadata = {"name": "hook", "namespace": "default"}
-    await shop.apply({"apiVersion": "isthmus/v1", "kind": "AlertReceiver", "metadata": metadata, "spec": spec})
+    spec["webhook"]["bearerToken"] = {"name": "hook"}
+    await shop.apply(
+        {"apiVersion": "isthmus/v1", "kind": "Secret", "metadata": metadata, "spec": {"value": "t0ken"}},
+        {"apiVersion": "isthmus/v1", "kind": "AlertReceiver", "metadata": metadata, "spec": spec},
+    )
+    index = shop.console.deployment.index
+    kinds = {key.kind for subject in index.subjects() for key in index.slice_of(subject)}
+    assert "VirtualHost" in kinds
+    assert kinds.isdisjoint({"AlertReceiver", "AlertPolicy", "Secret", "SealedSecret"})  # no site needs them
     answer = await browser.act("/alerts/receivers/default/hook/test")
     page = (await browser.http.get(answer.headers["location"])).text
     assert (
