@@ -38,6 +38,7 @@ class Traced(Sites):
 
     async def start(self) -> None:
         await self.app.start()
+        await self.echo.start()
         for server in self.servers.values():
             await server.start()
         for node in self.nodes.values():
