@@ -304,7 +304,7 @@ class SiteAgent(UplinkHandler):
             used = frozenset(self.plan.intent.imports if self.plan is not None else ())
             new = frozenset(plan.intent.imports) - used
             await self._routes.set_clusters(used | new)  # those that are left go once Envoy uses them no more
-            if self.plan is not None:
+            if self.plan is not None or self.state.envoy.adopted:  # what is in force serves on meanwhile
                 await self.ingress.heard(new, HEARING, PATIENCE)
         if self.egress.leave(plan.intent, time.time()):
             await asyncio.sleep(LEAVE)
