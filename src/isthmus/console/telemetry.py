@@ -22,6 +22,8 @@ from isthmus.telemetry.store import QueryRefused, StoreUnavailable, TelemetrySto
 
 _LONGEST_SOCKET = 100
 _RESTART = 1.0
+_LESSONS = 64
+"""Batches that wait to be learned from; of more nothing is learned."""
 
 log = structlog.get_logger()
 
@@ -50,6 +52,7 @@ class ConsoleTelemetry:
         self.error = "The telemetry store is starting."
         self.requests = 0
         self.batches = 0
+        self._lessons: asyncio.Queue[Told] = asyncio.Queue(_LESSONS)
         self._intake = Intake(directory / "intake", self.store, self._kept)
         self._process: asyncio.subprocess.Process | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -97,10 +100,22 @@ class ConsoleTelemetry:
             raise ProtocolError("store", str(error)) from error
 
     def _kept(self, told: list[Told]) -> None:
+        """Count them, and learn from as many as learning keeps up with: receipts do not wait for it."""
         for each in told:
             self.batches += 1
             self.requests += each.batch.requests
-            self._learn(each.tenant, each.batch)
+            with contextlib.suppress(asyncio.QueueFull):
+                self._lessons.put_nowait(each)
+
+    async def learned(self) -> None:
+        """Wait until what was kept so far is learned from."""
+        await self._lessons.join()
+
+    async def _keep_learning(self) -> None:
+        while True:
+            told = await self._lessons.get()
+            await asyncio.to_thread(self._learn, told.tenant, told.batch)
+            self._lessons.task_done()
 
     def _learn(self, tenant: str, batch: Batch) -> None:
         """The batch is kept already: whatever is wrong with learning must not make it come again."""
@@ -130,10 +145,14 @@ class ConsoleTelemetry:
                 if isinstance(error, QueryRefused) and self.error != reported:
                     reported = self.error
                     log.error("telemetry.not_prepared", reason=self.error)
-                await asyncio.sleep(0.2)
+            except Exception as error:
+                self.error = f"The telemetry store cannot be prepared: {type(error).__name__}."
+                log.exception("telemetry.not_prepared")
+                await asyncio.sleep(5)
+            await asyncio.sleep(0.2)
         self.ready, self.error = True, ""
         log.info("telemetry.ready", store=self.kind)
-        await asyncio.gather(self._intake.run(), self.apis.run())
+        await asyncio.gather(self._intake.run(), self._keep_learning(), self.apis.run())
 
     async def _supervise(self) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)

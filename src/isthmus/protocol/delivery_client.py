@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -23,12 +24,13 @@ class DeliveryClient:
         self._upstreams = upstreams
         self._credential = credential
         self._channels: dict[Upstream, tuple[Credential, Any]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def deliver(self, body: bytes) -> str:
         """Why the batch will never be taken; empty when it was. Raises ProtocolError when nobody could take it now."""
         reason = "No region is connected."
         for upstream in list(self._upstreams()):
-            call = (await self._channel(upstream)).unary_unary(
+            call = self._channel(upstream).unary_unary(
                 METHOD, request_serializer=None, response_deserializer=wire.Receipt.FromString
             )
             try:
@@ -42,15 +44,24 @@ class DeliveryClient:
         for _, channel in self._channels.values():
             await channel.close()
         self._channels.clear()
+        for task in list(self._ending):
+            task.cancel()
+        await asyncio.gather(*self._ending, return_exceptions=True)
 
-    async def _channel(self, upstream: Upstream) -> Any:
+    def _end(self, channel: Any) -> None:
+        """Close a connection once what is under way on it has its answer."""
+        task = asyncio.get_running_loop().create_task(channel.close(_SECONDS))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    def _channel(self, upstream: Upstream) -> Any:
         credential = self._credential()
         known = self._channels.get(upstream)
         if known is not None and known[0] is credential:
             return known[1]
         wanted = set(self._upstreams())
         for each in [each for each in self._channels if each not in wanted or each == upstream]:
-            await self._channels.pop(each)[1].close()
+            self._end(self._channels.pop(each)[1])
         channel = grpc.aio.secure_channel(
             upstream.target,
             grpc.ssl_channel_credentials(

@@ -61,7 +61,7 @@ class RegionTelemetry:
         except OSError as error:
             raise ProtocolError("disk", f"The region cannot keep telemetry: {error}.") from error
         self.taken += 1
-        self.forwarder.wake()
+        self.forwarder.arrived()
         return ""
 
     def status(self) -> dict[str, object]:
@@ -86,7 +86,7 @@ class RegionTelemetry:
             with contextlib.suppress(OSError):
                 self.spool.put(name, emit_batch(batch), 0, owner=self._subject)
                 self._told += lost
-                self.forwarder.wake()
+                self.forwarder.arrived()
 
     async def _deliver(self, body: bytes) -> None:
         refusal = await self._client.deliver(body)

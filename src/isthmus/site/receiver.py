@@ -172,7 +172,7 @@ class Receivers:
             except OSError as error:
                 running.lose("disk", items)
                 log.error("receiver.not_kept", receiver=running.receiver.key.path, error=str(error))
-        running.forwarder.wake()
+        running.forwarder.arrived()
 
     async def _keep_measuring(self, running: _Running) -> None:
         while True:

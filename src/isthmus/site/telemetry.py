@@ -182,7 +182,7 @@ class SiteTelemetry:
         except OSError as error:
             self._lose("disk", requests)
             log.error("telemetry.not_kept", error=str(error))
-        self.forwarder.wake()
+        self.forwarder.arrived()
 
     def _records(self, messages: Mapping[str, list[bytes]]) -> pl.DataFrame | None:
         self._decoder.use(self._naming)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from google.protobuf.message import DecodeError
 
 from isthmus.generated import stream_pb2 as wire
+from isthmus.telemetry.arrow import StreamRefused, check_stream
 from isthmus.telemetry.decoder import RECORD_SCHEMA
 from isthmus.telemetry.rollup import KEY
 
@@ -18,6 +19,8 @@ MAX_ROWS = 1_000_000
 """Rows of one table of a batch."""
 MAX_BYTES = 64 << 20
 """Bytes of a batch, and of all its tables when they are unpacked."""
+MAX_HOURS = 48
+"""Hours that the rows of one batch are of at most: it tells of a few seconds, and the store keeps each hour apart."""
 MAX_LOST = 1 << 53
 """Requests that one batch may say were lost."""
 _ADDED = ("credential", "weight", "trace_id")
@@ -146,17 +149,23 @@ def _unpack(name: str, rows: bytes, most: int) -> bytes:
 
 def _rows(name: str, plain: bytes, now: float) -> pl.DataFrame:
     try:
+        check_stream(plain, SCHEMAS[name], MAX_ROWS)
         frame = pl.read_ipc_stream(io.BytesIO(plain))
         frame = frame.select(
             (pl.col(column).cast(kind).fill_null(_empty(kind)) if column not in _ADDED else _added(frame, column, kind))
             for column, kind in SCHEMAS[name].items()
         )
+    except StreamRefused as error:
+        raise BatchInvalid(f"The table {name} is not read: {error}.") from error
     except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
         raise BatchInvalid(f"The table {name} cannot be read: {error}") from error
-    if frame.height > MAX_ROWS:
-        raise BatchInvalid(f"The table {name} has more than {MAX_ROWS} rows.")
+    if sum(frame.select(pl.col(pl.String).str.len_bytes().sum()).row(0)) > MAX_BYTES:  # many may share one buffer
+        raise BatchInvalid(f"The texts of the table {name} are longer than {MAX_BYTES} bytes.")
     seconds = pl.col("time").dt.epoch("s")
-    return frame.filter(seconds.is_between(now - _EARLY, now + _LATE))
+    frame = frame.filter(seconds.is_between(now - _EARLY, now + _LATE))
+    if frame.select(seconds // 3600).n_unique() > MAX_HOURS:
+        raise BatchInvalid(f"The table {name} tells of more than {MAX_HOURS} hours.")
+    return frame
 
 
 def _added(frame: pl.DataFrame, column: str, kind: Any) -> pl.Expr:

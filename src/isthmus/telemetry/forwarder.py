@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import structlog
 
@@ -28,15 +27,23 @@ class Forwarder:
         self.spool = spool
         self._deliver = deliver
         self._abreast = abreast
-        self._under_way: set[Path] = set()
         self._some = asyncio.Event()
+        self._up = asyncio.Event()
+        self._wait = 0.0
+        self._next_try = 0.0
         self.delivered = 0
         self.delivered_requests = 0
         self.refused_requests = 0
         self.error = ""
 
+    def arrived(self) -> None:
+        """There is a batch."""
+        self._some.set()
+
     def wake(self) -> None:
-        """There is a batch, or a way up again."""
+        """There may be a way up again: what was put off is tried now."""
+        self._next_try = 0.0
+        self._up.set()
         self._some.set()
 
     async def run(self) -> None:
@@ -46,45 +53,50 @@ class Forwarder:
                 group.create_task(self._carry())
 
     async def _carry(self) -> None:
-        wait = _SHORTEST
+        loop = asyncio.get_running_loop()
         while True:
-            spooled = self.spool.oldest(self._under_way)
+            while (left := self._next_try - loop.time()) > 0:  # all wait together, whatever arrives
+                self._up.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await self._up.wait()
+            spooled = self.spool.lend()
             if spooled is None:
                 self._some.clear()
                 await self._some.wait()
                 continue
             first, body = spooled
-            self._under_way.add(first.path)
             try:
-                done = await self._try(first, body)
+                await self._try(first, body)
             finally:
-                self._under_way.discard(first.path)
-            if done:
-                wait = _SHORTEST
-                continue
-            self._some.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._some.wait()
-            wait = min(2 * wait, _LONGEST)
+                self.spool.give_back(first)
 
-    async def _try(self, spooled: Spooled, body: bytes) -> bool:
-        """Deliver one. Whether it is done with."""
+    async def _try(self, spooled: Spooled, body: bytes) -> None:
         try:
             await self._deliver(body)
         except BatchInvalid as error:
             log.error("telemetry.refused", batch=spooled.path.name, reason=str(error))
             self.refused_requests += spooled.requests
             self.spool.remove(spooled)
-            return True
+        except asyncio.CancelledError as error:  # of a call whose connection was given up, or of this task itself
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            self._put_off(error)
         except Exception as error:
-            text = str(error) or type(error).__name__
-            if text != self.error:
-                log.warning("telemetry.not_delivered", reason=text, waiting=len(self.spool))
-            self.error = text
-            return False
-        self.spool.remove(spooled)
-        self.delivered += 1
-        self.delivered_requests += spooled.requests
-        self.error = ""
-        return True
+            self._put_off(error)
+        else:
+            self.spool.remove(spooled)
+            self.delivered += 1
+            self.delivered_requests += spooled.requests
+            self.error, self._wait = "", 0.0
+
+    def _put_off(self, error: BaseException) -> None:
+        text = str(error) or type(error).__name__
+        if text != self.error:
+            log.warning("telemetry.not_delivered", reason=text, waiting=len(self.spool))
+        self.error = text
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_try:  # once for all that fail together
+            self._wait = min(max(2 * self._wait, _SHORTEST), _LONGEST)
+            self._next_try = now + self._wait

@@ -25,10 +25,15 @@ from isthmus.telemetry.schema import REMEMBERED
 from isthmus.telemetry.store import StoreUnavailable, TelemetryStore, Told
 
 _SUFFIX = ".group"
-_BATCHES, _BYTES = 256, 32 << 20
-"""Batches and bytes of one group at most."""
-_WAITING = 256 << 20
-"""Bytes that wait for the store, beyond which no more are taken."""
+_BATCHES, _BYTES, _HOURS = 256, 64 << 20, 90
+"""Batches of one group at most, bytes of their rows in memory, and different hours that they are of: the store takes no
+insert of more than 100."""
+_WAITING = 512 << 20
+"""Bytes in memory that wait for the store, beyond which no more are taken."""
+_PATIENCE = 5
+"""Times that the store may answer that it cannot take a group, before its batches go in one by one."""
+_PARSING = 2
+"""Messages that are unpacked at a time."""
 _SHORTEST, _LONGEST = 0.1, 5.0
 """Seconds until a store that did not answer is asked again."""
 
@@ -45,6 +50,8 @@ class _Held:
 
     told: Told
     body: bytes
+    size: int
+    hours: frozenset[int] = frozenset()
     waiting: list[asyncio.Future[str]] = field(default_factory=list)
 
     def answer(self, refusal: str) -> None:
@@ -65,10 +72,11 @@ class _Held:
 class _Group:
     name: str
     held: dict[str, _Held]
+    apart: set[str] = field(default_factory=set)
 
 
 class Intake:
-    """`directory` is its own; `kept` hears, in a thread, of every group that is in the store.
+    """`directory` is its own; `kept` hears of every group that is in the store, and is quick.
 
     `run` works until it is cancelled; `take` may be called once `recover` has returned.
     """
@@ -81,7 +89,9 @@ class Intake:
         self._next: OrderedDict[str, _Held] = OrderedDict()
         self._group: _Group | None = None
         self._bytes = 0
+        self._tries = 0
         self._some = asyncio.Event()
+        self._parsing = asyncio.Semaphore(_PARSING)
 
     async def recover(self) -> None:
         """Remember the newest batches of the store, and insert a group that an earlier process left.
@@ -95,7 +105,11 @@ class Intake:
             held = await asyncio.to_thread(_read, path)
             if held:
                 log.info("telemetry.group_again", batches=len(held))
-                await self._store.keep(path.stem, [each.told for each in held])
+                try:
+                    await self._keep(_Group(path.stem, {each.told.name: each for each in held}), self._tries)
+                except StoreUnavailable as error:
+                    self._tries += error.answered
+                    raise
             path.unlink(missing_ok=True)
         for name in reversed(await self._store.remembered()):
             self._known[name] = None
@@ -105,34 +119,33 @@ class Intake:
 
         Raises BatchInvalid, IntakeBusy, and StoreUnavailable: the batch is to come again then.
         """
-        if self._bytes + len(body) > _WAITING:
+        if self._bytes > _WAITING:
             raise IntakeBusy("The telemetry store is busy.")
-        self._bytes += len(body)
-        try:
-            batch = await asyncio.to_thread(parse_batch, body, time.time())
-            told = Told(tenant, site, role, batch)
-            if told.name in self._known:
-                return ""
-            held = self._group.held.get(told.name) if self._group is not None else None
-            held = held or self._next.setdefault(told.name, _Held(told, body))
-            future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-            held.waiting.append(future)
-            self._some.set()
-            return await future
-        finally:
-            self._bytes -= len(body)
+        async with self._parsing:
+            told, size, hours = await asyncio.to_thread(_parse, tenant, site, role, body)
+        if told.name in self._known:
+            return ""
+        held = self._group.held.get(told.name) if self._group is not None else None
+        held = held or self._next.get(told.name)
+        if held is None:
+            held = self._next[told.name] = _Held(told, body, size, hours)
+            self._bytes += size
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        held.waiting.append(future)
+        self._some.set()
+        return await future
 
     async def run(self) -> None:
         """Insert groups, one after the other."""
-        wait = _SHORTEST
+        wait, tries = _SHORTEST, 0
         while True:
             if self._group is None:
-                self._group = await self._gather()
+                self._group, tries = await self._gather(), 0
             try:
-                refused = await self._store.keep(self._group.name, [each.told for each in self._group.held.values()])
+                refused = await self._keep(self._group, tries)
             except StoreUnavailable as error:
-                for held in self._group.held.values():
-                    held.fail(error)
+                tries += error.answered
+                self._fail(error)
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, _LONGEST)
                 continue
@@ -140,8 +153,23 @@ class Intake:
                 log.exception("telemetry.not_kept", batches=len(self._group.held))
                 refused = dict.fromkeys(self._group.held, f"The batch cannot be kept: {type(error).__name__}.")
             wait = _SHORTEST
-            await self._end(self._group, refused)
+            self._end(self._group, refused)
             self._group = None
+
+    async def _keep(self, group: _Group, tries: int) -> dict[str, str]:
+        """Insert a group whose insert the store has refused so many times for want of something."""
+        told = [each.told for each in group.held.values()]
+        impatient = tries >= _PATIENCE
+        if impatient:
+            group.apart.update(table for each in told for table in each.frames)
+        return await self._store.keep(group.name, told, group.apart, patient=not impatient)
+
+    def _fail(self, error: StoreUnavailable) -> None:
+        """Tell all who wait. The group is tried again; what is in none yet has to come again."""
+        for held in (*(self._group.held.values() if self._group is not None else ()), *self._next.values()):
+            held.fail(error)
+        self._bytes -= sum(held.size for held in self._next.values())
+        self._next.clear()
 
     async def _gather(self) -> _Group:
         """The next group, on disk."""
@@ -149,11 +177,13 @@ class Intake:
             self._some.clear()
             await self._some.wait()
         held: dict[str, _Held] = {}
-        size = 0
+        size, hours = 0, frozenset[int]()
         while self._next and len(held) < _BATCHES and size < _BYTES:
-            name, each = self._next.popitem(last=False)
-            held[name] = each
-            size += len(each.body)
+            name, each = next(iter(self._next.items()))
+            if held and len(hours | each.hours) > _HOURS:
+                break
+            held[name] = self._next.pop(name)
+            size, hours = size + each.size, hours | each.hours
         group = _Group(uuid.uuid4().hex, held)
         self._group = group  # what comes again while it is written belongs to it
         try:
@@ -162,7 +192,7 @@ class Intake:
             log.warning("telemetry.group_not_written", reason=str(error))
         return group
 
-    async def _end(self, group: _Group, refused: dict[str, str]) -> None:
+    def _end(self, group: _Group, refused: dict[str, str]) -> None:
         kept = [each.told for name, each in group.held.items() if name not in refused]
         for name, reason in refused.items():
             log.warning("telemetry.refused", batch=name, reason=reason)
@@ -170,16 +200,19 @@ class Intake:
             self._known[told.name] = None
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
-        try:
-            await asyncio.to_thread(self._kept, kept)
-        except Exception:
-            log.exception("telemetry.not_counted")
         self._path(group).unlink(missing_ok=True)
         for name, held in group.held.items():
+            self._bytes -= held.size
             held.answer(refused.get(name, ""))
+        self._kept(kept)
 
     def _path(self, group: _Group) -> Path:
         return self._directory / f"{group.name}{_SUFFIX}"
+
+
+def _parse(tenant: str, site: str, role: str, body: bytes) -> tuple[Told, int, frozenset[int]]:
+    told = Told(tenant, site, role, parse_batch(body, time.time()))
+    return told, len(body) + told.size, told.hours
 
 
 def _write(path: Path, held: Iterable[_Held]) -> None:
@@ -201,7 +234,8 @@ def _read(path: Path) -> list[_Held]:
         with path.open("rb") as file:
             for tenant, site, role, size in json.loads(file.readline()):
                 body = file.read(size)
-                found.append(_Held(Told(tenant, site, role, parse_batch(body, time.time())), body))
+                told, held, hours = _parse(tenant, site, role, body)
+                found.append(_Held(told, body, held, hours))
     except (OSError, ValueError, TypeError, BatchInvalid) as error:
         log.error("telemetry.group_damaged", path=str(path), reason=str(error))
         return []

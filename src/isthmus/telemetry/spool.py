@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import time
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +40,7 @@ class Spool:
             stale.unlink(missing_ok=True)
         self._queue: OrderedDict[Path, Spooled] = OrderedDict()
         self._owned: defaultdict[str, OrderedDict[Path, Spooled]] = defaultdict(OrderedDict)
+        self._lent: set[Path] = set()
         self._sizes: Counter[str] = Counter()
         """Bytes by owner."""
         for found in sorted(_read(directory), key=lambda each: each.path.name):
@@ -88,17 +88,25 @@ class Spool:
             raise
         self._enter(Spooled(path, len(body), requests, short))
 
-    def oldest(self, besides: Collection[Path] = ()) -> tuple[Spooled, bytes] | None:
-        """The oldest batch, not counting those `besides`; None when there is none."""
+    def lend(self) -> tuple[Spooled, bytes] | None:
+        """The oldest batch that is not lent already; None when there is none. It stays here until it is removed, and
+        makes no room for others until it is given back."""
         while True:
-            first = next((each for path, each in self._queue.items() if path not in besides), None)
+            first = next((each for path, each in self._queue.items() if path not in self._lent), None)
             if first is None:
                 return None
             try:
-                return first, first.path.read_bytes()
+                body = first.path.read_bytes()
             except OSError:  # somebody tidied up, or the disk is damaged
                 self._leave(first)
                 self._count(1, first.requests)
+                continue
+            self._lent.add(first.path)
+            return first, body
+
+    def give_back(self, spooled: Spooled) -> None:
+        """It is on its way no more."""
+        self._lent.discard(spooled.path)
 
     def remove(self, spooled: Spooled) -> None:
         """It was delivered."""
@@ -112,9 +120,11 @@ class Spool:
             heaviest = max(
                 self._sizes.keys() | {owner}, key=lambda each: (self._sizes[each] + size * (each == owner), each)
             )
-            if not self._owned[heaviest]:
+            oldest = next(
+                (each for path, each in self._owned.get(heaviest, {}).items() if path not in self._lent), None
+            )
+            if oldest is None:
                 return False
-            oldest = next(iter(self._owned[heaviest].values()))
             self.remove(oldest)
             self._count(1, oldest.requests)
         return True

@@ -23,7 +23,14 @@ Parameter = str | int | float | Sequence[str] | Sequence[int]
 
 
 class StoreUnavailable(Exception):
-    """The store does not answer, or has no room. What was asked may be asked again."""
+    """The store does not answer, or has no room. What was asked may be asked again.
+
+    `answered`: it did answer, so that the reason may be what it was asked.
+    """
+
+    def __init__(self, message: str, *, answered: bool = False) -> None:
+        super().__init__(message)
+        self.answered = answered
 
 
 class QueryRefused(Exception):
@@ -47,6 +54,20 @@ class Told:
     def name(self) -> str:
         """Names the batch among all."""
         return f"{self.tenant}/{self.role}/{self.site}/{self.batch.token}"
+
+    @property
+    def hours(self) -> frozenset[int]:
+        """The hours that its rows are of, since 1970: of many of them one insert cannot be."""
+        found: set[int] = set()
+        for name, frame in self.batch.tables.items():
+            if name in ("signal", "latency"):
+                found.update((frame["time"].dt.epoch("s") // 3600).unique().to_list())
+        return frozenset(found)
+
+    @property
+    def size(self) -> int:
+        """Bytes that its rows take in memory, about."""
+        return sum(int(frame.estimated_size()) for frame in self.batch.tables.values())
 
     @property
     def frames(self) -> dict[str, pl.DataFrame]:
@@ -95,29 +116,48 @@ class TelemetryStore:
         """Run a statement of ours. Raises StoreUnavailable, QueryRefused."""
         await self._post({"query": sql})
 
-    async def keep(self, group: str, told: Sequence[Told]) -> dict[str, str]:
-        """Keep batches. The same group again changes nothing.
+    async def keep(
+        self, group: str, told: Sequence[Told], apart: set[str] | None = None, *, patient: bool = True
+    ) -> dict[str, str]:
+        """Keep batches. The same group again, with the same `apart`, changes nothing.
+
+        Args:
+            group: a name that no other group has.
+            told: the batches.
+            apart: tables into which the batches go one by one; those are added for which the store refuses them all,
+                because of one of them: the others are not to suffer for it.
+            patient: whether a batch that the store has no room for may be tried again; otherwise it is refused.
 
         Returns why some were refused, by their names; raises StoreUnavailable: try the same group again.
         """
+        apart = apart if apart is not None else set()
         refused: dict[str, str] = {}
         for table in dict.fromkeys(table for each in told for table in each.frames):
             parts = [(each.name, each.frames[table]) for each in told if table in each.frames]
             token = f"{group}/{table}"
-            try:
-                await self._insert(table, pl.concat([frame for _, frame in parts]), token)
-            except QueryRefused:  # because of one of them: the others are not to suffer for it
-                for number, (name, frame) in enumerate(parts):
-                    try:
-                        await self._insert(table, frame, f"{token}/{number}")
-                    except QueryRefused as error:
-                        refused[name] = str(error)
+            if table not in apart:
+                try:
+                    await self._insert(table, pl.concat([frame for _, frame in parts]), token)
+                    continue
+                except QueryRefused:
+                    apart.add(table)
+            for number, (name, frame) in enumerate(parts):
+                try:
+                    await self._insert(table, frame, f"{token}/{number}")
+                except QueryRefused as error:
+                    refused[name] = str(error)
+                except StoreUnavailable as error:
+                    if patient or not error.answered:
+                        raise
+                    refused[name] = str(error)
         names = [(each.tenant, each.site, each.name) for each in told if each.name not in refused]
         if names:
             frame = pl.DataFrame(names, schema=["tenant", "site", "name"], orient="row")
-            await self._insert(
-                "taken", frame.with_columns(time=pl.lit(int(time.time())).cast(pl.UInt32)), f"{group}/taken"
-            )
+            frame = frame.with_columns(time=pl.lit(int(time.time())).cast(pl.UInt32))
+            try:
+                await self._insert("taken", frame, f"{group}/taken")
+            except QueryRefused as error:  # they are in, so none may be told that it is not
+                raise StoreUnavailable(str(error)) from error
         return refused
 
     async def remembered(self) -> list[str]:
@@ -140,9 +180,10 @@ class TelemetryStore:
         try:
             await self._post(query, body.getvalue())
         except QueryRefused as error:
-            if error.status < 500:
+            if error.status in (400, 413):
                 raise
-            raise StoreUnavailable(str(error)) from error  # a server says so of a lack of memory, too
+            # a server says so of a lack of memory, of a password that was changed, and of a table that is not there yet
+            raise StoreUnavailable(str(error), answered=error.status >= 500) from error
 
     async def keep_interfaces(self, rows: pl.DataFrame) -> None:
         """Keep what was learned of applications: tenant, virtual_host, time (UInt32), body.
@@ -178,7 +219,7 @@ class TelemetryStore:
             return response
         text = response.text.strip().split("\n")[0][:500]
         if response.status_code in (502, 503, 504):
-            raise StoreUnavailable(text)
+            raise StoreUnavailable(text, answered=response.status_code == 503)
         raise QueryRefused(text, response.status_code)
 
 

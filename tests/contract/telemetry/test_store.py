@@ -172,9 +172,9 @@ async def test_what_comes_at_once_is_inserted_together(
     groups: list[int] = []
     keep = TelemetryStore.keep
 
-    async def counting(store: TelemetryStore, group: str, told: Sequence[Told]) -> dict[str, str]:
+    async def counting(store: TelemetryStore, group: str, told: Sequence[Told], *args: Any, **rest: Any) -> Any:
         groups.append(len(told))
-        return await keep(store, group, told)
+        return await keep(store, group, told, *args, **rest)
 
     monkeypatch.setattr(TelemetryStore, "keep", counting)
     now = datetime.now(UTC)
@@ -193,8 +193,8 @@ async def test_a_group_that_a_crash_left_behind_counts_once(telemetry: ConsoleTe
     never = asyncio.Event()
 
     class Ending(TelemetryStore):
-        async def keep(self, group: str, told: Sequence[Told]) -> dict[str, str]:
-            await telemetry.store.keep(group, told)
+        async def keep(self, group: str, told: Sequence[Told], *args: Any, **rest: Any) -> dict[str, str]:
+            await telemetry.store.keep(group, told, *args, **rest)
             never.set()
             await asyncio.Event().wait()
             raise AssertionError
@@ -229,6 +229,7 @@ async def test_what_was_learned_of_an_api_comes_back(telemetry: ConsoleTelemetry
         body = batch("gru", f"apis-{number}", 4, now, path=f"/api/users/{number}")
         await telemetry.take(REGION, "default/site/gru", body)
         await telemetry.take(REGION, "default/site/gru", body)  # what comes twice is learned once
+    await telemetry.learned()
     await telemetry.apis.write()
     after = ApiCatalog(telemetry.store, Retention())
     await after.load()

@@ -102,7 +102,7 @@ def test_a_full_spool_drops_the_oldest_and_counts(tmp_path: Path) -> None:
     for number in range(5):
         spool.put(spool.next_name(), bytes([number]) * 30, 7)
     assert (len(spool), spool.size, spool.dropped_batches, spool.dropped_requests) == (3, 90, 2, 14)
-    oldest = spool.oldest()
+    oldest = spool.lend()
     assert oldest is not None
     assert oldest[1] == b"\x02" * 30
     spool.put(spool.next_name(), b"x" * 101, 9)
@@ -144,7 +144,7 @@ def test_a_spool_is_found_again_in_order(tmp_path: Path) -> None:
     assert (len(again), again.waiting_requests) == (3, 3)
     assert again.next_name() > spool.next_name()[:10]
     seen = []
-    while (oldest := again.oldest()) is not None:
+    while (oldest := again.lend()) is not None:
         seen.append(oldest[1])
         again.remove(oldest[0])
     assert seen == [b"0", b"1", b"2"]
@@ -206,6 +206,64 @@ async def test_several_are_under_way_at_a_time_and_none_twice(tmp_path: Path) ->
     task.cancel()
     assert most == 3
     assert sorted(taken) == [b"%d" % number for number in range(7)]
+
+
+async def test_a_call_that_is_cancelled_under_it_is_tried_again(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", 1000)
+    spool.put(spool.next_name(), b"0", 1)
+    tries = 0
+
+    async def deliver(body: bytes) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise asyncio.CancelledError  # as gRPC does when its connection is closed
+
+    forwarder = Forwarder(spool, deliver)
+    task = asyncio.create_task(forwarder.run())
+    async with asyncio.timeout(5):
+        while len(spool):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (tries, forwarder.delivered) == (2, 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_batches_that_arrive_do_not_end_a_back_off(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", 100_000)
+    tries = 0
+
+    async def deliver(body: bytes) -> None:
+        nonlocal tries
+        tries += 1
+        raise ProtocolError("not_delivered", "No region is connected.")
+
+    forwarder = Forwarder(spool, deliver, abreast=8)
+    task = asyncio.create_task(forwarder.run())
+    for number in range(50):
+        spool.put(spool.next_name(), b"%d" % number, 1)
+        forwarder.arrived()
+        await asyncio.sleep(0.001)
+    assert 1 <= tries <= 24
+    task.cancel()
+
+
+def test_a_batch_on_its_way_makes_no_room(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", 10)
+    for body in (b"aaaa", b"bbbb"):
+        spool.put(spool.next_name(), body, 1)
+    lent = spool.lend()
+    assert lent is not None
+    spool.put(spool.next_name(), b"cccc", 1)
+    assert [each.requests for each in spool._queue.values()] == [1, 1]
+    assert lent[0].path.exists()
+    assert spool.dropped_requests == 1
+    spool.remove(lent[0])
+    spool.give_back(lent[0])
+    following = spool.lend()
+    assert following is not None
+    assert following[1] == b"cccc"
 
 
 class OneRegion:
