@@ -10,6 +10,7 @@ from isthmus.compile.source import find, foreign, keys
 from isthmus.compile.tls import compile_certificates
 from isthmus.compile.virtual_host import compile_virtual_host
 from isthmus.model import Certificate, ObjectKey
+from isthmus.model import VirtualHost as VirtualHostObject
 from isthmus.model.overlap import server_name
 
 _PORT = 80
@@ -39,8 +40,29 @@ def _challenges_of(memo: Memo, key: ObjectKey) -> tuple[Challenge, ...]:
     certificate = find(memo, Certificate, key)
     state = certificate.system.acme if certificate is not None and certificate.spec.acme is not None else None
     found = state.challenges if state is not None else ()
-    challenges = (Challenge(key, each.domain, each.type, each.token, each.answer) for each in found)
+    if not found:
+        return ()
+    owners = memo.ask(_owners, None)
+    challenges = (
+        Challenge(key, each.domain, each.type, each.token, each.answer)
+        for each in found
+        if each.domain not in owners or not foreign(key, owners[each.domain])
+    )
     return tuple(sorted(challenges, key=lambda each: (each.domain, each.token)))
+
+
+def _owners(memo: Memo, _: None) -> dict[str, ObjectKey]:
+    """Of each name that virtual hosts here have in so many words, of whatever proxy type and port, the first of them:
+    certificates for it are its namespace's."""
+    found: dict[str, tuple[int, ObjectKey]] = {}
+    for key in keys(memo, VirtualHostObject):
+        host = find(memo, VirtualHostObject, key)
+        if host is None:
+            continue
+        mine = (host.system.created, key)
+        for name in map(server_name, host.spec.domains):
+            found[name] = min(found.get(name, mine), mine)
+    return {name: key for name, (_, key) in found.items()}
 
 
 def compile_answering_host(memo: Memo, question: tuple[ObjectKey, tuple[str, ...]]) -> VirtualHost:

@@ -100,6 +100,28 @@ def test_no_namespace_proves_what_another_has() -> None:
     assert tokens(host) == ["t"], "what is shared is everybody's"
 
 
+def test_a_name_is_its_namespace_s_that_had_it_first_whatever_the_proxy() -> None:
+    """One that serves it over TLS alone is not proven away through a wildcard, nor kept from its own certificate."""
+    ours = certificate("a", "t")
+    wild, policy = secure(["a"], "*.shop.example")
+    theirs = make(
+        "VirtualHost",
+        "theirs",
+        {"proxy": "TCP_SNI", "domains": [NAME], "routes": [{"name": "all"}], "advertisePolicies": [{"name": "sni"}]},
+        "other",
+    )
+    sni = make("AdvertisePolicy", "sni", {"where": {"site": "fra"}, "port": 444}, "other")
+    for kind in ("HTTP_01", "TLS_ALPN_01"):
+        asked = certificate("a", "t", kind=kind)
+        found = compiled(asked, wild, policy, theirs, sni)
+        assert all(not each.challenges for each in found.intent.listeners)
+        assert "192.0.2.1:80" not in {str(each.socket) for each in found.intent.listeners}
+    first, policy = secure(["a"], NAME)
+    later = theirs.with_system(System(created=2, number=1))
+    (host,) = listener(compiled(ours, first, policy, later, sni), "192.0.2.1:80").virtual_hosts
+    assert tokens(host) == ["t"]
+
+
 def test_port_80_is_open_while_it_is_asked_and_only_then() -> None:
     compiler = Compiler(SITE, "isthmus.example")
     quiet = certificate("a")
