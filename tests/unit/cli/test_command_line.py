@@ -14,7 +14,7 @@ from isthmus.cli.main import app
 from .conftest import Run
 
 VERBS = [
-    "alerts", "apply", "backup", "compile", "completion", "console", "context", "delete", "demo", "diff", "explain",
+    "alerts", "apis", "apply", "backup", "compile", "completion", "console", "context", "delete", "demo", "diff", "explain",
     "get", "region", "requests", "restore", "rollout", "site", "status", "token", "traffic", "user", "version", "web",
 ]  # fmt: skip
 NESTED = [
