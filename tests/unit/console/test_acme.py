@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,10 +16,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from isthmus.console.acme import AcmeWorker
+from isthmus.console.acme.account import account_place
 from isthmus.console.acme.due import next_attempt, renewal_time, why_due
 from isthmus.console.acme.server import AcmeFailed, Order, parse_retry_after
 from isthmus.console.acme.worker import Pace
-from isthmus.model.acme import AcmeState, Challenge
+from isthmus.model.acme import AcmeSpec, AcmeState, Challenge
 from isthmus.model.document import parse_documents
 from isthmus.model.key import ObjectKey
 from isthmus.protocol import AppliedReport, PresenceReport, Rejection
@@ -297,6 +299,20 @@ def certificate(pki: Any, days: float, *names: str, **acme: Any) -> Any:
     (found,) = parse_documents([document]).objects
     chain = pki.issue(*(names or (DOMAIN,)), days=days).chain  # issued 60 days ago
     return found.with_acme(AcmeState(chain=chain, directory=found.spec.acme.directory))
+
+
+def test_namespaces_share_no_account() -> None:
+    def place(namespace: str, mac: dict[str, str] | None = None, name: str = "auto") -> str:
+        bound = {"externalAccount": {"keyId": "key-1", "macKey": mac}} if mac is not None else {}
+        declared = {"domains": [DOMAIN], "termsOfServiceAgreed": True, "email": "operations@shop.example", **bound}
+        spec = AcmeSpec.model_validate_json(json.dumps(declared))
+        return account_place(ObjectKey("default", "Certificate", namespace, name), spec)
+
+    assert place("shop") == place("shop", name="other"), "certificates of one namespace use one account"
+    assert place("shop") != place("pay")
+    shared = {"namespace": "shop", "name": "mac"}
+    assert place("shop", shared) == place("shop", {"name": "mac"})
+    assert len({place("shop", shared), place("pay", shared), place("pay", {"name": "mac"}), place("shop")}) == 4
 
 
 def test_when_it_is_renewed(pki: Any) -> None:

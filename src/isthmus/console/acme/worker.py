@@ -240,7 +240,7 @@ class AcmeWorker:
         async def keep(values: Mapping[Place, Encrypted]) -> None:
             await self._deployment.call(self._store.put_private_values, values)
 
-        secret = await account_key(self._deployment.vault, keep, key.tenant, spec)
+        secret = await account_key(self._deployment.vault, keep, key, spec)
         return self._make_server(spec.directory, secret, await asyncio.to_thread(self._authorities, key, spec))
 
     def _external(self, key: ObjectKey, spec: AcmeSpec) -> External | None:
