@@ -7,13 +7,21 @@ from isthmus.interface.usage import Call
 
 MOST = 20_000
 """Calls of one batch that are looked at, evenly chosen; each then stands for more."""
+LONGEST = 2_000
+"""Bytes of a path, beyond which its query is cut off, and a request whose path is still longer is left out: clients
+choose paths, and what is learned of them is kept."""
 
 
 def parse_calls(records: pl.DataFrame) -> dict[str, list[Call]]:
     """What clients asked for, by virtual host (`NAMESPACE/NAME`), in the order of time."""
-    wanted = records.filter(
-        (pl.col("log") == "ingress") & (pl.col("virtual_host") != "") & (pl.col("method") != "")
-    ).sort("time")
+    path = pl.col("path")
+    bounded = pl.when(path.str.len_bytes() > LONGEST).then(path.str.extract(r"^([^?]*)")).otherwise(path)
+    wanted = (
+        records.filter((pl.col("log") == "ingress") & (pl.col("virtual_host") != "") & (pl.col("method") != ""))
+        .with_columns(path=bounded)
+        .filter(path.str.len_bytes() <= LONGEST)
+        .sort("time")
+    )
     every = -(-wanted.height // MOST)
     if every > 1:
         wanted = wanted.gather_every(every)

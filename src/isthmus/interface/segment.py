@@ -58,11 +58,18 @@ class Segment:
     literalness: float
 
 
-@lru_cache(65_536)
+_LONG = Segment(VARIABLE, "text", -2.0)
+
+
 def parse_segment(text: str) -> Segment:
     """The reading of one segment, still encoded as it was in the path."""
-    if len(text) > LONGEST:  # before any pattern: some take longer than the text is long
-        return Segment(VARIABLE, "text", -2.0)
+    if len(text) > LONGEST:  # before any pattern, as some take longer than the text is long, and kept nowhere
+        return _LONG
+    return _parse(text)
+
+
+@lru_cache(65_536)
+def _parse(text: str) -> Segment:
     if not text:  # what follows a slash at the end
         return Segment("", "", 2.0)
     for pattern in (_EXTENSION, _ACTION):

@@ -33,6 +33,8 @@ _MARGIN = 1.5
 """By how much a word must be a value to become one for good, before all is known."""
 _DEEPEST = 24
 _REMEMBERED = 20_000
+_LONGEST_REMEMBERED = 200
+"""Characters of a path beyond which its place is looked up each time: clients choose paths, and these are kept."""
 _ELSEWHERE = frozenset({301, 307, 308})
 """Redirects say that it is not here."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
@@ -64,9 +66,10 @@ class Tree:
                 family = f"{call.code // 100}xx" if call.code else "none"
                 self.unmatched[family] = self.unmatched.get(family, 0.0) + call.weight
                 return
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[call.method, path] = usage
+            if len(path) <= _LONGEST_REMEMBERED:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                self._known[call.method, path] = usage
         usage.add(call, names)
         if self.nodes > MOST_NODES:
             self.shrink()

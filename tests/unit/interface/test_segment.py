@@ -1,5 +1,7 @@
 """Values are told from words by their form."""
 
+from sys import getrefcount
+
 import pytest
 
 from isthmus.interface.segment import VARIABLE, Segment, parse_segment
@@ -60,3 +62,10 @@ def test_names_of_endpoints_look_more_like_names_than_names_of_people() -> None:
 
 def test_a_slash_at_the_end_is_no_value() -> None:
     assert parse_segment("") == Segment("", "", 2.0)
+
+
+def test_a_long_segment_is_kept_nowhere() -> None:
+    text = bytearray(b"secret-" * 20).decode()
+    held = getrefcount(text)
+    assert parse_segment(text) == Segment(VARIABLE, "text", -2.0)
+    assert getrefcount(text) == held

@@ -1,6 +1,7 @@
 """Which endpoints are learned, what is not, and what is known of each."""
 
 import random
+from sys import getrefcount
 
 import pytest
 
@@ -124,3 +125,13 @@ def test_to_show_endpoints_changes_nothing() -> None:
     before = list_endpoints(tree)
     assert [each.path for each in list_endpoints(tree)] == [each.path for each in before]
     assert set(tree.root.words["teams"].words) == set(PEOPLE[:3])
+
+
+def test_a_long_path_counts_and_is_kept_nowhere() -> None:
+    tree, path = Tree(), bytearray(b"/orders/" + b"7x" * 500).decode()
+    held = getrefcount(path)
+    for _ in range(2):
+        tree.learn(call(path))
+    [endpoint] = list_endpoints(tree)
+    assert (endpoint.shape, endpoint.usage.tally.requests) == ("/orders/{}", 2)
+    assert getrefcount(path) == held
