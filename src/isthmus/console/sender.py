@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import smtplib
 import socket
 import ssl
@@ -29,6 +30,8 @@ _SECONDS = 10.0
 _ANSWER = 4096
 """Bytes of an answer that are read."""
 _SHOWN = 120
+_HEADER = re.compile(r"[\x21-\x7e \t]*")
+"""What a header may hold. It is looked at before: the library's refusal shows the value."""
 _LATER = (408, 425, 429)
 """Answers of HTTP, beside 5xx, after which the same request may succeed."""
 
@@ -114,6 +117,11 @@ async def _post(letter: Letter, allowed: Networks) -> str:
     if secret and parts.scheme != "https":
         raise SendFailed("A secret would be sent over http://, where it could be read; use https://.", final=True)
     port = parts.port or (443 if parts.scheme == "https" else 80)
+    if not all(_HEADER.fullmatch(value) for value in headers.values()):
+        raise SendFailed(
+            "The Secret of bearerToken holds a line break, a control character or one beyond ASCII; no header can.",
+            final=True,
+        )
     addresses = await find_addresses(host, port, allowed)
     headers |= {"Host": parts.netloc, "User-Agent": f"isthmus/{__version__}", "Content-Type": "application/json"}
     # no proxy and no redirect: both would lead to an address that nobody looked at
@@ -131,6 +139,8 @@ async def _post(letter: Letter, allowed: Networks) -> str:
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 if index == len(addresses) - 1:
                     raise SendFailed(f"{host}:{port} cannot be reached: {_why(error)}.") from error
+            except httpx.LocalProtocolError:
+                raise SendFailed("The request cannot be written as HTTP; look at the Secret.", final=True) from None
             except httpx.HTTPError as error:
                 raise SendFailed(f"{host}:{port} does not answer: {_why(error)}.") from error
     raise SendFailed(f"{host}:{port} cannot be reached.")
@@ -211,6 +221,9 @@ async def _mail(letter: Letter, email: Email, message: EmailMessage, addresses: 
         except smtplib.SMTPNotSupportedError as error:
             text = f"{place} lacks what is asked for: {_printable(str(error)).rstrip('.')}."
             raise SendFailed(text, final=True) from error
+        except UnicodeEncodeError:
+            text = f"{email.host} cannot be logged in to: the user name or the password holds characters beyond ASCII."
+            raise SendFailed(text, final=True) from None
         except (OSError, smtplib.SMTPException) as error:
             if index == len(addresses) - 1:
                 raise SendFailed(f"{place} cannot be reached: {_why(error)}.") from error

@@ -48,6 +48,8 @@ def make_client(
 
 def transport_error(host: str, error: httpx.HTTPError | ssl.SSLError | OSError | asyncio.TimeoutError) -> RegistryError:
     """What a failed connection means."""
+    if isinstance(error, httpx.LocalProtocolError):  # its text shows what cannot be sent, a token among others
+        return RegistryError(f"{host} is not asked: a header or token holds what HTTP cannot carry, as a line break")
     text = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in text:
         reason = text.rpartition("certificate verify failed: ")[2].partition(" (_ssl")[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import socket
 from collections.abc import Callable
 from itertools import pairwise
@@ -30,6 +31,8 @@ SecretValue = Callable[[ObjectKey], str | None]
 _GZIP = b"\x1f\x8b"
 _HOPELESS = frozenset((400, 405, 411, 413, 414, 415, 422, 501))
 """Statuses that say that this body will never be taken. Others may end: a wrong token, a path that is yet to come."""
+_HEADER = re.compile(r"[\x21-\x7e \t]*")
+"""What a header may hold. It is looked at before: the library's refusal shows the value."""
 _SYSLOG_TIMEOUT = 10.0
 _LINGER = 0.05
 """Seconds in which a receiver's end of a connection is noticed before its next use."""
@@ -116,7 +119,11 @@ class HttpSender:
         value = self._secret(key)
         if value is None:
             raise Unsent(f"the site has no copy of {key.title} yet")
-        return value.strip()
+        value = value.strip()
+        if not _HEADER.fullmatch(value):
+            text = "holds a line break, a control character or one beyond ASCII; no HTTP header can"
+            raise Unsent(f"{key.title} {text}")
+        return value
 
 
 def _rejected(answer: bytes) -> int:

@@ -139,6 +139,11 @@ async def test_an_http_receiver_gets_each_record_once_whatever_it_answered_befor
         await site.receivers.take(records("/one", code=500), [], 2)
         await site.until(lambda status: "has no copy of Secret shop/token" in status["error"])
         assert hook.bodies == []
+        for broken in ("s3cret\nx-other: 1", "s3cret\x7f", "s3crét"):
+            site.secrets[SECRET] = broken
+            status = await site.until(lambda status: "Secret shop/token holds a line break" in status["error"])
+            assert "s3cr" not in json.dumps(status)
+            assert hook.bodies == []
         site.secrets[SECRET] = "s3cret\n"
         hook.answers = [503, 401]
         await site.until(lambda status: "503" in status["error"])

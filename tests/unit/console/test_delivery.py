@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -210,6 +211,29 @@ async def test_what_goes_wrong_is_said(console: Running, hook: Hook, mailbox: Ma
         assert text in answer["detail"], answer
     assert mailbox.envelopes == []
     await console.ask("POST", "/namespaces/default/alertreceivers/none/test", status=404)
+
+
+async def test_a_secret_that_cannot_be_sent_is_refused_and_not_shown(
+    console: Running, hook: Hook, mailbox: Mailbox
+) -> None:
+    email: dict[str, Any] = {
+        "host": "localhost", "port": mailbox.port, "sender": "isthmus@example.org", "to": ["ops@example.org"],
+        "username": "isthmus", "password": {"name": "password"},
+    }  # fmt: skip
+    token = {"url": hook.url, "bearerToken": {"name": "token"}}
+    await console.apply(
+        secret("token", "t0ken\nx-other: 1"), secret("password", "sésame"),
+        receiver("hook", webhook=token), receiver("mail", email=email),
+    )  # fmt: skip
+    answers = [await press(console, "hook"), await press(console, "mail")]
+    for broken in ("t0ken\x01", "t0kén"):
+        await console.apply(secret("token", broken))
+        answers.append(await press(console, "hook"))
+    assert {each["state"] for each in answers} == {"failed"}, answers
+    assert all("ASCII" in each["detail"] for each in answers), answers
+    shown = json.dumps([*answers, await console.ask("GET", "/alerts/receivers")], ensure_ascii=False)
+    assert not [part for part in ("t0k", "sésame", "x-other") if part in shown]
+    assert (hook.bodies, mailbox.envelopes) == ([], [])
 
 
 async def test_a_reader_may_look_and_not_send(console: Running, hook: Hook) -> None:
