@@ -15,8 +15,8 @@ from .conftest import Run
 
 VERBS = [
     "alerts", "apis", "apply", "backup", "compile", "completion", "console", "context", "delete", "demo", "diff",
-    "explain", "get", "region", "requests", "restore", "rollout", "site", "status", "token", "traffic", "user", "version",
-    "web",
+    "explain", "get", "region", "requests", "restore", "rollout", "site", "status", "token", "traffic", "user",
+    "version", "web",
 ]  # fmt: skip
 NESTED = [
     ("user", "create"), ("user", "list"), ("user", "password"), ("user", "remove"),
