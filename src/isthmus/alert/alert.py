@@ -1,6 +1,6 @@
 """Alerts: conditions that should not hold, and for how long they have. Pure: who looks says what holds, and when."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
@@ -8,7 +8,8 @@ from hashlib import sha256
 REMEMBERED = 3600.0
 """Seconds that an alert stays visible after it was resolved."""
 MOST = 5_000
-"""Alerts that are kept at the same time; beyond it the newest are not."""
+"""Alerts that are kept at the same time. Beyond it a new one takes the place of the oldest that was resolved, or, if it
+is critical, of the oldest warning; the others are not kept."""
 
 
 class AlertState(StrEnum):
@@ -120,6 +121,10 @@ def _nothing(_: Condition) -> bool:
     return False
 
 
+def _is_resolved(alert: Alert) -> bool:
+    return alert.state is AlertState.RESOLVED
+
+
 class Alerts:
     """All alerts of a deployment, by rule and subject. `known`: those of before."""
 
@@ -136,12 +141,18 @@ class Alerts:
         Where `unknown` says that a condition could not be looked at, its alert stays as it is.
         """
         changed = []
+        resolved, warnings = self._resolved(), self._warnings()
         current = {(each.rule, each.subject): each for each in holding}
         for key, condition in current.items():
             before = self._known.get(key)
             if before is None or before.state is AlertState.RESOLVED:
                 if before is None and len(self._known) >= MOST:
-                    continue
+                    place = next(resolved, None)
+                    if place is None and condition.severity == "critical":
+                        place = next(warnings, None)
+                    if place is None:
+                        continue
+                    del self._known[place]
                 before = Alert(condition, AlertState.PENDING, now)
             alert = replace(before, condition=condition)
             if alert.state is AlertState.PENDING and now - alert.since >= RULES[condition.rule].hold:
@@ -157,6 +168,19 @@ class Alerts:
             elif alert.state is AlertState.PENDING or now - (alert.resolved_at or now) > REMEMBERED:
                 del self._known[key]
         return changed
+
+    def _resolved(self) -> Iterator[tuple[str, str]]:
+        """Alerts that are resolved, the oldest first, from when the first one is asked for."""
+        found = [(each.resolved_at or 0.0, key) for key, each in self._known.items() if _is_resolved(each)]
+        for _, key in sorted(found):
+            if _is_resolved(self._known[key]):  # not again by now
+                yield key
+
+    def _warnings(self) -> Iterator[tuple[str, str]]:
+        """Warnings, the oldest first, from when the first one is asked for."""
+        found = [(each.since, key) for key, each in self._known.items() if each.condition.severity == "warning"]
+        for _, key in sorted(found):
+            yield key
 
     def list(self) -> list[Alert]:
         """Those that fire first, the critical ones before the others, then by time."""

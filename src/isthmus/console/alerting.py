@@ -37,6 +37,7 @@ _GRACE = 60.0
 """Seconds after a start in which nobody is missed: regions and sites connect again."""
 _LONGEST = 500
 """Characters of a text that a site says."""
+_LONGEST_NAME = 63
 HISTORY = 30 * 86_400.0
 """Seconds that alerts are kept after they were resolved."""
 
@@ -85,7 +86,7 @@ class Alerting:
         unknown: tuple[str, ...] = ()
         if self._telemetry is not None:
             if not self._telemetry.ready:
-                conditions.append(Condition("telemetry-store", "Console", self._telemetry.error))
+                conditions.append(Condition("telemetry-store", "Console", _line(self._telemetry.error)))
                 unknown = _OF_TRAFFIC
             else:
                 try:
@@ -96,17 +97,20 @@ class Alerting:
         for alert in self.alerts.update(conditions, now, lambda each: self._unknown(each, unknown, now)):
             condition = alert.condition
             log.warning(f"alert.{alert.state}", rule=condition.rule, subject=condition.subject, text=condition.text)
-        try:
-            await self._keep(now)
-            await self.notifier.plan(self.alerts.list(), now)
-        except StoreError as error:
-            log.error("alert.not_kept", reason=str(error))
+        for step in (self._keep, self._plan):  # who is to be told is told, whatever could not be kept
+            try:
+                await step(now)
+            except StoreError as error:
+                log.error("alert.not_kept", reason=str(error))
+
+    async def _plan(self, now: float) -> None:
+        await self.notifier.plan(self.alerts.list(), now)
 
     async def _keep(self, now: float) -> None:
         """Write down what has changed since the last time."""
         current = {each.id: each for each in self.alerts.list()}
         fresh = [each for each in current.values() if self._kept.get(each.id) is not each.state]
-        left = [key for key, state in self._kept.items() if key not in current and state is AlertState.PENDING]
+        left = [key for key, state in self._kept.items() if key not in current and state is not AlertState.RESOLVED]
         if fresh or left:
             await self._deployment.call(self._store.put_alerts, fresh, left, now - HISTORY)
         self._kept = {key: each.state for key, each in current.items()}
@@ -181,7 +185,7 @@ class Alerting:
             key = parse_key(text)
         except ValueError:
             return "", ""
-        return (key.namespace, text) if key in self._deployment.records else ("", "")
+        return (key.namespace, str(key)) if key in self._deployment.records else ("", "")
 
     async def _traffic(self, telemetry: ConsoleTelemetry, now: float) -> list[Condition]:
         window = plan_window(now - 300, now, 300, now)
@@ -196,19 +200,20 @@ class Alerting:
                 continue
             share = counts.failed / counts.requests
             namespace, _, name = host.partition("/")
-            about = ("", namespace, str(ObjectKey(DEFAULT_TENANT, "VirtualHost", namespace, name)))
+            about = ("", *self._about(str(ObjectKey(DEFAULT_TENANT, "VirtualHost", namespace, name))))
+            subject = _line(f"VirtualHost {host}")
             if share > _ERROR_SHARE:
-                text = f"{share:.1%} of {counts.requests} requests to {host} failed in five minutes."
-                found.append(Condition("error-rate", f"VirtualHost {host}", text, *about))
+                text = _line(f"{share:.1%} of {counts.requests} requests to {host} failed in five minutes.")
+                found.append(Condition("error-rate", subject, text, *about))
             p99 = places.get(key, {}).get("total", {}).get("p99", 0.0)
             if p99 > _SLOW:
-                text = f"One request in a hundred to {host} takes over {p99 / 1000:.1f} s."
-                found.append(Condition("latency", f"VirtualHost {host}", text, *about))
+                text = _line(f"One request in a hundred to {host} takes over {p99 / 1000:.1f} s.")
+                found.append(Condition("latency", subject, text, *about))
         for loss in losses:
-            subject = f"{str(loss['role']).capitalize()} {loss['site']}"
-            text = f"Nothing is told of {loss['requests']} requests of {subject} ({loss['reason']})."
-            site = str(loss["site"]) if loss["role"] == "site" else ""
-            found.append(Condition("telemetry-lost", f"{subject}: {loss['reason']}", text, site))
+            who = f"{str(loss['role']).capitalize()} {loss['site']}"
+            text = _line(f"Nothing is told of {loss['requests']} requests of {who} ({loss['reason']}).")
+            site = _line(loss["site"])[:_LONGEST_NAME] if loss["role"] == "site" else ""
+            found.append(Condition("telemetry-lost", _line(f"{who}: {loss['reason']}"), text, site))
         return found
 
 
@@ -235,8 +240,8 @@ def _reported(name: str, site: str, report: dict[str, Any], now: float) -> Itera
             yield Condition("engine-down", f"{name}: {engine}", text, site)
     certificate = report.get("certificate")
     until = certificate.get("validUntil") if isinstance(certificate, dict) else None
-    if isinstance(until, int | float) and until - now < _EXPIRES:
-        hours = max(0.0, until - now) / 3600
+    if isinstance(until, int | float) and until < now + _EXPIRES:
+        hours = (max(now, until) - now) / 3600
         text = f"The certificate of {name} is valid for another {hours:.0f} hours."
         yield Condition("certificate-expiring", name, text, site)
     endpoints = report.get("endpoints")

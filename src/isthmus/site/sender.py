@@ -220,15 +220,18 @@ class FileSender:
     def _append(self, body: bytes) -> None:
         self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
-        with os.fdopen(descriptor, "wb") as file:
-            size = os.fstat(file.fileno()).st_size
+        try:
+            size = os.fstat(descriptor).st_size
             try:
-                file.write(body)
-                file.flush()
+                rest = memoryview(body)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
             except OSError:
                 with contextlib.suppress(OSError):  # a full disk: half a line would be half a document
-                    os.ftruncate(file.fileno(), size)
+                    os.ftruncate(descriptor, size)
                 raise
+        finally:
+            os.close(descriptor)
         if size + len(body) >= self._settings.max_bytes:
             self._rotate()
 

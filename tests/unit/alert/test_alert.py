@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.alert.alert import REMEMBERED, RULES, Alerts, AlertState, Condition
+from isthmus.alert.alert import MOST, REMEMBERED, RULES, Alerts, AlertState, Condition
 
 OFFLINE = Condition("site-offline", "Site fra", "Site fra is connected to no region.")
 LOST = Condition("telemetry-lost", "Site fra: buffer", "Nothing is told of 4 requests.")
@@ -59,3 +59,37 @@ def test_the_worst_comes_first() -> None:
     alerts.update([LOST, OFFLINE], 100)
     alerts.update([LOST, OFFLINE], 100 + HOLD)
     assert [rule for rule, _ in states(alerts)] == ["site-offline", "telemetry-lost"]
+
+
+def endpoints(number: int, site: str = "fra") -> list[Condition]:
+    return [Condition("endpoint-down", f"Site {site}: web-{each}", "It is unhealthy.", site) for each in range(number)]
+
+
+def test_a_new_alert_takes_the_place_of_the_oldest_that_is_over() -> None:
+    alerts, hold = Alerts(), RULES["endpoint-down"].hold
+    down = endpoints(MOST)
+    alerts.update(down, 100)
+    assert len(alerts.update(down, 100 + hold)) == MOST
+    alerts.update(down[1:], 110 + hold)
+    alerts.update([], 120 + hold)
+    alerts.update([OFFLINE], 130 + hold)
+    [fired] = alerts.update([OFFLINE], 130 + hold + HOLD)
+    assert fired.condition == OFFLINE
+    known = {each.condition.subject for each in alerts.list()}
+    assert len(known) == MOST
+    assert down[0].subject not in known, "it was over first"
+    alerts.update([OFFLINE, *endpoints(MOST, "nyc")], 140 + hold + HOLD)
+    assert {each.condition.site for each in alerts.list()} == {"", "nyc"}, "the ones that are over are in nobody's way"
+    assert len(alerts.list()) == MOST
+
+
+def test_a_critical_alert_takes_the_place_of_the_oldest_warning() -> None:
+    alerts = Alerts()
+    down = endpoints(MOST)
+    alerts.update(down[:1], 100)
+    alerts.update(down, 110)
+    alerts.update([*down, LOST, OFFLINE], 120)
+    known = {each.condition.subject for each in alerts.list()}
+    assert known == {OFFLINE.subject, *(each.subject for each in down[1:])}, "a warning takes no other warning's place"
+    fired = alerts.update([*down, OFFLINE], 120 + HOLD)
+    assert [each.condition for each in fired] == [OFFLINE]

@@ -37,6 +37,7 @@ class FakeServer:
 
     pki: Any
     failure: AcmeFailed | None = None
+    extra: tuple[str, ...] = ()
     days: float = 90
     said: list[str] = field(default_factory=list)
     accounts: list[str] = field(default_factory=list)
@@ -72,7 +73,8 @@ class FakeServer:
         request = x509.load_pem_x509_csr(self.request)
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         key = _Public(request.public_key())
-        return str(self.pki.issue(*names.get_values_for_type(x509.DNSName), key=key, days=self.days).chain)
+        all_names = (*names.get_values_for_type(x509.DNSName), *self.extra)
+        return str(self.pki.issue(*all_names, key=key, days=self.days).chain)
 
 
 class _Public:
@@ -191,7 +193,6 @@ async def test_every_connected_site_answers_before_the_server_asks(desk: Any, do
 
 async def test_a_refusal_is_told_and_leaves_the_old_certificate(desk: Any, documents: Any) -> None:
     found, server = desk
-    server.days = 10  # issued 60 days ago, so its renewal is due at once
     found.connect(SITES[0])
     await found.console.apply(*host(documents))
 
@@ -205,6 +206,7 @@ async def test_a_refusal_is_told_and_leaves_the_old_certificate(desk: Any, docum
         await found.until(lambda: found.object.chain)
         old = found.object.chain
         server.failure = AcmeFailed("shop.example was not validated: dns: no such name", timedelta(hours=2))
+        await found.console.apply(*host(documents, keyType="RSA_2048"))
         await found.until(lambda: found.worker.standing(KEY).failures)
         orders = server.orders
         await found.until(lambda: found.challenges == ())
@@ -217,13 +219,31 @@ async def test_a_refusal_is_told_and_leaves_the_old_certificate(desk: Any, docum
         assert server.orders == orders, "it is left alone"
         assert len(set(server.accounts)) == 1, "one account for all orders"
         server.failure, server.days = None, 90
-        await found.console.apply(*host(documents, email="other@shop.example"))
+        await found.console.apply(*host(documents, email="other@shop.example", keyType="RSA_2048"))
         await found.until(lambda: found.worker.standing(KEY).failures == 0 and found.object.chain != old)
     finally:
         following.cancel()
     assert server.accounts[0].splitlines()[1].encode() not in b"".join(
         path.read_bytes() for path in found.console.state.rglob("*.db*")
     )
+
+
+async def test_a_certificate_that_is_due_once_issued_is_asked_for_later(desk: Any, documents: Any) -> None:
+    found, server = desk
+    server.days, server.extra = 10, ("www.shop.example",)  # issued 60 days ago, so its renewal is due at once
+    found.connect(SITES[0])
+    await found.console.apply(*host(documents))
+    await found.until(lambda: found.challenges)
+    found.apply(SITES[0])
+    await found.until(lambda: found.worker.standing(KEY).failures)
+    await asyncio.sleep(0.1)
+    assert server.orders == 1, "it is left alone"
+    told = await found.status()
+    assert told["certificate"]["names"] == [DOMAIN, "www.shop.example"], "it is served meanwhile"
+    assert told["acme"]["lastError"] == "the server issued one, but its renewal is due"
+    assert told["acme"]["nextAttempt"] > (datetime.now(UTC) + timedelta(minutes=2)).isoformat()
+    (kept,) = found.console.console.context.store.acme_attempts()
+    assert kept.failures == 1
 
 
 async def test_nothing_is_asked_for_that_no_site_serves_or_while_none_is_connected(desk: Any, documents: Any) -> None:
@@ -322,9 +342,8 @@ def test_when_it_is_renewed(pki: Any) -> None:
     assert why_due(certificate(pki, 29, renewBefore="240h"), now) is None
     assert why_due(certificate(pki, 61, renewBefore="8784h"), now) is None, "never before half of its lifetime"
     assert why_due(certificate(pki, 59, renewBefore="8784h"), now) == "its renewal is due"
-    assert why_due(certificate(pki, 90, DOMAIN, "www.shop.example"), now) == (
-        "it is for other names than the declared ones"
-    )
+    assert why_due(certificate(pki, 90, "www.shop.example"), now) == "it is not for all declared names"
+    assert why_due(certificate(pki, 90, DOMAIN, "www.shop.example"), now) is None, "servers may add names"
     assert why_due(certificate(pki, 90, keyType="RSA_2048"), now) == "it has another kind of key"
     moved = certificate(pki, 90).with_acme(AcmeState(chain=certificate(pki, 90).chain, directory="https://o.example"))
     assert why_due(moved, now) == "it is from another ACME server"

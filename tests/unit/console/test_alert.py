@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from isthmus.console.alerting import Alerting
+from isthmus.console.database import StoreError
 from isthmus.console.notifier import Notifier
 from isthmus.console.observation import Observation
 from isthmus.protocol import AppliedReport, PresenceReport, Rejection, StatusReport, Version
@@ -27,10 +28,26 @@ def report(now: float, **values: Any) -> StatusReport:
     return StatusReport(FRA, json.dumps({**good, **values}).encode(), now)
 
 
-def watched(console: Running, observation: Observation) -> Alerting:
+def watched(console: Running, observation: Observation, telemetry: Any = None) -> Alerting:
     """What finds alerts in these observations, on the console's store."""
     deployment, store = console.console.deployment, console.console.context.store
-    return Alerting(deployment, observation, None, store, Notifier(deployment, store, ()))
+    return Alerting(deployment, observation, telemetry, store, Notifier(deployment, store, ()))
+
+
+class Told:
+    """A telemetry store that answers with what sites told of virtual hosts, and of losses."""
+
+    ready, error = True, ""
+
+    def __init__(self, hosts: list[str], losses: list[tuple[str, str]]) -> None:
+        counts = dict.fromkeys(("requests", "retries", "received", "sent", "total_sum"), 100)
+        signals = [{"virtual_host": host, "code": 503, "error": "UF", **counts} for host in hosts]
+        lost = [{"role": "site", "site": site, "reason": reason, "requests": 4} for site, reason in losses]
+        self._answers = {"signal": signals, "latency": [], "loss": lost}
+        self.store = self
+
+    async def query(self, sql: str, parameters: Any) -> list[dict[str, Any]]:
+        return next(rows for table, rows in self._answers.items() if f"FROM {table}" in sql)
 
 
 async def test_alerts_follow_what_sites_say(console: Running) -> None:
@@ -90,3 +107,46 @@ async def test_alerts_by_api(console: Running) -> None:
     assert answer["items"] == []
     assert {rule["name"] for rule in answer["rules"]} >= {"site-offline", "error-rate", "certificate-expiring"}
     assert (await console.client("wrong").get("/api/v1/alerts")).status_code == 401
+
+
+async def test_what_sites_tell_of_traffic_fits_every_database(console: Running) -> None:
+    """PostgreSQL keeps no NUL, and no more than a column holds."""
+    await console.http.post("/api/v1/apply", json={"documents": SHOP})
+    hosts = ["default/shop", "x" * 100 + "/y", "a/b/c", "default/\0", "z" * 9_000]
+    alerting = watched(console, Observation(), Told(hosts, [("fra", "\0\n" + "r" * 9_000), ("s" * 400, "buffer")]))
+    await alerting.look(time.time())
+    found = [each.condition for each in alerting.alerts.list()]
+    assert sorted(each.rule for each in found) == ["error-rate"] * len(hosts) + ["telemetry-lost"] * 2
+    for each in found:
+        assert (each.subject + each.text + each.site + each.namespace + each.object).isprintable()
+        assert max(len(each.subject), len(each.text)) <= 500
+        assert max(len(each.site), len(each.namespace)) <= 63
+    objects = {each.object: each.namespace for each in found if each.object}
+    assert objects == {"default/VirtualHost/default/shop": "default"}, "only of an object that there is"
+
+
+async def test_a_report_with_a_huge_time_ends_no_alerts(console: Running) -> None:
+    await console.http.post("/api/v1/apply", json={"documents": SHOP})
+    observation, now = Observation(), time.time()
+    observation.presence("x", PresenceReport(FRA, True, now))
+    observation.status(report(now, certificate={"validUntil": 10**400}, envoy={"state": "down"}))
+    alerting = watched(console, observation)
+    await alerting.look(now)
+    assert [each.condition.rule for each in alerting.alerts.list()] == ["engine-down"]
+
+
+async def test_who_is_to_be_told_is_told_of_what_cannot_be_kept(console: Running, monkeypatch: Any) -> None:
+    hook = {"webhook": {"url": "https://hooks.example/"}}
+    policy = {"receivers": [{"name": "hook"}], "match": {"rules": ["telemetry-lost"]}, "groupWait": "0s"}
+    await console.apply(
+        document("AlertReceiver", "hook", hook, namespace="shared"),
+        document("AlertPolicy", "all", policy, namespace="shared"),
+    )
+    alerting = watched(console, Observation(), Told([], [("fra", "buffer")]))
+
+    def refuse(*_: Any) -> None:
+        raise StoreError("The database refused.")
+
+    monkeypatch.setattr(console.console.context.store, "put_alerts", refuse)
+    await alerting.look(time.time())
+    assert alerting.notifier.waiting("default/AlertReceiver/shared/hook") == 1

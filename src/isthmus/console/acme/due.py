@@ -38,8 +38,8 @@ def why_due(certificate: Certificate, now: datetime) -> str | None:
         return None
     if chain is None or state is None:
         return "it is yet to be issued"
-    if set(certificate_names(chain)) != set(spec.domains):
-        return "it is for other names than the declared ones"
+    if not set(spec.domains) <= set(certificate_names(chain)):  # a server may add names of its own
+        return "it is not for all declared names"
     if state.directory and state.directory != spec.directory:
         return "it is from another ACME server"
     if isinstance(parse_pem_certificates(chain)[0].public_key(), rsa.RSAPublicKey) != (spec.key_type == "RSA_2048"):

@@ -186,7 +186,11 @@ class AcmeWorker:
         try:
             async with self._room:
                 await self._get(key)
-            await self._forget(key)
+            why = why_due(self._current(key), datetime.now(UTC))
+            if why is None:
+                await self._forget(key)
+            else:  # the next one would be as this one is
+                await self._fail(key, before, f"the server issued one, but {why}", None)
         except (AcmeFailed, RequestRefused) as error:
             await self._fail(key, before, str(error), error.retry_after if isinstance(error, AcmeFailed) else None)
         except asyncio.CancelledError:
