@@ -59,8 +59,8 @@ def console(
         typer.Option(
             "--alert-network",
             metavar="CIDR",
-            help="Network besides the public internet to which alerts may be sent, for example 10.0.0.0/8. May be "
-            "repeated.",
+            help="Network besides the public internet to which alerts may be sent and where ACME servers may be, for "
+            "example 10.0.0.0/8. May be repeated.",
         ),
     ] = None,
 ) -> None:

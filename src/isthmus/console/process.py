@@ -185,7 +185,11 @@ class Console:
         context.metrics.alerting = alerting
         self._stack.push_async_callback(_keep_last, events)
         context.acme = AcmeWorker(
-            deployment, observation, store, settings.state / "acme", partial(AcmeServer, release=__version__)
+            deployment,
+            observation,
+            store,
+            settings.state / "acme",
+            partial(AcmeServer, release=__version__, allowed=settings.alert_networks),
         )
         for work in (alerting.run(), notifier.run(), context.acme.run(), events.run()):
             self._stack.push_async_callback(_end, asyncio.create_task(work))

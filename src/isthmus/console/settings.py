@@ -26,8 +26,8 @@ class ConsoleSettings:
         telemetry_url: `http(s)://[user:password@]host:port[/database]` of a ClickHouse server; an embedded store in
             `state` when None.
         retention: how long telemetry is kept.
-        alert_networks: networks besides the public internet to which alerts may be sent: receivers are declared by
-            people of every namespace, who may not reach what the console can reach.
+        alert_networks: networks besides the public internet to which alerts may be sent, and where ACME servers may
+            be: both are declared by people of every namespace, who may not reach what the console can reach.
         metrics: host:port on a loopback address for /healthz and /metrics over plain HTTP; none when None.
     """
 

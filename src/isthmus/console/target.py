@@ -1,6 +1,6 @@
 """Where the console may send what people of a namespace declare: to the public internet, and to networks that its
-operator named. Without this a receiver's URL would reach whatever the console reaches: a cloud's metadata service, the
-database, the administration of the machine itself.
+operator named. Without this the URL of a receiver of alerts or of an ACME server would reach whatever the console
+reaches: a cloud's metadata service, the database, the administration of the machine itself.
 
 A name is resolved once, and the address that was looked at is the one that is connected to.
 """
@@ -30,9 +30,13 @@ async def find_addresses(host: str, port: int, allowed: Networks) -> list[str]:
         TargetUnknown: it has none now.
         TargetRefused: none of them may be.
     """
-    loop = asyncio.get_running_loop()
+    return await asyncio.get_running_loop().run_in_executor(None, resolve_addresses, host, port, allowed)
+
+
+def resolve_addresses(host: str, port: int, allowed: Networks) -> list[str]:
+    """As `find_addresses`, for threads that may wait."""
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise TargetUnknown(f"{host} has no address.") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))

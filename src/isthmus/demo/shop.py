@@ -53,7 +53,7 @@ class Shop:
     async def start(self, tell: Callable[[str], None]) -> None:
         """Start everything and wait until each site answers as it should."""
         tell("starting the console")
-        await self.deployment.start_console()
+        await self.deployment.start_console("--alert-network", "127.0.0.0/8")  # all that it has is on this machine
         places = [document for document in self.documents if document["kind"] in _PLACES]
         answer = await self.deployment.apply(places)
         tell(f"declared {len(places)} places: revision {answer['revision']}")

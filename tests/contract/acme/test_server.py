@@ -6,6 +6,7 @@ import http.server
 import threading
 import time
 from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from isthmus.model.pem import certificate_names, check_chain, check_key
 from .pebble import Pebble, running_pebble
 
 NAME = "shop.example"
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1"))
 
 
 class Pages:
@@ -73,7 +75,7 @@ def connect(pebble: Pebble, pki: Any, tmp_path: Path) -> Callable[[str], AcmeSer
     authorities.write_text(pki.pem)
 
     def opened(account: str) -> AcmeServer:
-        server = AcmeServer(pebble.directory, account, str(authorities), "test")
+        server = AcmeServer(pebble.directory, account, str(authorities), "test", LOOPBACK)
         server.open("operations@shop.example")
         return server
 
@@ -122,7 +124,7 @@ def test_a_server_that_serves_known_accounts_alone(pki: Any, tmp_path: Path, acc
     authorities = tmp_path / "authorities.pem"
     authorities.write_text(pki.pem)
     with running_pebble(tmp_path, pki, plan.free_port, plan.free_port(), plan.free_port(), **config) as server:
-        mine = AcmeServer(server.directory, account, str(authorities), "test")
+        mine = AcmeServer(server.directory, account, str(authorities), "test", LOOPBACK)
         for wrong in (None, External("kid-2", key), External("kid-1", key[::-1])):
             with pytest.raises(AcmeFailed, match=r"externalAccountRequired|unauthorized|malformed|serverInternal"):
                 mine.open(None, wrong)
@@ -148,9 +150,9 @@ def test_what_the_server_refuses_is_told(connect: Callable[[str], AcmeServer], a
 
 def test_a_server_that_cannot_be_reached_or_believed_is_told(pebble: Pebble, account: str) -> None:
     with pytest.raises(AcmeFailed, match=r"is not trusted; set spec.acme.trustedAuthority"):
-        AcmeServer(pebble.directory, account, None, "test").open(None)
+        AcmeServer(pebble.directory, account, None, "test", LOOPBACK).open(None)
     with pytest.raises(AcmeFailed, match=r"^https://127.0.0.1:1/dir cannot be reached"):
-        AcmeServer("https://127.0.0.1:1/dir", account, None, "test").open(None)
+        AcmeServer("https://127.0.0.1:1/dir", account, None, "test", LOOPBACK).open(None)
 
 
 def test_an_answer_that_is_none_is_told(pebble: Pebble, pki: Any, tmp_path: Path, account: str) -> None:
@@ -158,4 +160,19 @@ def test_an_answer_that_is_none_is_told(pebble: Pebble, pki: Any, tmp_path: Path
     authorities.write_text(pki.pem)
     elsewhere = pebble.directory.removesuffix("/dir") + "/nowhere"
     with pytest.raises(AcmeFailed):
-        AcmeServer(elsewhere, account, str(authorities), "test").open(None)
+        AcmeServer(elsewhere, account, str(authorities), "test", LOOPBACK).open(None)
+
+
+def test_a_server_where_the_console_may_not_send_is_not_asked(
+    pebble: Pebble, pki: Any, tmp_path: Path, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authorities = tmp_path / "authorities.pem"
+    authorities.write_text(pki.pem)
+    before = pebble.requests("/dir")
+    with pytest.raises(AcmeFailed, match=r"^localhost has only addresses that are not public.*--alert-network"):
+        AcmeServer(pebble.directory, account, str(authorities), "test").open(None)
+    assert pebble.requests("/dir") == before
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    AcmeServer(pebble.directory, account, str(authorities), "test", LOOPBACK).open(None)
+    with pytest.raises(AcmeFailed, match="is not https"):
+        AcmeServer("http://localhost/dir", account, None, "test", LOOPBACK).open(None)

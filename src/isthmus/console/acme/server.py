@@ -21,6 +21,8 @@ from josepy.b64 import b64encode
 from josepy.jwa import ES256
 from josepy.jwk import JWKEC
 
+from isthmus.console.acme.transport import CheckedAdapter
+from isthmus.console.target import Networks, TargetRefused
 from isthmus.model.acme import Challenge, ChallengeType
 
 _TYPES: dict[ChallengeType, str] = {"HTTP_01": "http-01", "TLS_ALPN_01": "tls-alpn-01"}
@@ -66,9 +68,18 @@ class Order:
 
 
 class _Network(ClientNetwork):
-    """The library's, which tries again more often, and remembers what the server said about time."""
+    """The library's, which tries again more often, and remembers what the server said about time.
+
+    The directory is declared by people who may not reach what the console reaches, and the server says every other
+    URL: so each is https, reaches only where the console may send, by no proxy, and is not led elsewhere.
+    """
 
     retry_after: timedelta | None = None
+
+    def __init__(self, key: JWKEC, allowed: Networks, **options: Any) -> None:
+        super().__init__(key, **options)
+        self.session.trust_env = False
+        self.session.mount("https://", CheckedAdapter(allowed))
 
     def post(self, *args: Any, **kwargs: Any) -> requests.Response:
         for _ in range(_NONCES):
@@ -80,7 +91,11 @@ class _Network(ClientNetwork):
         return super().post(*args, **kwargs)
 
     def _send_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
-        response = super()._send_request(method, url, *args, **kwargs)
+        if not url.lower().startswith("https://"):
+            raise AcmeFailed(f"the server names {url}, which is not https")
+        response = super()._send_request(method, url, *args, **{**kwargs, "allow_redirects": False})
+        if response.is_redirect:
+            raise AcmeFailed(f"{url} answers {response.status_code}, a redirect, which is not followed")
         self.retry_after = parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
         return response
 
@@ -101,9 +116,11 @@ def parse_retry_after(text: str | None, now: datetime) -> timedelta | None:
 class AcmeServer:
     """A server, spoken to as one account. Every method raises AcmeFailed."""
 
-    def __init__(self, directory: str, account_key: str, authorities: str | None, release: str) -> None:
+    def __init__(
+        self, directory: str, account_key: str, authorities: str | None, release: str, allowed: Networks = ()
+    ) -> None:
         """Args: URL; PEM of the account's P-256 key; file of authorities that are believed, None for the system's;
-        release of the product, for the server's log."""
+        release of the product, for the server's log; networks besides the public internet where it may be."""
         key = serialization.load_pem_private_key(account_key.encode(), None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         self._directory = directory
@@ -111,6 +128,7 @@ class AcmeServer:
         verify: Any = authorities if authorities is not None else True  # the library passes it on to `requests`
         self._network = _Network(
             self._key,
+            allowed,
             alg=ES256,
             verify_ssl=verify,
             user_agent=f"isthmus/{release}",
@@ -124,6 +142,8 @@ class AcmeServer:
             yield
         except AcmeFailed:
             raise
+        except TargetRefused as error:
+            raise AcmeFailed(str(error)) from error
         except messages.Error as error:
             raise AcmeFailed(_reason(error), self._network.retry_after) from error
         except requests.exceptions.SSLError as error:
