@@ -11,15 +11,18 @@ import base64
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
 import structlog
 
+from isthmus.console.deployment import Deployment
 from isthmus.interface.catalog import MOST_HOSTS, Catalog
 from isthmus.interface.endpoint import Endpoint, list_endpoints
 from isthmus.interface.record import parse_calls
 from isthmus.interface.snapshot import SnapshotInvalid, emit_tree, parse_tree
+from isthmus.model.key import ObjectKey
 from isthmus.telemetry.batch import Batch
 from isthmus.telemetry.retention import Retention
 from isthmus.telemetry.store import QueryRefused, StoreUnavailable, TelemetryStore
@@ -47,9 +50,15 @@ class Summary:
 
 
 class ApiCatalog:
-    """`load`, then `learn` and `run`; questions at any time. May be used by several threads."""
+    """`load`, then `learn` and `run`; questions at any time. May be used by several threads.
+
+    Attributes:
+        is_served: whether a tenant has a virtual host (`NAMESPACE/NAME`); what sites tell of others is not learned, so
+            that no site can fill the catalogue with names of its own making.
+    """
 
     def __init__(self, store: TelemetryStore, retention: Retention) -> None:
+        self.is_served: Callable[[str, str], bool] = lambda tenant, host: True
         self._store = store
         self._kept = retention.endpoints * 86_400
         self._catalog = Catalog()
@@ -87,7 +96,7 @@ class ApiCatalog:
         self._tokens[token] = None
         if len(self._tokens) > _TOKENS:
             self._tokens.popitem(last=False)
-        calls = parse_calls(records)
+        calls = {host: some for host, some in parse_calls(records).items() if self.is_served(tenant, host)}
         with self._lock:
             self._catalog.learn(tenant, calls)
 
@@ -173,3 +182,9 @@ class ApiCatalog:
             rows.append((host[0], host[1], moment, base64.b64encode(body).decode()))
         schema = {"tenant": pl.String, "virtual_host": pl.String, "time": pl.UInt32, "body": pl.String}
         return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def is_served(deployment: Deployment, tenant: str, host: str) -> bool:
+    """Whether a tenant has declared a virtual host (`NAMESPACE/NAME`)."""
+    namespace, _, name = host.partition("/")
+    return ObjectKey(tenant, "VirtualHost", namespace, name) in deployment.records

@@ -26,6 +26,7 @@ from isthmus.console.acme.server import AcmeServer
 from isthmus.console.alerting import Alerting
 from isthmus.console.api.application import create_application
 from isthmus.console.api.context import ApiContext
+from isthmus.console.catalog import is_served
 from isthmus.console.database import StoreError
 from isthmus.console.deployment import Deployment
 from isthmus.console.error import ConsoleError
@@ -145,6 +146,7 @@ class Console:
         telemetry = None
         if settings.telemetry:
             telemetry = ConsoleTelemetry(settings.state / "telemetry", settings.telemetry_url, settings.retention)
+            telemetry.apis.is_served = partial(is_served, deployment)
             telemetry.start()
             self._stack.push_async_callback(telemetry.stop)
         delivery = (

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from isthmus.console.catalog import ApiCatalog
+from isthmus.console.catalog import ApiCatalog, is_served
 from isthmus.telemetry.batch import Batch
 from isthmus.telemetry.decoder import Decoder
 from isthmus.telemetry.naming import Naming
@@ -41,6 +42,7 @@ async def learned(shop: Running) -> AsyncIterator[Running]:
     """A console that has heard of some requests to the shop."""
     store = TelemetryStore("http://127.0.0.1:9")
     apis = ApiCatalog(store, Retention())
+    apis.is_served = partial(is_served, shop.console.context.deployment)
     users = [asked(f"/users/{number}?page=1", total=1000 * number) for number in range(1, 31)]
     apis.learn("default", batch("1", *users, asked("/users/me"), asked("/users/5", code=503), asked("/.env", code=404)))
     apis.learn("default", batch("1", *users))  # the same batch again
@@ -66,6 +68,23 @@ async def test_what_is_known_is_told(learned: Running) -> None:
     assert (users["authenticated"], users["credentials"]["header"]) == ("sometimes", 1)
     assert users["query"] == {"page": pytest.approx(30 / 32, rel=0.01)}
     assert [each["name"] for each in users["clusters"]] == ["default/web"]
+
+
+async def test_a_virtual_host_that_nobody_declared_is_not_learned(learned: Running) -> None:
+    apis = learned.console.context.telemetry.apis  # type: ignore[union-attr]
+    forged = [
+        entry(
+            path="/users/7",
+            route=f"default/{host}|default/home",
+            cluster="default/default/web@local",
+            at=datetime.now(UTC),
+        )
+        for host in ("default/forged", "other/shop", "default/shop")
+    ]
+    apis.learn("default", batch("4", *forged))
+    assert apis.hosts("default") == ["default/shop"]
+    [host] = (await learned.ask("GET", "/apis"))["items"]
+    assert host["requests"] == 35
 
 
 async def test_an_edge_of_the_graph_has_its_own_figures(learned: Running) -> None:
