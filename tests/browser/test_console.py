@@ -112,7 +112,7 @@ apiVersion: isthmus/v1
 kind: AlertReceiver
 metadata: {namespace: shop, name: hook}
 spec:
-  webhook: {url: "https://127.0.0.1/hook"}
+  webhook: {url: "https://10.255.255.1/hook"}
 """
 
 
