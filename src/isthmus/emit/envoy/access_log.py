@@ -1,7 +1,7 @@
 """The access log: every request told to the agent in batches, and if asked for one JSON document each in a file.
 
-The service costs Envoy about twice what a line of JSON in a file does (docs/benchmarks.md), and no disk. A receiver that
-is slow or away never holds up a request: records are dropped then, and counted.
+The service costs Envoy about twice what a line of JSON in a file does (docs/benchmarks.md), and no disk. A receiver
+that is slow or away never holds up a request: records are dropped then, and counted.
 """
 
 from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog, AccessLogFilter, AndFilter, HeaderFilter, OrFilter
