@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,19 +65,28 @@ async def _measure(rounds: int, seconds: int) -> Loads:
             }
             for title, start in PROXIES.items():
                 servers[title] = stack.enter_context(start(folder, upstream.port, measured))
-            return await asyncio.to_thread(_drive_all, servers, watch, folder, others, rounds, seconds)
+            return await asyncio.to_thread(drive_all, servers, folder, others, rounds, seconds, watch)
 
 
-def _drive_all(
-    servers: dict[str, Server], watch: dict[str, dict[str, int]], folder: Path, on: str, rounds: int, seconds: int
-) -> Loads:
-    loads: Loads = {name: [] for name in servers}
+def drive_all(
+    servers: Mapping[T, Server],
+    folder: Path,
+    on: str,
+    rounds: int,
+    seconds: int,
+    watch: Mapping[T, dict[str, int]] | None = None,
+) -> dict[T, list[Load]]:
+    """Drive each server in turn, after a second for warmth, in an order that changes every round.
+
+    The CPU of its process is that of "proxy"; `watch` names more processes of some.
+    """
+    loads: dict[T, list[Load]] = {name: [] for name in servers}
     for server in servers.values():
         drive(server.url, 1, folder, on, {}, host=server.host)
     for turn in range(rounds):
         for name in order(list(servers), turn):
             server = servers[name]
-            watched = {"proxy": server.pid, **watch.get(name, {})}
+            watched = {"proxy": server.pid, **(watch or {}).get(name, {})}
             loads[name].append(drive(server.url, seconds, folder, on, watched, host=server.host))
     return loads
 

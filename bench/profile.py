@@ -20,8 +20,8 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 )
 
 from bench.certificate import Issued, issue
-from bench.gateway import order
-from bench.load import Load, drive
+from bench.gateway import drive_all
+from bench.load import Load
 from bench.log_receiver import receiving
 from bench.process import cores, free_port
 from bench.proxy import Server, minimal_envoy, nginx, origin
@@ -144,7 +144,7 @@ async def _measure(rounds: int, seconds: int) -> Loads:
                 place.mkdir()
                 tls = pem if proxy == "HTTPS" else None
                 servers["nginx", proxy] = stack.enter_context(nginx(place, upstream.port, measured, tls))
-            return await asyncio.to_thread(_drive_all, servers, folder, others, rounds, seconds)
+            return await asyncio.to_thread(drive_all, servers, folder, others, rounds, seconds)
 
 
 def _services(certificate: Issued, upstream: int, ports: dict[str, int]) -> Iterator[Document]:
@@ -189,17 +189,6 @@ def _parts(path: DataPath, port: int) -> tuple[Listener, Parts]:
     cluster = Cluster.FromString(path.emitted(names.CLUSTER_TYPE)[name])
     cluster.eds_cluster_config.service_name = cluster.eds_cluster_config.service_name or name
     return listener, Parts(manager, routes, cluster)
-
-
-def _drive_all(servers: dict[Name, Server], folder: Path, on: str, rounds: int, seconds: int) -> Loads:
-    loads: Loads = {name: [] for name in servers}
-    for server in servers.values():
-        drive(server.url, 1, folder, on, {}, host=server.host)
-    for turn in range(rounds):
-        for name in order(list(servers), turn):
-            server = servers[name]
-            loads[name].append(drive(server.url, seconds, folder, on, {"proxy": server.pid}, host=server.host))
-    return loads
 
 
 def _result(loads: Loads, rounds: int, seconds: int) -> Result:
