@@ -73,8 +73,8 @@ async def test_traffic_is_seen(shop: Shop, visit: Visit) -> None:
     await expect(row).to_be_visible(timeout=40_000)
     await row.click()
     await expect(page.get_by_role("heading", name="Where the time went")).to_be_visible()
-    for place in ("ingress", "fabric", "egress", "application"):
-        await expect(page.locator(".spans")).to_contain_text(place)
+    for place in ("ingress", "fabric", "egress", "application"):  # the sites tell each of its own part, when it can
+        await expect(page.locator(".spans")).to_contain_text(place, timeout=40_000)
     assert await serious(visitor) == []
     await page.get_by_role("link", name="Explain", exact=True).last.click()
     await expect(page.get_by_label("Answer")).to_contain_text("shop/web")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,12 +28,6 @@ from isthmus.model.document import parse_yaml
 from isthmus.model.object import Metadata
 
 TRUST_DOMAIN = "isthmus.test"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def parse_objects(text: str) -> dict[ObjectKey, Object]:

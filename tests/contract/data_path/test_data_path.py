@@ -14,8 +14,9 @@ import pytest
 
 from isthmus.health.choice import SiteState
 
+from ...port import free_port
 from .conftest import StartApp, StartSite
-from .rig import SiteNode, access, choice, everybody, free_port, parse_objects, until_served
+from .rig import SiteNode, access, choice, everybody, parse_objects, until_served
 
 
 def deployment(

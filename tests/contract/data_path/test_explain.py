@@ -13,8 +13,8 @@ from isthmus.explain import Health, explain
 from isthmus.model import Object, ObjectKey, System
 from isthmus.model.document import parse_documents
 
+from ...port import free_port
 from .conftest import StartSite
-from .rig import free_port
 
 HOSTS = (
     "a.example",

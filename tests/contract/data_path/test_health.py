@@ -16,8 +16,9 @@ from isthmus.engine.envoy import HealthEvent
 from isthmus.model.key import ObjectKey
 from isthmus.site.udp_probe import UdpProber, probe
 
+from ...port import free_port
 from .conftest import StartSite
-from .rig import SiteNode, free_port, parse_objects
+from .rig import SiteNode, parse_objects
 
 CHECKS = """
 ---

@@ -15,9 +15,10 @@ import pytest
 
 from isthmus.model import ObjectKey
 
+from ...port import free_port
 from .conftest import StartApp, StartSite
 from .echo import Echo, connected
-from .rig import free_port, parse_objects, until_served
+from .rig import parse_objects, until_served
 from .test_data_path import callers, deployment, some_ports
 
 

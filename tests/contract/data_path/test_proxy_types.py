@@ -17,9 +17,10 @@ from isthmus.identity import Authority, Identity, Role, emit_key, generate_key, 
 from isthmus.model import parse_envelope
 from isthmus.slice import SliceIndex
 
+from ...port import free_port
 from .conftest import StartApp, StartSite
 from .echo import Echo, ask, connected
-from .rig import App, free_port, parse_objects, until_served
+from .rig import App, parse_objects, until_served
 from .test_tls import Browser, application, certificate, host, policy, started
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "proxy-types" / "proxy-types.yaml"

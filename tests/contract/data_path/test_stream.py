@@ -13,9 +13,10 @@ import pytest
 from isthmus.health.choice import SiteState
 from isthmus.model import Object, ObjectKey
 
+from ...port import free_port
 from .conftest import StartSite
 from .echo import Echo, ask, connected, names
-from .rig import SiteNode, access, choice, free_port, parse_objects
+from .rig import SiteNode, access, choice, parse_objects
 
 PORTS = ("tcp", "both", "weighted", "hashed", "udp", "here")
 """What each site's virtual hosts of the same name listen on."""

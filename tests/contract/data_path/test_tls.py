@@ -22,9 +22,10 @@ from aioquic.quic.events import QuicEvent
 from isthmus.model import Object, ObjectKey
 
 from ...conftest import make_certificate
+from ...port import free_port
 from ..envoy.material import until
 from .conftest import StartApp, StartSite
-from .rig import SiteNode, access, free_port, parse_objects
+from .rig import SiteNode, access, parse_objects
 
 
 def indented(text: str) -> str:

@@ -17,8 +17,9 @@ import pytest
 
 from isthmus.emit.envoy import nominal_choices
 
+from ...port import free_port
 from .conftest import StartApp, StartSite
-from .rig import access, choice, free_port, parse_objects, until_served
+from .rig import access, choice, parse_objects, until_served
 from .test_data_path import Shop, callers, deployment, some_ports
 
 

@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 from pathlib import Path
 
@@ -19,6 +18,8 @@ import dns.tsig
 import dns.update
 
 from isthmus.discovery.setting import Server
+
+from ...port import free_port
 
 ZONE = "corp.example"
 KEY_NAME = "isthmus"
@@ -68,9 +69,7 @@ class Knot:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         (folder / "zones").mkdir(parents=True)
         (folder / "db").mkdir()
         (folder / "zones" / f"{ZONE}.zone").write_text(

@@ -21,6 +21,7 @@ from isthmus.discovery.record import VipRecord
 from isthmus.discovery.setting import DnsDelegation, Server
 from isthmus.model.key import ObjectKey
 
+from ...port import free_port
 from .knot import until
 
 HOST = ObjectKey("default", "VirtualHost", "shop", "web")
@@ -31,9 +32,7 @@ def record(domain: str, *addresses: str) -> VipRecord:
 
 
 def free_server(address: str = "127.0.0.1") -> Server:
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
-        probe.bind((address, 0))
-        return Server(address, int(probe.getsockname()[1]))
+    return Server(address, free_port(address))
 
 
 def delegation(*listen: Server, zone: str = "apps.test") -> DnsDelegation:

@@ -12,8 +12,9 @@ import httpx
 from isthmus.engine.envoy import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from isthmus.engine.life import process_life
 
+from ...port import free_port
 from .conftest import Rig
-from .material import Origin, assignment, broken_cluster, cluster, free_port, listener, route, running, until
+from .material import Origin, assignment, broken_cluster, cluster, listener, route, running, until
 
 
 def world(port: int, *origins: Origin) -> dict[str, dict[str, bytes]]:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -61,6 +60,8 @@ from isthmus.region.error import RegionRefused
 from isthmus.region.process import RegionProcess
 from isthmus.region.settings import RegionSettings
 
+from ...port import free_port
+
 CONSOLE = Identity("example.net", Role.CONSOLE)
 FRA, NYC = "default/site/fra", "default/site/nyc"
 NUMBERS = {FRA: 11, NYC: 12}
@@ -73,12 +74,6 @@ async def until(condition: Callable[[], Any], what: str = "the condition") -> No
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come true"
         await asyncio.sleep(0.01)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Heard(HubHandler):

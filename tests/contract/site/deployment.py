@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Collection
@@ -57,6 +56,8 @@ from isthmus.protocol import (
     make_trust,
 )
 from isthmus.protocol.manifest import sign_state, sign_successor
+
+from ...port import free_port
 
 DOMAIN = "test.isthmus"
 NUMBERED = ("Site", "Cluster", "Region")
@@ -294,6 +295,9 @@ class Deployment:
             for pid in site.engines():
                 os.kill(pid, signal.SIGKILL)
         await self.stop_region()
+        for site in self.sites.values():  # what pytest shows of a test that failed
+            if site.log.exists():
+                print(f"---- site {site.name}", site.log.read_text(errors="replace")[-8_000:], sep="\n")
         if os.environ.get("KEEP_STATE") != "1":
             shutil.rmtree(self.root)
 
@@ -301,9 +305,3 @@ class Deployment:
 def document(kind: str, name: str, spec: dict[str, Any], namespace: str = "") -> dict[str, Any]:
     metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
     return {"apiVersion": "isthmus/v1", "kind": kind, "metadata": metadata, "spec": spec}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -13,9 +13,10 @@ import dns.message
 import httpx
 import yaml
 
+from ...port import free_port
 from ..dns.knot import Knot
 from ..envoy.material import Origin, running, until
-from .deployment import Deployment, Site, free_port
+from .deployment import Deployment, Site
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "discovery" / "dns.yaml"
 HOST = "pages.apps.example.net"

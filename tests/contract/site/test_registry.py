@@ -17,6 +17,7 @@ from isthmus.model.envelope import emit_envelope
 from isthmus.model.object import Metadata
 from isthmus.model.sealed import SealedSpec
 
+from ...port import free_port
 from ..envoy.material import Origin, running, until
 from ..registry.consul_server import ConsulServer
 from ..registry.kubernetes_server import KubernetesServer
@@ -29,7 +30,7 @@ from ..registry.material import (
     namespace,
     service,
 )
-from .deployment import Deployment, Site, free_port
+from .deployment import Deployment, Site
 
 EXAMPLES = Path(__file__).parents[3] / "examples/discovery"
 

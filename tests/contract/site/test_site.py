@@ -15,8 +15,9 @@ from typing import Any, cast
 
 import httpx
 
+from ...port import free_port
 from ..envoy.material import Origin, running, until
-from .deployment import Deployment, Site, document, free_port
+from .deployment import Deployment, Site, document
 
 
 class World:

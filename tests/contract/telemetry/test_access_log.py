@@ -18,8 +18,9 @@ from isthmus.identity import Authority
 from isthmus.site.telemetry import plan_naming
 from isthmus.telemetry.decoder import RECORD_SCHEMA, Decoder
 
+from ...port import free_port
 from ..data_path.echo import Echo, ask
-from ..data_path.rig import TRUST_DOMAIN, App, SiteNode, access, free_port, parse_objects, until_served
+from ..data_path.rig import TRUST_DOMAIN, App, SiteNode, access, parse_objects, until_served
 from ..data_path.test_data_path import deployment
 
 DATAGRAMS = """

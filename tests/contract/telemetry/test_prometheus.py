@@ -26,8 +26,8 @@ from isthmus.telemetry.naming import Naming
 from isthmus.telemetry.rollup import latencies_of, signals_of
 from isthmus.telemetry.total import Totals
 
+from ...port import free_port
 from ...unit.telemetry.message import entry, message
-from ..data_path.rig import free_port
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "examples" / "monitoring"

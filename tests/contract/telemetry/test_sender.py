@@ -30,8 +30,8 @@ from isthmus.telemetry.naming import Naming
 from isthmus.telemetry.setting import Choice, FileSettings, HttpSettings, Receiver, Settings, SyslogSettings
 from isthmus.telemetry.syslog import parse_frames
 
+from ...port import free_port
 from ...unit.telemetry.message import entry, message
-from ..data_path.rig import free_port
 from .collector import Collector, attributes
 
 SECRET = ObjectKey("default", "Secret", "shop", "token")

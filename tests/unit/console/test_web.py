@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from isthmus.console.api.telemetry_answer import RecordAnswer, RequestPath
 from isthmus.console.difference import diff_of, document_of, emit_yaml
 from isthmus.console.record import Account, PastChange, Revision
 from isthmus.console.session import (
@@ -26,6 +27,7 @@ from isthmus.console.web import blank
 from isthmus.console.web.form import Form
 from isthmus.console.web.geometry import HEIGHT, WIDTH, project, world_path
 from isthmus.console.web.history import HistoryBroken, past_text, take_back
+from isthmus.console.web.record import awaited_site
 from isthmus.console.web.sign_in import Gate
 from isthmus.console.web.visit import COOKIE, local_target
 from isthmus.demo.example import example_directory
@@ -371,3 +373,17 @@ def test_reports_of_another_form_do_not_stop_the_watch(document: dict[str, Any])
 
 def test_a_session_is_short() -> None:
     assert timedelta(hours=1) < SESSION_LIFETIME <= timedelta(hours=24)
+
+
+def test_a_request_awaits_the_site_that_it_went_out_at() -> None:
+    def hop(log: str, site: str, peer: str) -> RecordAnswer:
+        return RecordAnswer.model_construct(log=log, site=site, peer=peer)
+
+    def awaited(*hops: RecordAnswer) -> str:
+        return awaited_site(RequestPath.model_construct(hops=list(hops)))
+
+    came = hop("ingress", "ams", "fra")
+    assert awaited(came) == "fra"
+    assert awaited(came, hop("egress", "fra", "ams")) == ""
+    assert awaited(hop("ingress", "ams", "ams")) == ""
+    assert awaited(hop("ingress", "ams", "")) == ""

@@ -79,7 +79,23 @@ async def request(request_id: str, visit: Reader) -> Response:
     first = path.hops[0]
     url = f"http://{first.authority}{first.path}"
     explain = f"/explain?{urlencode({'url': url, 'from': first.site, 'method': first.method})}"
-    return show(visit, "request.html", title="Request", path=path, first=first, spans=spans(path), explain=explain)
+    return show(
+        visit,
+        "request.html",
+        title="Request",
+        path=path,
+        first=first,
+        spans=spans(path),
+        awaited=awaited_site(path),
+        explain=explain,
+    )
+
+
+def awaited_site(path: RequestPath) -> str:
+    """The site that a request went out at, while nothing is known from there: each site tells of its own part."""
+    first = path.hops[0]
+    crossed = first.peer not in ("", first.site)
+    return first.peer if crossed and all(hop.log == "ingress" for hop in path.hops) else ""
 
 
 def spans(path: RequestPath) -> list[dict[str, Any]]:
