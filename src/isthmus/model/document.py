@@ -13,6 +13,7 @@ from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.key import DEFAULT_TENANT, ObjectKey
 from isthmus.model.kind import PUBLIC_KINDS
 from isthmus.model.object import API_VERSION, Object
+from isthmus.model.suggestion import mend_field, suggest
 
 _DEFAULT_NAMESPACE = "default"
 _SERVER_FIELDS = ("revision", "created", "updated")
@@ -152,9 +153,10 @@ def _parse_one(document: Any, tenant: str) -> Object | Parsed:
     cls = PUBLIC_KINDS.get(kind) if isinstance(kind, str) else None
     name, namespace = str(metadata.get("name", "")), str(metadata.get("namespace", "") or "")
     if cls is None:
-        known = ", ".join(PUBLIC_KINDS)
+        near = suggest(str(kind), PUBLIC_KINDS)
+        mend = f"did you mean {near}?" if near else f"use one of {', '.join(PUBLIC_KINDS)}"
         key = ObjectKey(tenant, str(kind), namespace, name)
-        return Parsed((), (Diagnostic("unknown-kind", key, "kind", f"{kind!r} is not a kind", f"use one of {known}"),))
+        return Parsed((), (Diagnostic("unknown-kind", key, "kind", f"{kind!r} is not a kind", mend),))
     if not cls.tenant_wide and not namespace:
         namespace = _DEFAULT_NAMESPACE
     key = ObjectKey(tenant, cls.__name__, namespace, name)
@@ -169,7 +171,7 @@ def _parse_one(document: Any, tenant: str) -> Object | Parsed:
         text = json.dumps(clean, default=_refuse)
         return cls.model_validate_json(text)
     except ValidationError as error:
-        return Parsed((), tuple(_from_pydantic(key, error)), _partial(cls, text, error))
+        return Parsed((), tuple(_from_pydantic(cls, key, error)), _partial(cls, text, error))
     except (TypeError, ValueError, RecursionError) as error:
         return Parsed((), (Diagnostic("invalid-document", key, "", str(error)),))
 
@@ -203,16 +205,10 @@ def _frame_diagnostics(
     document: Mapping[Any, Any], metadata: Mapping[Any, Any], key: ObjectKey, tenant: str
 ) -> list[Diagnostic]:
     found = []
-    if document.get("apiVersion") != API_VERSION:
-        found.append(
-            Diagnostic(
-                "wrong-api-version",
-                key,
-                "apiVersion",
-                f"{document.get('apiVersion')!r} is not served",
-                f"write {API_VERSION}",
-            )
-        )
+    version = document.get("apiVersion")
+    if version != API_VERSION:
+        message = "required field is missing" if version is None else f"{version!r} is not served"
+        found.append(Diagnostic("wrong-api-version", key, "apiVersion", message, f"write {API_VERSION}"))
     if metadata.get("tenant", tenant) != tenant:
         found.append(
             Diagnostic(
@@ -223,7 +219,6 @@ def _frame_diagnostics(
 
 
 _MENDS = {
-    "extra_forbidden": "remove it, or see the object reference for the right name",
     "missing": "add it",
     "string_type": "write text, in quotes if it looks like a number",
     "int_type": "write a whole number without quotes",
@@ -235,7 +230,7 @@ _MENDS = {
 }
 
 
-def _from_pydantic(key: ObjectKey, error: ValidationError) -> list[Diagnostic]:
+def _from_pydantic(cls: type[Object], key: ObjectKey, error: ValidationError) -> list[Diagnostic]:
     """One diagnostic per field: pydantic reports a field of several types once per type, and a list that lost its
     faulty items as too short."""
     found: dict[str, Diagnostic] = {}
@@ -243,15 +238,15 @@ def _from_pydantic(key: ObjectKey, error: ValidationError) -> list[Diagnostic]:
         path = _path(part["loc"])
         follows = part["type"] == "too_short" and any(other.startswith(f"{path}[") for other in found)
         if path not in found and not follows:
-            found[path] = _diagnostic(key, path, part)
+            found[path] = _diagnostic(cls, key, path, part)
     return list(found.values())
 
 
-def _diagnostic(key: ObjectKey, path: str, error: Any) -> Diagnostic:
-    kind = error["type"]
+def _diagnostic(cls: type[Object], key: ObjectKey, path: str, error: Any) -> Diagnostic:
+    kind, mend = error["type"], _MENDS.get(error["type"], "")
     message = error["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
-        message = "unknown field"
+        message, mend = "unknown field", mend_field(cls, error["loc"])
     elif kind == "missing":
         message = "required field is missing"
     elif kind != "value_error":
@@ -263,7 +258,7 @@ def _diagnostic(key: ObjectKey, path: str, error: Any) -> Diagnostic:
     code = {"extra_forbidden": "unknown-field", "missing": "missing-field", "value_error": "invalid-value"}.get(
         kind, "invalid-value"
     )
-    return Diagnostic(code, key, path, message, _MENDS.get(kind, ""))
+    return Diagnostic(code, key, path, message, mend)
 
 
 def _path(parts: tuple[str | int, ...]) -> str:

@@ -1,21 +1,29 @@
 """Endpoint: a server of an application, or those that discovery finds, at one site or every site of a virtual site."""
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from isthmus.model.object import Object, Spec, Use
 from isthmus.model.service_discovery import EndpointDiscovery
-from isthmus.model.value import Address, Port
+from isthmus.model.value import Address, Port, is_host_name
 from isthmus.model.where import Where
+
+
+def _refuse_name(value: object) -> object:
+    if isinstance(value, str) and is_host_name(value):
+        raise ValueError(f"{value!r} is a name, not an IP address; to have it looked up, write discovery.dns.name")
+    return value
 
 
 class EndpointSpec(Spec):
     """Where the server is and how its site reaches it: by address and port, or by discovery."""
 
     where: Where = Field(description="The site, or the virtual site, from which the address is reached.")
-    address: Address | None = Field(None, description="IP address, as that site reaches it.")
+    address: Annotated[Address | None, BeforeValidator(_refuse_name)] = Field(
+        None, description="IP address, as that site reaches it."
+    )
     port: Port | None = Field(None, description="Port.")
     protocol: Literal["TCP", "UDP"] = Field(
         "TCP",

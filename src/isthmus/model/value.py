@@ -5,7 +5,7 @@ import re
 from typing import Annotated
 
 import re2
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 _DURATION = re.compile(r"(\d+(?:\.\d{1,3})?)(ms|s|m|h)")
 _RE2_OPTIONS = re2.Options()
@@ -33,6 +33,12 @@ def milliseconds(duration: str) -> int:
 def count_set(part: object, names: tuple[str, ...]) -> int:
     """How many of these attributes are not None."""
     return sum(getattr(part, name) is not None for name in names)
+
+
+def _refuse_number(value: object) -> object:
+    if isinstance(value, int | float):
+        raise ValueError(f"{value} has no unit: write for example {value}ms or {value}s")
+    return value
 
 
 def _check_duration(value: str) -> str:
@@ -73,10 +79,19 @@ def check_program(pattern: str, times: int = 1) -> None:
     except re2.error as error:
         reason = error.args[0]
         text = reason.decode() if isinstance(reason, bytes) else str(reason)
-        raise ValueError(f"{pattern!r} is not an RE2 regular expression ({text})") from None
+        raise ValueError(f"{pattern!r} is not an RE2 regular expression ({text}){_advise(text)}") from None
     most = _LARGEST_PROGRAM // times
     if size > most:
         raise ValueError(f"{pattern!r} compiles to {size} instructions, more than {most}; write it shorter")
+
+
+def _advise(reason: str) -> str:
+    """How to mend the commonest mistakes, which other engines allow or whose report is short."""
+    if reason.startswith(("missing )", "missing ]", "unexpected )")):
+        return "; close every bracket, or put a backslash before one that is meant as it is"
+    if reason.startswith(("invalid perl operator", "invalid escape sequence")):
+        return "; RE2 has no look-ahead, look-behind or back references"
+    return ""
 
 
 def check_substitution(pattern: str, substitution: str) -> None:
@@ -93,8 +108,16 @@ def check_substitution(pattern: str, substitution: str) -> None:
             raise ValueError(f"{substitution!r} names the group {found[1]}; the pattern has {groups}")
 
 
+def is_host_name(value: str) -> bool:
+    """Whether this looks like a name of DNS, not like an address."""
+    labels = value.rstrip(".").split(".")
+    return not labels[-1].isdigit() and len(value) <= 253 and all(map(_DOMAIN_LABEL.fullmatch, labels))
+
+
 def _check_domain(value: str) -> str:
     """Lower-case; exact (`a.example`), wildcard (`*.example`), any (`*`), each with an optional `:port`."""
+    if "://" in value:
+        raise ValueError(f"{value!r} is a URL: write the name alone, with an optional :port")
     host, separator, port = value.partition(":")
     if separator and not (port.isdigit() and 0 < int(port) < 65536):
         raise ValueError(f"{value!r}: the part after ':' is not a port")
@@ -140,8 +163,8 @@ def check_text(value: str) -> str:
     return value
 
 
-Duration = Annotated[str, AfterValidator(_check_duration)]
-PositiveDuration = Annotated[str, AfterValidator(_check_positive_duration)]
+Duration = Annotated[str, BeforeValidator(_refuse_number), AfterValidator(_check_duration)]
+PositiveDuration = Annotated[str, BeforeValidator(_refuse_number), AfterValidator(_check_positive_duration)]
 Address = Annotated[str, AfterValidator(_check_address)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Regex = Annotated[str, AfterValidator(_check_regex)]

@@ -117,7 +117,7 @@ class VirtualHostSpec(Spec):
             for name in HTTP_OPTIONS:
                 info = VirtualHostSpec.model_fields[name]
                 if getattr(self, name) != info.default:
-                    raise ValueError(f"{info.alias} is for HTTP; nothing looks into connections of {self.proxy}")
+                    raise ValueError(f"{info.alias} is for HTTP: nothing looks into {self.proxy}; remove it")
         return self
 
     def uses(self, tenant: str, namespace: str) -> Iterator[Use]:
