@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import httpx
 import structlog
@@ -51,13 +52,6 @@ from isthmus.site.vault import Vault
 
 LEAVE = 0.5
 """Seconds between the withdrawal of an endpoint that was removed and its removal from Envoy."""
-
-HEARING = 2.0
-"""Seconds that a plan waits for word of healthy endpoints of clusters that it is the first to use. Without that, the
-first requests of a new route would find no endpoint."""
-
-PATIENCE = 10.0
-"""Seconds that it waits besides for a session with a region, where none is up. What is in force serves on."""
 
 KEEP = 5.0
 """Seconds that a change which discovery brings may wait to be written to disk with others like it."""
@@ -145,7 +139,7 @@ class SiteAgent(UplinkHandler):
         self._addresses = Addresses(directory.addresses)
         self._access = CallerAccess(lambda extensions: self.envoy.ads.update({EXTENSION: dict(extensions)}))
         self._announcing = Alarm(self._plan_due)
-        self._saving = Alarm(self._save_resources)
+        self._saving = Alarm(lambda: self._tasks.spawn(self._disk.save_resources(self.envoy.ads.resources())))
         self._tasks = Tasks()
         self.state.certificate_until = self.uplink.credential.leaf.valid_until.timestamp()
 
@@ -289,9 +283,6 @@ class SiteAgent(UplinkHandler):
         if not delay or not self._saving.pending:
             self._saving.set(delay)
 
-    def _save_resources(self) -> None:
-        self._tasks.spawn(self._disk.save_resources(self.envoy.ads.resources()))
-
     def _forget_refusals(self) -> bool:
         self._rollout.forget_refusals()
         return bool(self.state.refusals)
@@ -305,10 +296,17 @@ class SiteAgent(UplinkHandler):
             new = frozenset(plan.intent.imports) - used
             await self._routes.set_clusters(used | new)  # those that are left go once Envoy uses them no more
             if self.plan is not None or self.state.envoy.adopted:  # what is in force serves on meanwhile
-                await self.ingress.heard(new, HEARING, PATIENCE)
+                await self._resume(plan)
+                await self.ingress.heard(new)
         if self.egress.leave(plan.intent, time.time()):
             await asyncio.sleep(LEAVE)
         return plan
+
+    async def _resume(self, plan: Plan) -> None:
+        """Speak of what an adopted Envoy checks already: a new BGP speaker hears nothing before the first word."""
+        if self.plan is None:
+            await self.envoy.learn_health()
+            self._confirm(replace(plan, intent=self.egress.in_force(plan.intent)))
 
     def _push(self, plan: Plan) -> Push:
         endpoints = self._endpoints.join(plan.resources.get(ENDPOINT, {}), self.ingress.use(plan.intent))

@@ -141,6 +141,20 @@ class Egress:
         self._changed([cluster.hosted.key for cluster in changed])
         return self.plan(now)
 
+    def in_force(self, intent: Intent) -> Intent:
+        """Of an intent that Envoy has not been given, what it has nevertheless: without the endpoints that count as
+        healthy unchecked and that Envoy has not told of."""
+        hosted = tuple(self._known(each) for each in map(self._cluster, intent.hosted))
+        return replace(intent, hosted=hosted)
+
+    def _known(self, cluster: LocalCluster) -> Hosted:
+        known = tuple(
+            member.endpoint
+            for member in cluster.members
+            if member.checked or any(host in self._verdicts for host in member.hosts)
+        )
+        return cluster.hosted if len(known) == len(cluster.members) else replace(cluster.hosted, endpoints=known)
+
     def hear(self, event: HealthEvent, now: float) -> float | None:
         """A health check has another result. As `plan`."""
         host = (event.cluster, event.address, event.port)

@@ -84,6 +84,11 @@ class LocalEnvoy:
         """Bring the process's facts in the state up to date."""
         self._state.pid, self._state.restarts = self._process.pid, self._process.restarts
 
+    async def learn_health(self) -> None:
+        """Look at once at the health of every endpoint that Envoy has. Without an answer nothing is learned."""
+        with contextlib.suppress(httpx.HTTPError):
+            await self._health.reconcile()
+
     def healthy(self) -> tuple[bool, str]:
         """Whether Envoy runs and has what it needs, and a word why not."""
         if self._process.pid is None:

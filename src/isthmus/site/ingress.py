@@ -22,6 +22,16 @@ from isthmus.health.table import Entry, SessionState, Table
 from isthmus.model.key import ObjectKey
 from isthmus.model.subset import subset_mark
 
+HEARING = 2.0
+"""Seconds that a plan waits for word of healthy endpoints of clusters that it is the first to use. Without that, the
+first requests of a new route would find no endpoint."""
+
+PATIENCE = 10.0
+"""Seconds that it waits besides for a session with a region, where none is up. What is in force serves on."""
+
+LONG_PATIENCE = 30.0
+"""The same where the site remembers nothing of other sites: what Envoy has in force is better than that."""
+
 Assignments = Mapping[str, bytes]
 Choices = Mapping[str, tuple[SiteChoice, ...]]
 """The sites in use for a cluster, best first: for each of its subsets by name, and for all endpoints by ""."""
@@ -69,6 +79,7 @@ class Ingress:
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
+        self._patience = PATIENCE if table.clusters() else LONG_PATIENCE
         self._round_trips = RoundTrips()
         self._declared: Mapping[str, int] = {}
         self._changed = False
@@ -118,15 +129,16 @@ class Ingress:
         if isinstance(event, EndOfRib):
             self._set_timer(())
 
-    async def heard(self, numbers: Iterable[int], seconds: float, patience: float) -> None:
-        """Wait until an endpoint of each of these clusters is known: so many seconds at most once a region tells what
-        it knows, and for that with `patience`, in seconds, too.
+    async def heard(self, numbers: Iterable[int]) -> None:
+        """Wait until an endpoint of each of these clusters is known: two seconds at most once a region tells what it
+        knows, and for that with patience too.
         """
         wanted = frozenset(numbers)
         await self._until(
-            lambda: wanted <= self.table.clusters() or SessionState.LIVE in self.table.sessions().values(), patience
+            lambda: wanted <= self.table.clusters() or SessionState.LIVE in self.table.sessions().values(),
+            self._patience,
         )
-        await self._until(lambda: wanted <= self.table.clusters(), seconds)
+        await self._until(lambda: wanted <= self.table.clusters(), HEARING)
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -208,10 +208,14 @@ async def test_an_agent_that_is_killed_and_restarted_loses_no_request(deployment
         engines = {site.name: site.engines() for site in (ams, fra)}
         assert [len(pids) for pids in engines.values()] == [2, 2]
         traffic = Traffic(client)
-        for site, number in ((ams, signal.SIGKILL), (fra, signal.SIGTERM)):
+        killed, asked = signal.SIGKILL, signal.SIGTERM
+        for site, number, alone in ((ams, killed, False), (fra, asked, False), (ams, killed, True)):
+            envoy, speaker = engines[site.name]
             await site.end(number)
-            if number == signal.SIGKILL:  # before it had saved what it knows of other sites
+            if number == killed:  # before it had saved what it knows of other sites
                 (deployment.root / site.name / "health.json").unlink(missing_ok=True)
+            if alone:  # nobody is left that knows of other sites
+                os.kill(speaker, signal.SIGKILL)
             await asyncio.sleep(0.3)
             await site.start()
 
@@ -224,7 +228,8 @@ async def test_an_agent_that_is_killed_and_restarted_loses_no_request(deployment
                 return bool(report["manifest"]["applied"] and report["envoy"]["connected"] and live)
 
             await until(works, 60)
-            assert site.engines() == engines[site.name]
+            assert (site.engines() == [envoy, speaker]) is not alone
+            assert site.engines()[0] == envoy
         await traffic.stop()
         assert traffic.count > 100
         assert traffic.failed == []

@@ -122,6 +122,19 @@ def test_a_restarted_agent_says_nothing_when_nothing_has_changed() -> None:
     assert [plan for plan in after.plans if plan.announce or plan.withdraw] == []
 
 
+def test_an_adopted_envoy_is_spoken_of_before_it_has_taken_an_intent() -> None:
+    """What it checks, as it finds it, and what it has unchecked; not what is only declared."""
+    desk = Desk()
+    known = [HostHealth("web@local", "127.0.0.1", 8000 + ord("a"), True, False)]
+    desk.egress.reconcile(known, 1.0)
+    (found,) = desk.egress.in_force(intent("a", "b", checked=False)).hosted
+    assert [each.key for each in found.endpoints] == [key("a")]
+    whole = intent("a", "b")
+    assert desk.egress.in_force(whole) == whole
+    desk.egress.confirm(desk.egress.in_force(whole), 1.0)
+    assert desk.announced() == ["a"]
+
+
 def test_a_dead_envoy_withdraws_everything() -> None:
     desk = ready("a")
     desk.event("a", True)
