@@ -1,6 +1,7 @@
 """Alerts: conditions that should not hold, and for how long they have. Pure: who looks says what holds, and when."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
@@ -9,7 +10,15 @@ REMEMBERED = 3600.0
 """Seconds that an alert stays visible after it was resolved."""
 MOST = 5_000
 """Alerts that are kept at the same time. Beyond it a new one takes the place of the oldest that was resolved, or, if it
-is critical, of the oldest warning; the others are not kept."""
+is critical, of the oldest warning, or, if it is of nobody's part too, of the oldest that is; others are not kept."""
+OF_SITE = 500
+"""The same of what one site says; within this part places are taken in the same way."""
+OF_NAMESPACE = 1_000
+"""The same of what is about one namespace."""
+_SAID = ("endpoint-down", "cluster-down", "configuration-rejected", "telemetry-lost")
+"""Rules of which a site can break any number."""
+_OF_HOSTS = ("error-rate", "latency")
+"""Those of which it can by telling of virtual hosts that are not declared: they are of no namespace."""
 
 
 class AlertState(StrEnum):
@@ -87,6 +96,15 @@ class Condition:
         return sha256(f"{self.rule}\0{self.subject}".encode()).hexdigest()[:16]
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """Whose parts of the room for alerts it takes, as people know them: `Site fra`, `Namespace shop`. What the
+        console sees of a site by itself, that it is offline for example, takes none."""
+        site = (f"Site {self.site}",) if self.rule in _SAID else ()
+        if self.namespace:
+            return (*site, f"Namespace {self.namespace}")
+        return (*site, "Undeclared virtual hosts") if self.rule in _OF_HOSTS else site
+
+    @property
     def labels(self) -> dict[str, str]:
         """What silences and receivers tell alerts apart by; without empty ones."""
         found = {
@@ -121,15 +139,72 @@ def _nothing(_: Condition) -> bool:
     return False
 
 
-def _is_resolved(alert: Alert) -> bool:
-    return alert.state is AlertState.RESOLVED
+class _Room:
+    """For new alerts among those that are known, in one look."""
+
+    def __init__(self, known: MutableMapping[tuple[str, str], Alert]) -> None:
+        self._known = known
+        self._counts = Counter(part for each in known.values() for part in each.condition.parts)
+        self._leaving: dict[tuple[str, str], Iterator[tuple[str, str]]] = {}
+        self.left_out: Counter[str] = Counter()
+
+    def make(self, condition: Condition) -> bool:
+        """Have a place for a new alert, if there is one; another may have to go. The caller then puts it in."""
+        parts = condition.parts
+        for part in parts:
+            limit = OF_SITE if part.startswith("Site ") else OF_NAMESPACE
+            if self._counts[part] >= limit and not self._clear(part, condition):
+                self.left_out[part] += 1
+                return False
+        if len(self._known) >= MOST and not self._clear("", condition):
+            self.left_out["All"] += 1
+            return False
+        self._counts.update(parts)
+        return True
+
+    def _clear(self, part: str, condition: Condition) -> bool:
+        """Forget one of a part, or of all, that matters less than a new one."""
+        kinds = ["resolved"]
+        if condition.severity == "critical":
+            kinds += ["warning"] if condition.parts else ["warning", "said"]
+        for kind in kinds:
+            if (part, kind) not in self._leaving:
+                self._leaving[part, kind] = self._find(part, _MAY_GO[kind])
+            for key in self._leaving[part, kind]:
+                known = self._known.get(key)
+                if known is not None and _MAY_GO[kind](known) is not None:  # not gone, and not again by now
+                    self._counts.subtract(known.condition.parts)
+                    del self._known[key]
+                    return True
+        return False
+
+    def _find(self, part: str, since: Callable[[Alert], float | None]) -> Iterator[tuple[str, str]]:
+        found = []
+        for key, each in self._known.items():
+            moment = since(each)
+            if moment is not None and (not part or part in each.condition.parts):
+                found.append((moment, key))
+        return iter([key for _, key in sorted(found)])
+
+
+_MAY_GO: Mapping[str, Callable[[Alert], float | None]] = {
+    "resolved": lambda each: each.resolved_at,
+    "warning": lambda each: each.since if each.condition.severity == "warning" else None,
+    "said": lambda each: each.since if each.condition.parts else None,
+}
+"""Since when an alert has been of a kind that may go; None where it is not."""
 
 
 class Alerts:
-    """All alerts of a deployment, by rule and subject. `known`: those of before."""
+    """All alerts of a deployment, by rule and subject. `known`: those of before.
+
+    Attributes:
+        left_out: conditions of the last look that there was no room for, by whose part of it was full.
+    """
 
     def __init__(self, known: Iterable[Alert] = ()) -> None:
         self._known: dict[tuple[str, str], Alert] = {}
+        self.left_out: Mapping[str, int] = {}
         for each in sorted(known, key=lambda alert: alert.since):
             self._known[each.condition.rule, each.condition.subject] = each
 
@@ -141,18 +216,13 @@ class Alerts:
         Where `unknown` says that a condition could not be looked at, its alert stays as it is.
         """
         changed = []
-        resolved, warnings = self._resolved(), self._warnings()
+        room = _Room(self._known)
         current = {(each.rule, each.subject): each for each in holding}
         for key, condition in current.items():
             before = self._known.get(key)
             if before is None or before.state is AlertState.RESOLVED:
-                if before is None and len(self._known) >= MOST:
-                    place = next(resolved, None)
-                    if place is None and condition.severity == "critical":
-                        place = next(warnings, None)
-                    if place is None:
-                        continue
-                    del self._known[place]
+                if before is None and not room.make(condition):
+                    continue
                 before = Alert(condition, AlertState.PENDING, now)
             alert = replace(before, condition=condition)
             if alert.state is AlertState.PENDING and now - alert.since >= RULES[condition.rule].hold:
@@ -167,20 +237,8 @@ class Alerts:
                 changed.append(self._known[key])
             elif alert.state is AlertState.PENDING or now - (alert.resolved_at or now) > REMEMBERED:
                 del self._known[key]
+        self.left_out = room.left_out
         return changed
-
-    def _resolved(self) -> Iterator[tuple[str, str]]:
-        """Alerts that are resolved, the oldest first, from when the first one is asked for."""
-        found = [(each.resolved_at or 0.0, key) for key, each in self._known.items() if _is_resolved(each)]
-        for _, key in sorted(found):
-            if _is_resolved(self._known[key]):  # not again by now
-                yield key
-
-    def _warnings(self) -> Iterator[tuple[str, str]]:
-        """Warnings, the oldest first, from when the first one is asked for."""
-        found = [(each.since, key) for key, each in self._known.items() if each.condition.severity == "warning"]
-        for _, key in sorted(found):
-            yield key
 
     def list(self) -> list[Alert]:
         """Those that fire first, the critical ones before the others, then by time."""

@@ -91,6 +91,11 @@ def _alerts(alerting: Alerting) -> Iterable[Metric]:
     for labels, count in sorted(counts.items()):
         firing.add_metric(labels, count)
     yield firing
+    yield GaugeMetricFamily(
+        "isthmus_alerts_left_out",
+        "Alerts that are not kept, since there are too many of a site or namespace, or in all.",
+        sum(alerting.alerts.left_out.values()),
+    )
     sent = CounterMetricFamily(
         "isthmus_alert_deliveries",
         "Messages to receivers of alerts, by what became of them.",

@@ -24,6 +24,7 @@ from isthmus.console.alert_register import Delivery
 from isthmus.console.database import StoreError
 from isthmus.console.deployment import Deployment
 from isthmus.console.error import ConsoleError, RequestRefused
+from isthmus.console.place import Places
 from isthmus.console.sender import Letter, SendFailed, send
 from isthmus.console.store import Store
 from isthmus.console.target import Networks
@@ -39,7 +40,8 @@ _FIRST, _LONGEST = 5.0, 300.0
 """Seconds between attempts, at first and at last."""
 _LIMIT = 30.0
 """Seconds for one attempt."""
-_AT_ONCE = 8
+_AT_ONCE, _OF_ONE = 32, 4
+"""Receivers that are sent to at the same time: of all, and of one namespace."""
 _MOST_WAITING = 1000
 """Messages that wait for one receiver; beyond it the oldest are given up."""
 _SWEEP = 3600.0
@@ -75,6 +77,7 @@ class Notifier:
         self._groups: dict[GroupKey, Group] = {}
         self._waiting: dict[str, list[Delivery]] = {}
         self._busy: set[str] = set()
+        self._places = Places(_AT_ONCE, _OF_ONE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._swept = 0.0
@@ -155,8 +158,8 @@ class Notifier:
             while True:
                 self._wake.clear()
                 now = time.time()
-                for receiver, queue in list(self._waiting.items()):
-                    if queue and receiver not in self._busy and len(self._busy) < _AT_ONCE and queue[0].next_at <= now:
+                for namespace, receiver in self._ready(now):
+                    if self._places.take(namespace):
                         self._busy.add(receiver)
                         task = asyncio.create_task(self._work(receiver))
                         self._tasks.add(task)
@@ -169,6 +172,20 @@ class Notifier:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ready(self, now: float) -> list[tuple[str, str]]:
+        """Namespaces and receivers with a message that is due, in turn: the namespace comes first of which the fewest
+        are sent to, then who has waited longest."""
+        due = sorted((q[0].next_at, r) for r, q in self._waiting.items() if q and r not in self._busy)
+        ranks: Counter[str] = Counter()
+        found = []
+        for next_at, receiver in due:
+            if next_at > now:
+                break
+            namespace = parse_key(receiver).namespace
+            found.append((self._places.held(namespace) + ranks[namespace], next_at, namespace, receiver))
+            ranks[namespace] += 1
+        return [(namespace, receiver) for _, _, namespace, receiver in sorted(found)]
 
     async def _work(self, receiver: str) -> None:
         """Send the messages of one receiver until one has to wait."""
@@ -191,6 +208,7 @@ class Notifier:
             self._postpone(receiver)
         finally:
             self._busy.discard(receiver)
+            self._places.leave(parse_key(receiver).namespace)
             self._wake.set()
 
     def _postpone(self, receiver: str) -> None:

@@ -35,7 +35,8 @@ _HEADER = re.compile(r"[\x21-\x7e \t]*")
 _LATER = (408, 425, 429)
 """Answers of HTTP, beside 5xx, after which the same request may succeed."""
 
-_THREADS = ThreadPoolExecutor(8, "mail")
+_THREADS = ThreadPoolExecutor(32, "mail")
+"""As many as receivers are sent to at the same time."""
 
 
 class SendFailed(Exception):

@@ -8,8 +8,11 @@ A name is resolved once, and the address that was looked at is the one that is c
 import asyncio
 import socket
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+_THREADS = ThreadPoolExecutor(32, "resolver")
+"""Of its own: a name whose servers say nothing holds its thread for as long as the resolver has patience."""
 Networks = Sequence[IPv4Network | IPv6Network]
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 _LOCALLY_TRANSLATED = IPv6Network("64:ff9b:1::/48")
@@ -30,7 +33,7 @@ async def find_addresses(host: str, port: int, allowed: Networks) -> list[str]:
         TargetUnknown: it has none now.
         TargetRefused: none of them may be.
     """
-    return await asyncio.get_running_loop().run_in_executor(None, resolve_addresses, host, port, allowed)
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, resolve_addresses, host, port, allowed)
 
 
 def resolve_addresses(host: str, port: int, allowed: Networks) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.alert.alert import MOST, REMEMBERED, RULES, Alerts, AlertState, Condition
+from isthmus.alert.alert import MOST, OF_NAMESPACE, OF_SITE, REMEMBERED, RULES, Alerts, AlertState, Condition
 
 OFFLINE = Condition("site-offline", "Site fra", "Site fra is connected to no region.")
 LOST = Condition("telemetry-lost", "Site fra: buffer", "Nothing is told of 4 requests.")
@@ -62,7 +62,12 @@ def test_the_worst_comes_first() -> None:
 
 
 def endpoints(number: int, site: str = "fra") -> list[Condition]:
-    return [Condition("endpoint-down", f"Site {site}: web-{each}", "It is unhealthy.", site) for each in range(number)]
+    """At twenty sites."""
+    names = [f"{site}-{each % 20}" for each in range(number)]
+    return [
+        Condition("endpoint-down", f"Site {name}: web-{each}", "It is unhealthy.", name)
+        for each, name in enumerate(names)
+    ]
 
 
 def test_a_new_alert_takes_the_place_of_the_oldest_that_is_over() -> None:
@@ -79,7 +84,7 @@ def test_a_new_alert_takes_the_place_of_the_oldest_that_is_over() -> None:
     assert len(known) == MOST
     assert down[0].subject not in known, "it was over first"
     alerts.update([OFFLINE, *endpoints(MOST, "nyc")], 140 + hold + HOLD)
-    assert {each.condition.site for each in alerts.list()} == {"", "nyc"}, "the ones that are over are in nobody's way"
+    assert {each.condition.site[:3] for each in alerts.list()} == {"", "nyc"}, "those that are over are in nobody's way"
     assert len(alerts.list()) == MOST
 
 
@@ -93,3 +98,52 @@ def test_a_critical_alert_takes_the_place_of_the_oldest_warning() -> None:
     assert known == {OFFLINE.subject, *(each.subject for each in down[1:])}, "a warning takes no other warning's place"
     fired = alerts.update([*down, OFFLINE], 120 + HOLD)
     assert [each.condition for each in fired] == [OFFLINE]
+
+
+def invented(number: int, rule: str = "cluster-down", site: str = "liar", namespace: str = "") -> list[Condition]:
+    return [Condition(rule, f"Site {site}: {each}", "It is down.", site, namespace) for each in range(number)]
+
+
+def test_what_one_site_says_takes_no_place_of_another() -> None:
+    alerts, true = Alerts(), Condition("endpoint-down", "Site fra: web", "It is unhealthy.", "fra")
+    alerts.update([true, *invented(MOST + 1000)], 100)
+    assert len(alerts.list()) == 1 + OF_SITE
+    assert alerts.left_out == {"Site liar": MOST + 1000 - OF_SITE}
+    alerts.update([true, *invented(MOST + 1000), OFFLINE], 110)
+    assert {true, OFFLINE} <= {each.condition for each in alerts.list()}
+    offline = Condition("site-offline", "Site liar", "It is offline.", "liar")
+    alerts.update([offline, true], 120, unknown=lambda each: each.site == "liar")
+    assert offline in {each.condition for each in alerts.list()}, "what it says does not hide that it is gone"
+    assert alerts.left_out == {}
+
+
+def test_within_its_part_the_worst_of_a_site_is_kept() -> None:
+    alerts = Alerts()
+    small, bad = invented(OF_SITE, "endpoint-down"), invented(1)
+    alerts.update([*small, *bad], 100)
+    assert len(alerts.list()) == OF_SITE
+    assert bad[0] in {each.condition for each in alerts.list()}
+
+
+def test_one_namespace_takes_no_place_of_another() -> None:
+    alerts = Alerts()
+    loud = [each for site in range(20) for each in invented(200, site=f"s{site}", namespace="loud")]
+    quiet = invented(1, site="fra", namespace="quiet")
+    alerts.update([*loud, *quiet], 100)
+    assert len(alerts.list()) == OF_NAMESPACE + 1
+    assert quiet[0] in {each.condition for each in alerts.list()}
+    assert alerts.left_out == {"Namespace loud": 4000 - OF_NAMESPACE}
+    hosts = [Condition("error-rate", f"VirtualHost x/{each}", "It fails.") for each in range(2000)]
+    alerts.update([*loud, *quiet, *hosts], 110)
+    assert alerts.left_out["Undeclared virtual hosts"] == 2000 - OF_NAMESPACE
+
+
+def test_a_full_room_has_a_place_for_what_the_console_sees() -> None:
+    alerts = Alerts()
+    full = [each for site in range(10) for each in invented(OF_SITE, site=f"s{site}")]
+    alerts.update(full, 100)
+    assert len(alerts.list()) == MOST
+    alerts.update([*full, OFFLINE], 110)
+    alerts.update([*full, OFFLINE], 120)
+    assert OFFLINE in {each.condition for each in alerts.list()}
+    assert (len(alerts.list()), alerts.left_out) == (MOST, {"All": 1})

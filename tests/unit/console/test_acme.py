@@ -58,6 +58,12 @@ class FakeServer:
         token = f"token-{self.orders}"
         return Order((Challenge(type=kind, domain=DOMAIN, token=token, answer=f"{token}.x"),), None, (None,))
 
+    def cut(self) -> None:
+        self.said.append("cut")
+
+    def close(self) -> None:
+        pass
+
     def answer(self, order: Order) -> None:
         self.said.append("asked")
 

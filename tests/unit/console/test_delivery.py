@@ -375,3 +375,36 @@ async def test_one_receiver_holds_up_no_other(console: Running, hook: Hook, unti
     await until(lambda: notifier.outcomes.get("default/AlertReceiver/default/dead"), "the one that does not")
     assert notifier.waiting("default/AlertReceiver/default/dead") == 2
     assert "cannot be reached" in notifier.outcomes["default/AlertReceiver/default/dead"].detail
+
+
+async def test_one_namespace_holds_up_no_other(console: Running, hook: Hook, tls: Tls, until: Until) -> None:
+    """Forty receivers of one do not answer. They have their part of the places, and no more."""
+    opened: list[asyncio.StreamWriter] = []
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(writer)
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0, ssl=tls.context)
+    url = f"https://localhost:{server.sockets[0].getsockname()[1]}/"
+    names = [f"slow-{index}" for index in range(40)]
+    await console.apply(
+        document("Namespace", "loud", {}),
+        *(document("AlertReceiver", name, {"webhook": {"url": url}}, namespace="loud") for name in names),
+        receiver("hook", webhook={"url": hook.url}),
+    )
+    notifier = console.console.context.alerting.notifier  # type: ignore[union-attr]
+    made = (await press(console, "hook"))["id"]
+    [sent] = [each for each in await asyncio.to_thread(console.console.context.store.deliveries, 9) if each.id == made]
+    keys = [f"default/AlertReceiver/loud/{name}" for name in names]
+    for index, key in enumerate(keys):
+        notifier._waiting[key] = [Delivery(str(index), key, sent.notification, time.time())]
+    notifier._wake.set()
+    await until(lambda: len(opened) >= 4, "messages to those that say nothing")
+    key = "default/AlertReceiver/default/hook"
+    notifier._waiting[key] = [Delivery("last", key, sent.notification, time.time())]
+    notifier._wake.set()
+    await until(lambda: len(hook.bodies) == 2, "the message of the other namespace")
+    assert len(notifier._busy & set(keys)) <= 4
+    server.close()
+    for writer in opened:
+        writer.transport.abort()

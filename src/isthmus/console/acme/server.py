@@ -21,7 +21,7 @@ from josepy.b64 import b64encode
 from josepy.jwa import ES256
 from josepy.jwk import JWKEC
 
-from isthmus.console.acme.transport import CheckedAdapter
+from isthmus.console.acme.transport import AnswerTooLong, CheckedAdapter
 from isthmus.console.target import Networks, TargetRefused
 from isthmus.model.acme import Challenge, ChallengeType
 
@@ -79,7 +79,8 @@ class _Network(ClientNetwork):
     def __init__(self, key: JWKEC, allowed: Networks, **options: Any) -> None:
         super().__init__(key, **options)
         self.session.trust_env = False
-        self.session.mount("https://", CheckedAdapter(allowed))
+        self.adapter = CheckedAdapter(allowed)
+        self.session.mount("https://", self.adapter)
 
     def post(self, *args: Any, **kwargs: Any) -> requests.Response:
         for _ in range(_NONCES):
@@ -114,7 +115,7 @@ def parse_retry_after(text: str | None, now: datetime) -> timedelta | None:
 
 
 class AcmeServer:
-    """A server, spoken to as one account. Every method raises AcmeFailed."""
+    """A server, spoken to as one account. Every method raises AcmeFailed, but for `cut` and `close`."""
 
     def __init__(
         self, directory: str, account_key: str, authorities: str | None, release: str, allowed: Networks = ()
@@ -142,7 +143,7 @@ class AcmeServer:
             yield
         except AcmeFailed:
             raise
-        except TargetRefused as error:
+        except (TargetRefused, AnswerTooLong) as error:
             raise AcmeFailed(str(error)) from error
         except messages.Error as error:
             raise AcmeFailed(_reason(error), self._network.retry_after) from error
@@ -154,6 +155,14 @@ class AcmeServer:
         except (errors.Error, josepy.errors.Error, ValueError, KeyError, TypeError, AttributeError) as error:
             text = f"{self._directory} gave an answer that is none: {type(error).__name__}: {error}"
             raise AcmeFailed(text, self._network.retry_after) from error
+
+    def cut(self) -> None:
+        """End the call that another thread makes: nobody waits for it any more. No call is made after it."""
+        self._network.adapter.cut()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._network.session.close()
 
     def open(self, email: str | None, external: External | None = None) -> None:
         """Read the directory; make the account, or find it."""

@@ -24,6 +24,7 @@ from pathlib import Path
 import structlog
 
 from isthmus.console.acme.account import account_key
+from isthmus.console.acme.caller import Caller
 from isthmus.console.acme.due import next_attempt, why_due
 from isthmus.console.acme.request import emit_private_key, make_private_key, make_request
 from isthmus.console.acme.server import AcmeFailed, AcmeServer, External, MakeServer, Order
@@ -33,6 +34,7 @@ from isthmus.console.database import StoreError
 from isthmus.console.deployment import Deployment
 from isthmus.console.error import RequestRefused
 from isthmus.console.observation import Observation
+from isthmus.console.place import Places
 from isthmus.console.record import AcmeAttempt
 from isthmus.console.store import Store
 from isthmus.identity import write_file
@@ -50,7 +52,8 @@ from isthmus.slice import site_subject
 
 _WHO = "acme"
 """As which it changes objects."""
-_AT_ONCE = 4
+_AT_ONCE, _OF_ONE = 12, 4
+"""Certificates that are got at the same time: of all, and of one namespace."""
 _ANSWERING = frozenset(("certificate-pending", "not-served", "not-opened"))
 """What a site may say of a certificate and answer for it nevertheless: there is none yet, or no key to it."""
 _NOWHERE = "no site is to serve it: no virtual host that is advertised somewhere names it"
@@ -70,6 +73,7 @@ class Pace:
         verdict: for the server to ask.
         issue: for the server to issue.
         poll: between questions to the server.
+        call: for all the requests of one step, such as an order with its names.
     """
 
     start: float = 15.0
@@ -79,6 +83,7 @@ class Pace:
     verdict: float = 120.0
     issue: float = 120.0
     poll: float = 1.0
+    call: float = 120.0
 
 
 class AcmeWorker:
@@ -104,7 +109,9 @@ class AcmeWorker:
         self._tried: dict[ObjectKey, str] = {}
         self._known: tuple[int, list[ObjectKey]] = (-1, [])
         self._tasks: dict[ObjectKey, asyncio.Task[None]] = {}
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._places = Places(_AT_ONCE, _OF_ONE)
+        # more than places: a thread that asks for an address ends only when the resolver does
+        self._caller = Caller(2 * _AT_ONCE, self._pace.call)
 
     def standing(self, key: ObjectKey) -> Standing:
         """How it stands with a certificate."""
@@ -127,6 +134,7 @@ class AcmeWorker:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            self._caller.close()
 
     async def _recall(self) -> None:
         """What failed before this console started, so that a start is no way round the wait."""
@@ -184,7 +192,7 @@ class AcmeWorker:
     async def _attempt(self, key: ObjectKey) -> None:
         before = self.standing(key)
         try:
-            async with self._room:
+            async with self._places.place(key.namespace):
                 await self._get(key)
             why = why_due(self._current(key), datetime.now(UTC))
             if why is None:
@@ -228,24 +236,30 @@ class AcmeWorker:
         _log.info("acme.order", certificate=str(key), reason=why, directory=spec.directory)
         self._say(key, "ordering", ())
         server = await self._server(key, spec)
-        await asyncio.to_thread(server.open, spec.email, self._external(key, spec))
-        private = await asyncio.to_thread(make_private_key, spec.key_type)
-        order = await asyncio.to_thread(server.order, make_request(spec.domains, private), spec.challenge)
+        try:
+            await self._issue(key, spec, server)
+        finally:
+            server.close()
+        _log.info("acme.issued", certificate=str(key))
+
+    async def _issue(self, key: ObjectKey, spec: AcmeSpec, server: AcmeServer) -> None:
+        await self._caller.ask(server, server.open, spec.email, self._external(key, spec))
+        private = await self._caller.run(make_private_key, spec.key_type)
+        order = await self._caller.ask(server, server.order, make_request(spec.domains, private), spec.challenge)
         if order.challenges:
             await self._prove(key, server, order)
         self._say(key, "waiting for the server to issue it")
-        await asyncio.to_thread(server.finalize, order)
+        await self._caller.ask(server, server.finalize, order)
         chain = await self._fetch(server, order)
         state = AcmeState(chain=chain, private_key=Private(text=emit_private_key(private)), directory=spec.directory)
         await self._publish(key, lambda _: state)
-        _log.info("acme.issued", certificate=str(key))
 
     async def _server(self, key: ObjectKey, spec: AcmeSpec) -> AcmeServer:
         async def keep(values: Mapping[Place, Encrypted]) -> None:
             await self._deployment.call(self._store.put_private_values, values)
 
         secret = await account_key(self._deployment.vault, keep, key, spec)
-        return self._make_server(spec.directory, secret, await asyncio.to_thread(self._authorities, key, spec))
+        return self._make_server(spec.directory, secret, await self._caller.run(self._authorities, key, spec))
 
     def _external(self, key: ObjectKey, spec: AcmeSpec) -> External | None:
         if spec.external_account is None:
@@ -275,7 +289,7 @@ class AcmeWorker:
         offline = await self._taken_up(key)
         self._say(key, "waiting for the server to ask the sites", offline)
         await asyncio.sleep(self._pace.settle)
-        await asyncio.to_thread(server.answer, order)
+        await self._caller.ask(server, server.answer, order)
         try:
             await self._validated(server, order)
         except AcmeFailed as failure:
@@ -287,14 +301,14 @@ class AcmeWorker:
 
     async def _validated(self, server: AcmeServer, order: Order) -> None:
         deadline = time.monotonic() + self._pace.verdict
-        while not await asyncio.to_thread(server.is_validated, order):
+        while not await self._caller.ask(server, server.is_validated, order):
             if time.monotonic() > deadline:
                 raise AcmeFailed(f"the server has not asked for {self._pace.verdict:.0f} seconds")
             await asyncio.sleep(self._pace.poll)
 
     async def _fetch(self, server: AcmeServer, order: Order) -> str:
         deadline = time.monotonic() + self._pace.issue
-        while (chain := await asyncio.to_thread(server.fetch, order)) is None:
+        while (chain := await self._caller.ask(server, server.fetch, order)) is None:
             if time.monotonic() > deadline:
                 raise AcmeFailed(f"the server has not issued it for {self._pace.issue:.0f} seconds")
         return chain

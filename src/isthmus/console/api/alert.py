@@ -52,6 +52,9 @@ class AlertList(Answer):
 
     items: list[AlertAnswer]
     firing: dict[str, int] = Field(description="How many fire, by rule.")
+    left_out: dict[str, int] = Field(
+        description="How many are not kept, by what has more than its part: `Site fra`, `Namespace shop`, `All`."
+    )
     rules: list[RuleAnswer]
 
 
@@ -102,6 +105,7 @@ async def alerts(context: Context, caller: Caller) -> AlertList:
     return AlertList(
         items=[answer_alert(each, silences, now) for each in found],
         firing=firing,
+        left_out=dict(sorted(alerting.alerts.left_out.items())),
         rules=[
             RuleAnswer(name=rule.name, severity=rule.severity, summary=rule.summary, hold_seconds=rule.hold)
             for rule in RULES.values()

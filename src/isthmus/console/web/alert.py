@@ -38,7 +38,7 @@ async def alerts(visit: Reader) -> Response:
     found = matching(found, visit.query("q"), lambda each: f"{each.rule} {each.subject} {each.text} {each.site}")
     return show(
         visit, "alerts.html", title="Alerts", page=page_of(visit, found), states=_STATES, rules=answer.rules,
-        total=len(answer.items), firing=sum(answer.firing.values()), silence_url=silence_url,
+        total=len(answer.items), left_out=answer.left_out, firing=sum(answer.firing.values()), silence_url=silence_url,
     )  # fmt: skip
 
 
