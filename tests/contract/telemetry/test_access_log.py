@@ -164,3 +164,14 @@ async def test_each_site_tells_its_part_of_a_request(sites: Sites) -> None:
     # what was told while nobody listened is counted by Envoy as written: the agent compares
     assert all(name.startswith("access_logs.grpc_access_log") for name in unheard)
     assert sum(unheard.values()) >= 1
+    # statuses by cluster are counted once: from the log where clients come in, by Envoy where other sites do
+    answers = {
+        site: {
+            name.rpartition(".")[2]: number
+            for name, number in (await node.admin.counters(r"web@.*\.upstream_rq_(2xx|total)$")).items()
+        }
+        for site, node in sites.nodes.items()
+    }
+    assert answers["ams"].keys() == {"upstream_rq_total"}
+    assert answers["fra"].keys() == {"upstream_rq_total", "upstream_rq_2xx"}
+    assert answers["ams"]["upstream_rq_total"] >= answers["fra"]["upstream_rq_2xx"] >= 20

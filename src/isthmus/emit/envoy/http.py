@@ -74,7 +74,7 @@ def emit_ingress_manager(
     manager = HttpConnectionManager(
         stat_prefix=name.statistics(routes),
         rds=Rds(config_source=ADS, route_config_name=routes),
-        http_filters=[*emit_optional_filters(), _router()],
+        http_filters=[*emit_optional_filters(), _router(counts=not paths.log_service)],
         early_header_mutation_extensions=[_remove_internal_headers(tracing)],
         use_remote_address={"value": True},
         server_name="isthmus",
@@ -149,8 +149,13 @@ def _transparent_manager(prefix: str) -> HttpConnectionManager:
     )
 
 
-def _router() -> HttpFilter:
-    return HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router(suppress_envoy_headers=True)))
+def _router(*, counts: bool = True) -> HttpFilter:
+    """`counts`: statuses and times by cluster, whose names Envoy puts together and looks up again at each answer. Of
+    clients' requests the agent has both from the log, so a request need not pay 7 % more for it."""
+    config = Router(suppress_envoy_headers=True)
+    if not counts:
+        config.dynamic_stats.value = False
+    return HttpFilter(name="envoy.filters.http.router", typed_config=pack(config))
 
 
 def _websocket_key() -> HttpFilter:
