@@ -24,6 +24,7 @@ class AddressPlan:
         self._chance = chance or random.SystemRandom()
         self._network = f"127.{self._chance.randrange(64, 255)}.{self._chance.randrange(0, 255)}"
         self._ports: dict[int, int] = {}
+        self._given: set[int] = set()
 
     def address(self, written: str) -> str:
         """The loopback address for a documentation address; any other address stays."""
@@ -46,7 +47,8 @@ class AddressPlan:
         """A TCP port that nobody listens on at any address, and that this plan has not given out."""
         for _ in range(1000):
             port = self._chance.choice(_PORTS)
-            if port not in self._ports.values() and _is_free(port):
+            if port not in self._given and _is_free(port):
+                self._given.add(port)
                 return port
         raise OSError("no free TCP port between 12000 and 32000")
 

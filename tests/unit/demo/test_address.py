@@ -2,6 +2,7 @@
 
 import random
 import socket
+from typing import Any
 
 from isthmus.demo.address import AddressPlan
 from isthmus.demo.example import load_example
@@ -36,6 +37,19 @@ def test_ports_are_free_and_given_once() -> None:
         assert len(set(ports)) == 20
         assert taken.getsockname()[1] not in ports
     assert plan.port(3) == ports[3]
+
+
+def test_no_port_is_given_twice() -> None:
+    class Stuck(random.Random):
+        """Says everything twice."""
+
+        def choice(self, options: Any) -> Any:
+            self.said = [*getattr(self, "said", ()), None]
+            return options[len(self.said) // 2]
+
+    plan = AddressPlan(Stuck(1))
+    ports = [plan.free_port(), plan.free_port(), plan.port(80), plan.free_port()]
+    assert len(set(ports)) == 4
 
 
 def test_examples_hold_no_other_address() -> None:
