@@ -119,11 +119,12 @@ def host(documents: Any, **acme: Any) -> list[Any]:
 class Desk:
     """A running console with a worker of the test's own, and sites that say what the test has them say."""
 
-    def __init__(self, console: Any, server: FakeServer, tmp_path: Path) -> None:
+    def __init__(self, console: Any, server: FakeServer, tmp_path: Path, patience: float = 60) -> None:
+        """`patience`: seconds that it waits for sites."""
         self.console = console
         context = console.console.context
         self.deployment, self.observation = context.deployment, context.observation
-        pace = Pace(start=0, look=0.01, sites=1, settle=0, verdict=1, issue=1, poll=0.01)
+        pace = Pace(start=0, look=0.01, sites=patience, settle=0, verdict=60, issue=60, poll=0.01)
         self.worker = AcmeWorker(self.deployment, self.observation, context.store, tmp_path / "acme", server, pace)
         context.acme = self.worker
         self.task = asyncio.create_task(self.worker.run())
@@ -131,13 +132,14 @@ class Desk:
     def connect(self, site: str) -> None:
         self.observation.presence(REGION, PresenceReport(site, True, 1.0))
 
-    def apply(self, site: str, *rejections: Rejection) -> None:
-        """The site uses what is published, but for what it rejects."""
+    async def apply(self, site: str, *rejections: Rejection) -> None:
+        """The site uses all that was declared until now, but for what it rejects."""
+        await self.deployment.published()
         version = self.deployment.publication.version(site)
         self.observation.applied(AppliedReport(site, version, rejections), version, 1.0)
 
     async def until(self, good: Callable[[], Any]) -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 found = good()
                 if found:
@@ -159,9 +161,9 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(console: Any, pki: Any, tmp_path: Path) -> Any:
+async def desk(request: pytest.FixtureRequest, console: Any, pki: Any, tmp_path: Path) -> Any:
     server = FakeServer(pki)
-    found = Desk(console, server, tmp_path)
+    found = Desk(console, server, tmp_path, getattr(request, "param", 60))
     yield found, server
     found.task.cancel()
     await asyncio.wait([found.task])
@@ -173,11 +175,12 @@ async def test_every_connected_site_answers_before_the_server_asks(desk: Any, do
         found.connect(site)
     await found.console.apply(*host(documents))
     await found.until(lambda: found.challenges)
-    found.apply(SITES[0])
+    await found.apply(SITES[0])
+    await found.until(lambda: found.worker.standing(KEY).activity == "bringing the answers to the sites")
     await asyncio.sleep(0.3)
     assert "asked" not in server.said, "one site does not answer yet"
     assert (await found.status())["acme"]["activity"] == "bringing the answers to the sites"
-    found.apply(SITES[1])
+    await found.apply(SITES[1])
     await found.until(lambda: found.object.chain)
     assert server.said == ["open", "asked", "finalize"]
     assert found.challenges == ()
@@ -204,7 +207,7 @@ async def test_a_refusal_is_told_and_leaves_the_old_certificate(desk: Any, docum
 
     async def follow() -> None:
         while True:
-            found.apply(SITES[0])
+            await found.apply(SITES[0])
             await asyncio.sleep(0.01)
 
     following = asyncio.create_task(follow())
@@ -240,7 +243,7 @@ async def test_a_certificate_that_is_due_once_issued_is_asked_for_later(desk: An
     found.connect(SITES[0])
     await found.console.apply(*host(documents))
     await found.until(lambda: found.challenges)
-    found.apply(SITES[0])
+    await found.apply(SITES[0])
     await found.until(lambda: found.worker.standing(KEY).failures)
     await asyncio.sleep(0.1)
     assert server.orders == 1, "it is left alone"
@@ -252,6 +255,7 @@ async def test_a_certificate_that_is_due_once_issued_is_asked_for_later(desk: An
     assert kept.failures == 1
 
 
+@pytest.mark.parametrize("desk", [0.5], indirect=True, ids=["hasty"])
 async def test_nothing_is_asked_for_that_no_site_serves_or_while_none_is_connected(desk: Any, documents: Any) -> None:
     found, server = desk
     *rest, virtual_host = host(documents)
@@ -277,7 +281,7 @@ async def test_a_site_that_serves_the_name_without_the_certificate_is_named(desk
         *host(documents),
     )
     await found.until(lambda: found.challenges)
-    found.apply(SITES[0])
+    await found.apply(SITES[0])
     await found.until(lambda: found.worker.standing(KEY).failures)
     assert (await found.status())["acme"]["lastError"] == (
         "shop.example was not validated: unauthorized: 404; lon serves the name too, but nothing that names this "
@@ -292,13 +296,13 @@ async def test_a_site_that_cannot_answer_is_not_asked(desk: Any, documents: Any)
     await found.until(lambda: found.challenges)
     pending = Rejection(str(KEY), "certificate-pending", "spec.acme", "it is yet to be issued")
     taken = Rejection(str(KEY), "socket-in-use", "spec.acme.challenge", "192.0.2.1:80 is not for HTTP")
-    found.apply(SITES[0], pending, taken)
+    await found.apply(SITES[0], pending, taken)
     await found.until(lambda: found.worker.standing(KEY).failures)
     assert (await found.status())["acme"]["lastError"] == "Site fra does not answer: 192.0.2.1:80 is not for HTTP"
     assert "asked" not in server.said
     await found.console.apply(*host(documents, email="a@b.example"))
     await found.until(lambda: found.challenges)
-    found.apply(SITES[0], pending)
+    await found.apply(SITES[0], pending)
     await found.until(lambda: found.object.chain)
 
 
@@ -382,7 +386,7 @@ def test_how_long_a_server_wants_to_be_left_alone() -> None:
 async def test_a_console_that_starts_again_waits_as_it_would_have(
     console: Any, pki: Any, documents: Any, tmp_path: Path
 ) -> None:
-    first = Desk(console, FakeServer(pki), tmp_path)
+    first = Desk(console, FakeServer(pki), tmp_path, 0.5)
     await console.apply(*host(documents))
     await first.until(console.console.context.store.acme_attempts)
     known = first.worker.standing(KEY)
@@ -390,7 +394,7 @@ async def test_a_console_that_starts_again_waits_as_it_would_have(
     await asyncio.wait([first.task])
     await console.restart()
     server = FakeServer(pki)
-    second = Desk(console, server, tmp_path)
+    second = Desk(console, server, tmp_path, 0.5)
     try:
         await second.until(lambda: second.worker.standing(KEY).failures)
         await asyncio.sleep(0.1)

@@ -44,7 +44,7 @@ async def exchange(console: Any, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", console.console.port, ssl=context)
     try:
         writer.write(request)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await reader.read()
     finally:
         writer.close()
