@@ -64,7 +64,7 @@ async def running(*origins: Origin) -> AsyncIterator[None]:
             await origin.stop()
 
 
-async def until(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], seconds: float = 60.0) -> None:
     """Poll until `condition` holds."""
     async with asyncio.timeout(seconds):
         while True:
@@ -107,7 +107,7 @@ def cluster(name: str, *, events: Path | None = None, connect_seconds: float = 1
     message.connect_timeout.FromNanoseconds(int(connect_seconds * 1e9))
     if events is not None:
         check = message.health_checks.add()
-        check.timeout.FromMilliseconds(500)
+        check.timeout.FromSeconds(60)
         check.interval.FromMilliseconds(50)
         check.no_traffic_interval.FromMilliseconds(50)
         check.unhealthy_threshold.value = 1

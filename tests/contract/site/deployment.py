@@ -130,20 +130,20 @@ class Site:
         assert self.process is not None
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
     async def status(self) -> dict[str, Any]:
         """The report, from the local socket. Raises httpx.HTTPError while there is none."""
         transport = httpx.AsyncHTTPTransport(uds=str(self.state / "site.sock"))
-        async with httpx.AsyncClient(transport=transport, base_url="http://site", timeout=5) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://site", timeout=60) as client:
             response = await client.get("/status")
             return dict(response.raise_for_status().json())
 
     async def explain(self, **question: Any) -> tuple[int, dict[str, Any]]:
         """Status and answer of the local socket."""
         transport = httpx.AsyncHTTPTransport(uds=str(self.state / "site.sock"))
-        async with httpx.AsyncClient(transport=transport, base_url="http://site", timeout=5) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://site", timeout=60) as client:
             response = await client.post("/explain", json=question)
             return response.status_code, dict(response.json())
 

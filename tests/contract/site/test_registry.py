@@ -109,7 +109,7 @@ async def test_a_canary_by_labels_that_kubernetes_knows(deployment: Deployment) 
     edge, farm = deployment.add_site("edge"), deployment.add_site("farm")
     secret = sealed(farm, "farm-kubeconfig", kubeconfig(cluster.url, certificates.ca, "t0k3n"))
     try:
-        async with running(old, new, newer), httpx.AsyncClient(timeout=10) as http:
+        async with running(old, new, newer), httpx.AsyncClient(timeout=60) as http:
             put(cluster, "10", old)
             put(cluster, "11", new)
             address = {"edge": "127.0.0.1", "farm": own}
@@ -187,7 +187,7 @@ async def test_consul_finds_servers_and_tells_clients_where_they_are_served(depl
         consul.put({"ID": origin.name, "Name": "orders", "Address": "127.0.0.1", "Port": origin.port, "Tags": [tag]})
 
     try:
-        async with running(one, two, old), httpx.AsyncClient(timeout=10) as http:
+        async with running(one, two, old), httpx.AsyncClient(timeout=60) as http:
             put(one, "v2")
             put(old, "v1")
             documents = example("consul.yaml", ports, {"plant": "127.0.0.1"})
