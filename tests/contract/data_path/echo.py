@@ -71,7 +71,7 @@ class Connection:
 
     async def say(self, data: bytes) -> bytes:
         self.writer.write(data)
-        return await asyncio.wait_for(self.reader.readexactly(len(data)), 10)
+        return await asyncio.wait_for(self.reader.readexactly(len(data)), 60)
 
 
 @contextlib.asynccontextmanager
@@ -87,7 +87,7 @@ async def connected(
         address, port, ssl=tls, server_hostname=server_name, local_addr=(local, 0) if local else None
     )
     try:
-        name = (await asyncio.wait_for(reader.readline(), 10)).decode().strip()
+        name = (await asyncio.wait_for(reader.readline(), 60)).decode().strip()
         yield Connection(reader, writer, name)
     finally:
         writer.close()
@@ -110,15 +110,15 @@ class _Answers(asyncio.DatagramProtocol):
         self.queue.put_nowait(data)
 
 
-async def ask(port: int, data: bytes, address: str = "127.0.0.1") -> bytes:
-    """The answer to a datagram from a new port, sent again until there is one."""
+async def ask(port: int, data: bytes, address: str = "127.0.0.1", patience: float = 0.5) -> bytes:
+    """The answer to a datagram from a new port, sent again after so many seconds without one."""
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.create_datagram_endpoint(_Answers, remote_addr=(address, port))
     try:
-        for _ in range(40):
+        for _ in range(120):
             transport.sendto(data)
             with contextlib.suppress(TimeoutError):
-                return await asyncio.wait_for(protocol.queue.get(), 0.5)
+                return await asyncio.wait_for(protocol.queue.get(), patience)
     finally:
         transport.close()
     raise AssertionError("no answer")

@@ -87,8 +87,9 @@ class App:
     connections: int = 0
     healthy: bool = True
     delay: float = 0
+    held: asyncio.Event | None = None
+    """No request is answered before this is set."""
     seen: list[dict[str, str]] = field(default_factory=list)
-    address: str = "127.0.0.1"
     tls: ssl.SSLContext | None = None
     _server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -124,6 +125,8 @@ class App:
                     status = int(headers.get("x-app-status", self.status))
                     body = json.dumps({"app": self.name, "method": method, "path": path, "headers": headers}).encode()
                     await asyncio.sleep(float(headers.get("x-app-delay", self.delay)))
+                    if self.held is not None:
+                        await self.held.wait()
                 extra = "".join(f"{key}: {value}\r\n" for key, value in self.headers.items())
                 head = f"HTTP/1.1 {status} Status\r\ncontent-length: {len(body)}\r\n{extra}\r\n"
                 writer.write(head.encode() + (b"" if method == "HEAD" else body))
@@ -186,13 +189,13 @@ class SiteNode:
         push = self._server.set(resources)
         if not self.process.pid:
             await self.process.start()
-        assert await asyncio.wait_for(push.acked(), 30) == ()
+        assert await asyncio.wait_for(push.acked(), 60) == ()
 
     async def choose(self, cluster: str, choices: Iterable[SiteChoice], subset: str = "") -> None:
         """Change what health says of one cluster, or of one subset of it."""
         target = f"{cluster}/{subset}" if subset else cluster
         push = self._server.update({name.ENDPOINT_TYPE: self._assignments({target: choices}, only=cluster)})
-        assert await asyncio.wait_for(push.acked(), 30) == ()
+        assert await asyncio.wait_for(push.acked(), 60) == ()
 
     def cluster(self, cluster: str) -> Cluster:
         return next(each for each in self.intent.clusters if each.key.name == cluster)
@@ -232,7 +235,7 @@ def _secrets_of(objects: Iterable[Object]) -> dict[str, bytes]:
 async def until_served(client: httpx.AsyncClient, url: str, host: str, status: int = 200) -> httpx.Response:
     """Poll until a URL answers with a status."""
     last = "no answer"
-    deadline = asyncio.get_running_loop().time() + 20
+    deadline = asyncio.get_running_loop().time() + 60
     while asyncio.get_running_loop().time() < deadline:
         with contextlib.suppress(httpx.TransportError):
             response = await client.get(url, headers={"host": host})

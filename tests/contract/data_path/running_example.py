@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -75,13 +76,16 @@ async def run_example(*paths: str, apps: Mapping[str, tuple[str, int]], ready: s
             await app.start()
         for node in nodes.values():
             await node.start()
-        async with httpx.AsyncClient(timeout=20) as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             example = RunningExample(client, plan, urls, running, nodes)
             await example.apply(*paths)
             for site in nodes:
-                async with asyncio.timeout(20):
-                    while (await example.ask(ready, site=site)).status_code != 200:
-                        pass
+                async with asyncio.timeout(60):
+                    while True:
+                        with contextlib.suppress(httpx.TransportError):
+                            if (await example.ask(ready, site=site)).status_code == 200:
+                                break
+                        await asyncio.sleep(0.02)
             yield example
     finally:
         for node in nodes.values():

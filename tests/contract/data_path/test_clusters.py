@@ -47,7 +47,7 @@ async def test_preferred_site_takes_all(shop: RunningExample) -> None:
 
 async def test_keys_stick(shop: RunningExample) -> None:
     chosen = set()
-    for user in range(20):
+    for user in range(45):
         found = {app for site in ("ams", "fra") for app in await apps(shop, "/sticky", site, 2, x_user=f"user-{user}")}
         assert len(found) == 1
         chosen |= found

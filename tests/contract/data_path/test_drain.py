@@ -59,14 +59,14 @@ async def test_no_request_fails(
 
     async def until_more(name: str, requests: int) -> None:
         wanted = seen[name] + requests
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while seen[name] < wanted:  # noqa: ASYNC110 - counted elsewhere
                 await asyncio.sleep(0.01)
 
     await until_more("goes", 20)
     apps["goes"].delay = 1.0  # what is under way when the endpoint leaves takes its time
     asked = apps["goes"].requests
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while apps["goes"].requests < asked + 4:  # noqa: ASYNC110 - counted elsewhere
             await asyncio.sleep(0.01)
     if drain_first:

@@ -120,7 +120,7 @@ async def answer(port: int, method: str, target: str, headers: dict[str, str]) -
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     lines = [f"{method} {target} HTTP/1.1", *(f"{key}: {value}" for key, value in headers.items())]
     writer.write(("\r\n".join([*lines, "connection: close", "content-length: 0"]) + "\r\n\r\n").encode())
-    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).decode()
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)).decode()
     status, *fields = head.split("\r\n")
     length = next((int(line.split(": ")[1]) for line in fields if line.lower().startswith("content-length: ")), 0)
     body = await reader.readexactly(length)
@@ -130,7 +130,7 @@ async def answer(port: int, method: str, target: str, headers: dict[str, str]) -
 
 
 async def until_listening(port: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(ConnectionError):
                 await answer(port, "GET", "/", {"host": "none.invalid"})

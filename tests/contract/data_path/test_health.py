@@ -33,6 +33,7 @@ spec:
     expectedStatuses: [201]
     expectedBody: ready
   interval: 100ms
+  timeout: 60s
 ---
 apiVersion: isthmus/v1
 kind: HealthCheck
@@ -40,11 +41,12 @@ metadata: {name: tcp}
 spec:
   tcp: {send: {text: "PING\\r\\n"}, expect: [{text: "+"}, {hex: 50 4f 4e 47}]}
   interval: 100ms
+  timeout: 60s
 ---
 apiVersion: isthmus/v1
 kind: HealthCheck
 metadata: {name: grpc}
-spec: {grpc: {service: shop, authority: shop.example}, interval: 100ms}"""
+spec: {grpc: {service: shop, authority: shop.example}, interval: 100ms, timeout: 60s}"""
 
 
 async def answer_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes) -> None:
@@ -139,7 +141,7 @@ spec:
 async def until_health(node: SiteNode, expected: dict[int, bool]) -> None:
     found: dict[int, bool] = {}
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while found != expected:
                 found = {host.port: host.healthy for host in await node.admin.hosts() if not host.pending}
                 await asyncio.sleep(0.02)
@@ -169,11 +171,11 @@ async def udp_app() -> AsyncIterator[UdpApp]:
 async def test_udp(udp_app: UdpApp) -> None:
     port = udp_app.transport.get_extra_info("sockname")[1]
     check = UdpProbe(b"\x00ask".hex(), b"ok".hex())
-    assert await probe("127.0.0.1", port, check, 5) == ""
-    assert await probe("127.0.0.1", port, UdpProbe(check.send), 5) == ""
-    assert await probe("127.0.0.1", port, UdpProbe(check.send, b"no".hex()), 5) == "unexpected answer"
+    assert await probe("127.0.0.1", port, check, 60) == ""
+    assert await probe("127.0.0.1", port, UdpProbe(check.send), 60) == ""
+    assert await probe("127.0.0.1", port, UdpProbe(check.send, b"no".hex()), 60) == "unexpected answer"
     assert await probe("127.0.0.1", port, UdpProbe("ff"), 0.05) == "timeout"
-    assert await probe("127.0.0.1", free_port(), check, 5) == "refused"
+    assert await probe("127.0.0.1", free_port(), check, 60) == "refused"
 
 
 async def test_udp_prober_follows_its_endpoints(udp_app: UdpApp) -> None:
@@ -186,14 +188,14 @@ async def test_udp_prober_follows_its_endpoints(udp_app: UdpApp) -> None:
         heard.set()
 
     async def next_event() -> HealthEvent:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not events:
                 heard.clear()
                 await heard.wait()
         return events.pop(0)
 
     key = ObjectKey("default", "Cluster", "default", "names")
-    check = HealthCheck(key, None, 20, 1000, 2, 1, 0, udp=UdpProbe(b"\x00ask".hex(), b"ok".hex()))
+    check = HealthCheck(key, None, 20, 60_000, 2, 1, 0, udp=UdpProbe(b"\x00ask".hex(), b"ok".hex()))
     endpoint = Endpoint(key._replace(kind="Endpoint"), Socket("127.0.0.1", port), 1)
     hosted = Hosted(key, 1, "ROUND_ROBIN", 1000, (check,), (endpoint,))
     prober = UdpProber(xds_names=lambda cluster, checks: (f"{cluster.name}@local",), on_event=hear)

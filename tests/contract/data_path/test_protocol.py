@@ -16,6 +16,7 @@ import pytest
 from isthmus.model import ObjectKey
 
 from ...port import free_port
+from ..envoy.material import until
 from .conftest import StartApp, StartSite
 from .echo import Echo, connected
 from .rig import parse_objects, until_served
@@ -37,7 +38,7 @@ class Http2:
                 if isinstance(event, kind):
                     return self._events.pop(index)
             self._writer.write(self._connection.data_to_send())
-            data = await asyncio.wait_for(self._reader.read(65_536), 10)
+            data = await asyncio.wait_for(self._reader.read(65_536), 60)
             assert data, "closed"
             self._events.extend(self._connection.receive_data(data))
 
@@ -119,7 +120,7 @@ async def test_grpc_streams_and_trailers_cross_sites(start_site: StartSite) -> N
         for site in ("ams", "fra"):
             options = [("grpc.default_authority", "shop.example")]
             async with grpc.aio.insecure_channel(f"127.0.0.1:{ports[site]}", options) as channel:
-                await asyncio.wait_for(_talk(channel), 30)
+                await asyncio.wait_for(_talk(channel), 60)
     finally:
         await server.stop(None)
 
@@ -143,7 +144,7 @@ async def _talk(channel: grpc.aio.Channel) -> None:
 async def _ask_until_refused(client: httpx.AsyncClient, url: str) -> int:
     """The number of requests until the connection was told to end and another was refused; all of them succeed."""
     answered = 0
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(90):
         while True:
             try:
                 response = await client.get(url, headers={"host": "shop.example"})
@@ -193,13 +194,13 @@ spec: {{proxy: TCP, routes: [{{name: database}}], advertisePolicies: [{{name: tc
     ams = await start_site("ams")
     await ams.apply(objects)
     url = f"http://127.0.0.1:{port}/"
-    async with httpx.AsyncClient(timeout=20) as other, connected(tcp) as connection:
+    async with httpx.AsyncClient(timeout=60) as other, connected(tcp) as connection:
         headers = {"host": "shop.example"}
         await until_served(client, url, "shop.example")
         assert (await other.get(url, headers=headers)).status_code == 200
-        app.delay = 0.5
+        before, app.delay = app.requests, 0.5
         running = asyncio.ensure_future(client.get(url, headers=headers))
-        await asyncio.sleep(0.1)
+        await until(lambda: app.requests > before)
         app.delay = 0
         policies = {ObjectKey("default", "AdvertisePolicy", "default", name) for name in ("ams", "tcp")}
         await ams.apply({key: obj for key, obj in objects.items() if key not in policies})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -115,9 +116,23 @@ async def deployment(start_site: StartSite) -> AsyncIterator[Deployment]:
     found.objects = {**parse_objects(documents(ports, echoes)), **{obj.key: obj for obj in callers}}
     for site in found.sites.values():
         await site.apply(found.objects)
+    for site in found.sites:
+        for name in ("tcp", "both", "weighted", "hashed"):
+            await until_answered(found.port(site, name))
     yield found
     for echo in echoes.values():
         echo.stop()
+
+
+async def until_answered(port: int, *expected: str) -> None:
+    """Wait until connections lead to an Echo: to one of these, if any is named."""
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(ConnectionError):
+                (name,) = await names(port, 1)
+                if name in expected or (name and not expected):
+                    return
+            await asyncio.sleep(0.02)
 
 
 async def test_tcp_across_sites(deployment: Deployment) -> None:
@@ -132,7 +147,7 @@ async def test_tcp_across_sites(deployment: Deployment) -> None:
         assert await connection.say(b"still here") == b"still here"
         assert await names(port, 1) == {"": 1}
         await deployment.sites["ams"].choose("remote", [choice("fra", 0, 1, cluster)])
-        assert await names(port, 1) == {"fra": 1}
+        await until_answered(port, "fra")
     # a site that is not allowed to call the cluster is refused by the egress site
     await deployment.sites["fra"].apply(
         {key: obj for key, obj in deployment.objects.items() if key.name != "remote" or key.kind != "ClusterAccess"}
@@ -144,16 +159,14 @@ async def test_tcp_endpoints_here_come_before_those_elsewhere(deployment: Deploy
     assert await names(deployment.port("ams", "both"), 3) == {"ams": 3}
     assert await names(deployment.port("fra", "both"), 3) == {"fra": 3}
     deployment.echoes["ams"].stop()
-    for _ in range(20):
-        if await names(deployment.port("ams", "both"), 1) == {"fra": 1}:
-            break
+    await until_answered(deployment.port("ams", "both"), "fra")
     assert await names(deployment.port("ams", "both"), 3) == {"fra": 3}
 
 
 async def test_tcp_by_weight_over_sites_and_endpoints(deployment: Deployment) -> None:
     found = await names(deployment.port("ams", "weighted"), 100)
     assert found.keys() == {"ams", "fra"}
-    assert 55 <= found["ams"] <= 92  # of 75; six standard deviations would be 26
+    assert 48 <= found["ams"] <= 95  # of 75 in the mean; otherwise once in 50 million runs
 
 
 async def test_tcp_of_one_client_reaches_one_endpoint_through_either_site(deployment: Deployment) -> None:
@@ -175,6 +188,7 @@ async def test_a_route_that_changes_cuts_no_connection(deployment: Deployment) -
         other = deployment.objects[key._replace(name="both")]
         moved = other.model_copy(update={"metadata": deployment.objects[key].metadata})
         await deployment.sites["ams"].apply({**deployment.objects, key: moved})
+        await until_answered(port, "ams")
         assert await names(port, 2) == {"ams": 2}
         assert await connection.say(b"on as before") == b"on as before"
 
@@ -195,28 +209,30 @@ async def test_a_udp_route_that_changes_takes_its_clients_along(deployment: Depl
     other = deployment.objects[key._replace(name="here")]
     moved = other.model_copy(update={"metadata": deployment.objects[key].metadata})
     await deployment.sites["ams"].apply({**deployment.objects, key: moved})
-    for _ in range(50):
-        if await ask(port, b"ping") == b"ams ping":
-            return
-    raise AssertionError("the old route stays")
+    async with asyncio.timeout(60):
+        while await ask(port, b"ping") != b"ams ping":  # or else the old route stays
+            pass
 
 
 async def test_every_connection_and_session_is_logged(deployment: Deployment) -> None:
     assert await names(deployment.port("ams", "tcp"), 1) == {"fra": 1}
-    lines = await _logged(deployment.sites["ams"], 1)
-    assert lines[0] | {"log": "ingress", "protocol": "TCP", "client": "127.0.0.1"} == lines[0]
-    assert lines[0]["route"] == "default/default/tcp|default/tcp"
-    assert (lines[0]["cluster"], lines[0]["sent"]) == ("default/default/remote@fabric", len("fra\n"))
-    lines = await _logged(deployment.sites["fra"], 1)
-    assert lines[0]["method"] == "CONNECT"
-    assert lines[0]["caller"] == "spiffe://isthmus.test/tenant/default/site/ams/node/0"
-    assert lines[0]["cluster"] == "default/default/remote@local"
+    line = await _logged(deployment.sites["ams"], cluster="default/default/remote@fabric", sent=len("fra\n"))
+    assert line | {"log": "ingress", "protocol": "TCP", "client": "127.0.0.1"} == line
+    assert line["route"] == "default/default/tcp|default/tcp"
+    line = await _logged(deployment.sites["fra"], cluster="default/default/remote@local", method="CONNECT")
+    assert line["caller"] == "spiffe://isthmus.test/tenant/default/site/ams/node/0"
 
 
-async def _logged(site: SiteNode, count: int) -> list[dict[str, object]]:
-    for _ in range(600):
-        lines = site.access_log.read_text().splitlines() if site.access_log.exists() else []
-        if len(lines) >= count:
-            return [json.loads(line) for line in lines]
-        await asyncio.sleep(0.02)
-    raise AssertionError("nothing was logged")
+async def _logged(site: SiteNode, **facts: object) -> dict[str, object]:
+    """A line of the log of which these hold, as soon as there is one."""
+    lines: list[dict[str, object]] = []
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(60):
+            while True:
+                text = site.access_log.read_text() if site.access_log.exists() else ""
+                lines = [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
+                for line in lines:
+                    if line | facts == line:
+                        return line
+                await asyncio.sleep(0.02)
+    raise AssertionError(f"nothing with {facts} was logged, but {lines}")

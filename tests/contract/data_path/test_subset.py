@@ -61,7 +61,7 @@ async def copies(shop: Shop, apps: list[App], count: int) -> set[str]:
     def seen(version: str) -> int:
         return sum(each[":path"] == "/copied" for app in apps if app.name.startswith(version) for each in app.seen)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while seen("v11") < count:
             await shop.get("any")
     assert (seen("v10"), seen("v11")) == (count, count)
@@ -92,15 +92,15 @@ async def test_subsets_of_one_site(
     await until_served(client, shop.url, "shop.example")
     counts = await versions(shop, 400)
     assert set(counts) <= {"v10-1", "v10-2", "v11-1"}
-    assert 4 <= counts["v11-1"] <= 45
+    assert 3 <= counts["v11-1"] <= 48  # of 20 in the mean; otherwise once in 3 million runs
     assert await versions(shop, 5, "none") == {"503": 5}
     assert "v11-1" in await copies(shop, apps, 10)
     fallbacks = {"ANY": {"v10-1", "v10-2", "v11-1"}, "DEFAULT, defaultSubset: v11": {"v11-1"}}
     for fallback, expected in fallbacks.items():
         text = canary(ports, endpoints, f", subsetFallback: {fallback}")
         await ams.apply(parse_objects(text))
-        assert set(await versions(shop, 12, "none")) == expected
-    assert len(await versions(shop, 12, "any")) == 3
+        assert set(await versions(shop, 50, "none")) == expected
+    assert len(await versions(shop, 50, "any")) == 3
 
 
 @pytest.mark.parametrize("selection", ["DISTRIBUTED", "LOCAL_PREFERRED"])
@@ -121,7 +121,7 @@ async def test_subsets_across_sites(
     await until_served(client, shop.url, "shop.example")
     counts = await versions(shop, 400)
     new = sum(count for name, count in counts.items() if name.startswith("v11"))
-    assert 4 <= new <= 45
+    assert 3 <= new <= 48
     assert "503" not in counts
     if selection == "LOCAL_PREFERRED":
         assert set(counts) <= {"v10-1", "v11-1"}
@@ -136,7 +136,7 @@ async def test_subsets_across_sites(
     await nodes["ams"].choose("web", [choice("nyc", 0, 1, cluster)], subset="v11")
     counts = await versions(shop, 300)
     assert "v11-1" not in counts
-    assert counts["v11-2"] >= 2
+    assert counts["v11-2"] >= 1
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ async def test_http2_endpoints_here_and_at_another_site(
 apiVersion: isthmus/v1
 kind: HealthCheck
 metadata: {name: live}
-spec: {http: {path: /healthz}, interval: 100ms, timeout: 1s}"""
+spec: {http: {path: /healthz}, interval: 100ms, timeout: 60s}"""
     objects = parse_objects(text) | callers("ams", "fra")
     ams, fra = await start_site("ams"), await start_site("fra")
     await ams.apply(objects)

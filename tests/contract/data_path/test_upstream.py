@@ -18,6 +18,7 @@ import pytest
 from isthmus.emit.envoy import nominal_choices
 
 from ...port import free_port
+from ..envoy.material import until
 from .conftest import StartApp, StartSite
 from .rig import access, choice, parse_objects, until_served
 from .test_data_path import Shop, callers, deployment, some_ports
@@ -93,7 +94,7 @@ async def test_limits_outliers_and_connections_across_sites(
     start_site: StartSite, start_app: StartApp, client: httpx.AsyncClient
 ) -> None:
     """The settings hold at the egress site, for requests of another site: ingress trips nothing first."""
-    good, bad, slow = await start_app("good"), await start_app("bad", status=500), await start_app("slow", delay=0.5)
+    good, bad, slow = await start_app("good"), await start_app("bad", status=500), await start_app("slow")
     ports = some_ports("ams", "fra")
     text = deployment(
         ports,
@@ -121,7 +122,7 @@ async def test_limits_outliers_and_connections_across_sites(
 apiVersion: isthmus/v1
 kind: HealthCheck
 metadata: {name: tcp}
-spec: {tcp: {}, interval: 50ms, timeout: 1s}"""
+spec: {tcp: {}, interval: 50ms, timeout: 60s}"""
     objects = parse_objects(text) | callers("ams")
     objects |= {obj.key: obj for obj in (access(name, "ams") for name in clusters)}
     for site in ("ams", "fra"):
@@ -129,18 +130,23 @@ spec: {tcp: {}, interval: 50ms, timeout: 1s}"""
     shop = Shop(client, ports["ams"])
     await until_served(client, shop.url + "kept", "shop.example")
 
-    answers = await asyncio.gather(*(shop.get("limited") for _ in range(3)), shop.get("limited-high"))
-    assert sorted(each.status_code for each in answers[:3]) == [200, 503, 503]
-    assert answers[3].status_code == 200  # counted for itself
-    assert "x-isthmus-priority" not in answers[3].json()["headers"]
+    slow.held = asyncio.Event()
+    asked = [asyncio.create_task(shop.get("limited")) for _ in range(3)]
+    high = asyncio.create_task(shop.get("limited-high"))
+    await until(lambda: sum(each.done() for each in asked) == 2 and slow.requests == 2)
+    slow.held.set()
+    assert sorted([(await each).status_code for each in asked]) == [200, 503, 503]
+    assert (await high).status_code == 200  # counted for itself
+    assert "x-isthmus-priority" not in (await high).json()["headers"]
 
     await until_served(client, shop.url + "sure", "shop.example")
     assert await statuses(shop, "sure", 10) == {200: 10}
     assert (await statuses(shop, "panic", 10))[503] >= 3  # half of its endpoints is too few: it uses all of them
 
     assert (await statuses(shop, "plain", 20))[500] == 10  # an application's error is its answer
-    await statuses(shop, "outlier", 8)
-    assert await statuses(shop, "outlier", 20) == {200: 20}
+    async with asyncio.timeout(60):  # Envoy's threads tell each other of an outlier in their own time
+        while await statuses(shop, "outlier", 20) != {200: 20}:
+            pass
 
     connections = [good.connections]
     for path in ("once", "kept"):
@@ -219,8 +225,8 @@ spec: {{match: [{{path: {{prefix: /{name}}}}}], {spec.replace("CLUSTERS", "clust
 
     for path, tries in (("idle", 1), ("tries", 2)):
         before = app.requests
-        response = await shop.get(path, x_app_delay="20")
-        assert (response.status_code, app.requests - before) == (504, tries)
+        assert (await shop.get(path, x_app_delay="20")).status_code == 504
+        await until(lambda before=before, tries=tries: app.requests - before == tries)
 
     before, started = app.requests, time.monotonic()
     assert (await shop.get("later", x_app_status="503")).status_code == 503
@@ -251,17 +257,22 @@ async def test_rates_of_success_and_slow_starts(
     shop = Shop(client, ports["ams"])
     await until_served(client, shop.url + "slow", "shop.example")
     begun = time.monotonic()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while 500 in await statuses(shop, "compared", 25):
             pass
     assert await statuses(shop, "compared", 20) == {200: 20}
 
     await asyncio.sleep(max(0.0, begun + 2 - time.monotonic()))  # until good-0 takes its whole share
-    before = late.requests
-    await ams.apply(objects("{name: good-0}, {name: late}"))
-    await statuses(shop, "slow", 40)
+    async with asyncio.timeout(60):
+        while True:  # until that many requests were quick enough to see the beginning alone
+            before, begun = late.requests, time.monotonic()
+            await ams.apply(objects("{name: good-0}, {name: late}"))
+            await statuses(shop, "slow", 40)
+            if time.monotonic() - begun < 1:
+                break
+            await ams.apply(objects("{name: good-0}"))
     assert 1 <= late.requests - before <= 15
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             before = late.requests
             await statuses(shop, "slow", 20)
