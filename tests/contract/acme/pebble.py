@@ -35,13 +35,13 @@ class Pebble:
 
     def root(self) -> str:
         """The authority of what it issues (PEM)."""
-        with urllib.request.urlopen(f"{self._management}/roots/0", context=self.trusted, timeout=10) as answer:
+        with urllib.request.urlopen(f"{self._management}/roots/0", context=self.trusted, timeout=60) as answer:
             return str(answer.read().decode())
 
     def resolve(self, name: str, addresses: list[str]) -> None:
         """Have a name lead to addresses."""
         body = json.dumps({"host": name, "addresses": addresses}).encode()
-        urllib.request.urlopen(f"{self._names}/add-a", data=body, timeout=10).close()
+        urllib.request.urlopen(f"{self._names}/add-a", data=body, timeout=60).close()
 
     def requests(self, path: str) -> int:
         """How many requests to paths that begin so it has taken."""
@@ -92,11 +92,11 @@ def running_pebble(
     finally:
         for each in running:
             each.terminate()
-            each.wait(10)
+            each.wait(60)
 
 
 def _wait(url: str, trusted: ssl.SSLContext | None) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         try:
             urllib.request.urlopen(url, context=trusted, timeout=5).close()

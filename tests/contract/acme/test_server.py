@@ -83,7 +83,7 @@ def connect(pebble: Pebble, pki: Any, tmp_path: Path) -> Callable[[str], AcmeSer
 
 
 def validated(server: AcmeServer, order: Order) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not server.is_validated(order):
         assert time.monotonic() < deadline, "the server says nothing"
         time.sleep(0.05)

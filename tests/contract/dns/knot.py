@@ -94,7 +94,7 @@ class Knot:
                 [knotd, "-c", str(self.folder / "knot.conf")], stdout=log, stderr=log, cwd=self.folder
             )
         query = dns.message.make_query(ZONE, "SOA")
-        for _ in range(200):
+        for _ in range(600):
             assert self._process.poll() is None, (self.folder / "knot.log").read_text()
             with contextlib.suppress(dns.exception.DNSException, OSError):
                 if dns.query.udp(query, "127.0.0.1", 0.1, self.port).answer:
@@ -113,17 +113,17 @@ class Knot:
         update.delete(name, record)
         for value in values:
             update.add(name, ttl, record, value)
-        response = dns.query.tcp(update, "127.0.0.1", 5, self.port)
+        response = dns.query.tcp(update, "127.0.0.1", 30, self.port)
         assert response.rcode() == dns.rcode.NOERROR
 
     def records(self, name: str, record: str) -> set[str]:
         response = dns.query.udp_with_fallback(
-            dns.message.make_query(f"{name}.{ZONE}.", record), "127.0.0.1", 5, self.port
+            dns.message.make_query(f"{name}.{ZONE}.", record), "127.0.0.1", 30, self.port
         )[0]
         return {item.to_text() for rrset in response.answer for item in rrset}
 
 
-async def until(condition, seconds: float = 15.0) -> None:
+async def until(condition, seconds: float = 60.0) -> None:
     """Wait for something that a real server leads to in its own time."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - there is no event to wait for in another process

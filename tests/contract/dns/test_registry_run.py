@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -108,10 +109,11 @@ async def test_churn_is_compiled_once_a_second(knot: Knot) -> None:
     query = DnsQuery(f"r3.{ZONE}", "A", 80)
     lookup = Lookup(REGISTRY, query)
     knot.replace("r3", "A", "192.0.2.100", ttl=0)
+    began = time.monotonic()
     async with running(Registry(REGISTRY, settings(knot), (query,))) as site:
         await until(lambda: lookup in site.taken)
         for last in range(1, 21):
             knot.replace("r3", "A", f"192.0.2.{last}", ttl=0)
             await until(lambda last=last: site.discovery.entries()[lookup].found == (Found(f"192.0.2.{last}", 80),))
         await until(lambda: site.taken[lookup] == (Found("192.0.2.20", 80),))
-        assert site.compilations <= 10
+        assert site.compilations <= 3 + (time.monotonic() - began)

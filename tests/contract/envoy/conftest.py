@@ -22,7 +22,7 @@ class Rig:
         self.processes: list[EnvoyProcess] = []
         self.servers: list[AdsServer] = []
         self.admin = Admin(directory / "admin.sock")
-        self.client = httpx.AsyncClient(timeout=5)
+        self.client = httpx.AsyncClient(timeout=60)
 
     def settings(self, **changes: int) -> EnvoySettings:
         bootstrap = Bootstrap(

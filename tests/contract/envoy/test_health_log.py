@@ -34,7 +34,7 @@ async def test_transitions_arrive_and_a_restart_reconciles(rig: Rig) -> None:
             }
         )
         await rig.process().start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await push.acked()
         await until(lambda: health.last(one.port) is True and health.last(dead.port) is False)
         one.healthy = False
@@ -45,7 +45,11 @@ async def test_transitions_arrive_and_a_restart_reconciles(rig: Rig) -> None:
 
         await health.log.stop()
         dead.healthy = True
-        await asyncio.sleep(0.3)
+
+        async def checked() -> bool:
+            return all(host.healthy for host in await rig.admin.hosts())
+
+        await until(checked)
         again = Health(rig)
         await again.log.start()
         await again.log.reconcile()

@@ -250,7 +250,7 @@ class Deployment:
             await region.stop()
 
 
-async def eventually(condition: Callable[[], bool], what: str, within: float = 45.0) -> None:
+async def eventually(condition: Callable[[], bool], what: str, within: float = 75.0) -> None:
     """Waits until the condition holds; fails with `what` after `within` seconds."""
     deadline = time.monotonic() + within
     while not condition():
@@ -259,7 +259,7 @@ async def eventually(condition: Callable[[], bool], what: str, within: float = 4
         await asyncio.sleep(0.02)
 
 
-async def eventually_equal(ask: Callable[[], Awaitable[object]], wanted: object, within: float = 45.0) -> None:
+async def eventually_equal(ask: Callable[[], Awaitable[object]], wanted: object, within: float = 75.0) -> None:
     """Asks until the answer is the wanted one; fails with the last answer after `within` seconds."""
     deadline = time.monotonic() + within
     while (found := await ask()) != wanted:

@@ -47,7 +47,7 @@ class Ear:
         self.answers.setdefault(query, []).append(answer)
         self._heard.set()
 
-    async def until(self, query: Query, right: Callable[[Answer], bool], seconds: float = 10.0) -> Answer:
+    async def until(self, query: Query, right: Callable[[Answer], bool], seconds: float = 60.0) -> Answer:
         """The last answer, as soon as it is right."""
         try:
             async with asyncio.timeout(seconds):
@@ -99,7 +99,7 @@ def by_address(answer: Answer) -> dict[str, Found]:
     return {each.address: each for each in answer.found}
 
 
-async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     """Look until something holds that nobody announces."""
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110 - see above

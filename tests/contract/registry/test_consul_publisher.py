@@ -66,7 +66,8 @@ async def test_changes_are_made_and_withdrawn(consul: ConsulServer, publish: Pub
     moved = vip("shop.example", 8443, "192.0.2.9")
     publisher.publish(frozenset({moved, vip("api.example")}))
     await told.until(moved, "")
-    assert registered(consul) == [("api-example", "192.0.2.1", 443), ("shop-example", "192.0.2.9", 8443)]
+    both = [("api-example", "192.0.2.1", 443), ("shop-example", "192.0.2.9", 8443)]
+    await until(lambda: registered(consul) == both)
     await publisher.stop(withdraw=True)
     assert registered(consul) == []
 
@@ -93,12 +94,13 @@ async def test_an_agent_that_restarts_takes_over_and_removes_what_is_left(
 ) -> None:
     first = await publish(vip(), vip("old.example"))
     await told.until(vip("old.example"), "")
+    await told.until(vip(), "")
     await first.stop(withdraw=False)
     told.results.clear()
     seen = len(consul.requests)
     await publish(vip())
     await told.until(vip(), "")
-    assert registered(consul) == [("shop-example", "192.0.2.1", 443)]
+    await until(lambda: registered(consul) == [("shop-example", "192.0.2.1", 443)])
     assert not any("register?" in each for each in consul.requests[seen:])
 
 

@@ -68,7 +68,8 @@ async def test_a_virtual_host_becomes_a_headless_service(
     await publish(
         vip("shop.example", 443, "192.0.2.1", "2001:db8::1"), vip("shop.example", 80, "192.0.2.1", "2001:db8::1")
     )
-    await told.until(vip("shop.example", 443, "192.0.2.1", "2001:db8::1"), "")
+    for port in (443, 80):
+        await told.until(vip("shop.example", port, "192.0.2.1", "2001:db8::1"), "")
     found = cluster.store.get("services", "shop", "shop-example")
     assert found is not None
     assert found["spec"]["clusterIP"] == "None"

@@ -55,7 +55,7 @@ class PostgresServer:
         """End the server at once."""
         self._process.send_signal(signal.SIGINT)
         try:
-            self._process.wait(15)
+            self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

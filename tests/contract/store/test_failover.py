@@ -28,7 +28,7 @@ def make(state: Path, url: str) -> Console:
 
 
 async def create_site(console: Console, admin: Path, name: str) -> None:
-    async with httpx.AsyncClient(verify=False) as client:
+    async with httpx.AsyncClient(verify=False, timeout=60) as client:
         response = await client.post(
             f"{console.url}/api/v1/sites",
             json={"metadata": {"name": name}},
@@ -49,7 +49,7 @@ async def test_a_second_console_takes_over_when_the_first_ends(postgres: Any, di
     done, _ = await asyncio.wait({starting}, timeout=3)
     assert not done, "it stands by"
     await first.stop()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await starting
     assert [key.name for key in second.deployment.records] == ["fra"]
     await create_site(second, admin, "nyc")
@@ -61,7 +61,7 @@ async def test_a_console_whose_lock_is_gone_ends(postgres: Any, directory: Path)
     console = make(directory / "one", url)
     await console.start()
     postgres.query("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'lost'")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await console.lost()
     await console.stop()
 

@@ -57,7 +57,7 @@ class Collector:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def until(self, holds: Callable[[], bool], seconds: float = 20) -> None:
+    async def until(self, holds: Callable[[], bool], seconds: float = 60) -> None:
         async with asyncio.timeout(seconds):
             while not holds():  # noqa: ASYNC110 - what comes is looked at as a whole
                 await asyncio.sleep(0.02)

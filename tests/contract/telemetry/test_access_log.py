@@ -93,7 +93,7 @@ class Sites:
         decoder = Decoder(plan_naming(self.nodes[site].intent))
         asked = pl.col("path").str.starts_with("/telemetry") | (protocol != "HTTP/")
         found = self.told.setdefault(site, [pl.DataFrame(schema=RECORD_SCHEMA)])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 for log, messages in self.servers[site].take().items():
                     found.append(decoder.parse(log, messages))
@@ -116,12 +116,12 @@ async def sites() -> AsyncIterator[Sites]:
 async def test_each_site_tells_its_part_of_a_request(sites: Sites) -> None:
     """Envoy has started and serves though nobody listens; what is told from then on arrives from both sites."""
     url = f"http://127.0.0.1:{sites.ports['ams']}"
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         await until_served(client, url, "shop.example")
         unheard = await sites.nodes["ams"].admin.counters(r"logs_written$")
         for server in sites.servers.values():
             await server.start()
-        async with asyncio.timeout(20):  # Envoy's own back-off until it finds the service
+        async with asyncio.timeout(60):  # Envoy's own back-off until it finds the service
             while not all(server.streams for server in sites.servers.values()):
                 await client.get(url + "/warm", headers={"host": "shop.example"})
                 await asyncio.sleep(0.05)
@@ -135,7 +135,7 @@ async def test_each_site_tells_its_part_of_a_request(sites: Sites) -> None:
             assert seen["headers"]["x-envoy-original-path"] == f"/telemetry/{number}"
         assert (await client.get(url + "/telemetry", headers={"host": "nobody.example"})).status_code == 404
         for site in sites.udp:
-            assert await ask(sites.udp[site], b"twelve bytes") == b"echo twelve bytes"
+            assert await ask(sites.udp[site], b"twelve bytes", patience=30) == b"echo twelve bytes"
     sessions = await sites.records("ams", 2, protocol="UDP")
     assert set(sessions["route"]) == {"default/ams-udp", "default/fra-udp"}
     for session in sessions.to_dicts():

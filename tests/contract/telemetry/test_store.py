@@ -154,7 +154,7 @@ async def test_what_was_acknowledged_outlives_a_crash_of_the_store(telemetry: Co
         body = batch("sin", str(number), 10, datetime.now(UTC))
         if number == 3:
             os.kill(pid, signal.SIGKILL)
-        for _ in range(600):
+        for _ in range(1200):
             try:
                 assert await telemetry.take(REGION, "default/site/sin", body) == ""
                 break

@@ -151,7 +151,7 @@ def test_completion_of_kinds() -> None:
         "COMP_CWORD": "2",
     }
     completed = subprocess.run(
-        [sys.executable, "-m", "isthmus"], env=environment, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-m", "isthmus"], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert completed.stdout.split() == ["virtualhosts", "virtualsites"]
 
@@ -159,5 +159,5 @@ def test_completion_of_kinds() -> None:
 def test_help_loads_nothing_heavy() -> None:
     heavy = ("pydantic", "grpc", "google.protobuf", "sqlalchemy", "fastapi", "yaml", "cryptography", "asyncio")
     code = f"import sys, isthmus.cli.main; print([m for m in {heavy!r} if m in sys.modules])"
-    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert completed.stdout == "[]\n"

@@ -49,7 +49,7 @@ async def shake_hands(server: CredentialDirectory, client: CredentialDirectory, 
         )
         await reader.read()
         writer.close()
-        return await asyncio.wait_for(seen, 10)
+        return await asyncio.wait_for(seen, 60)
 
 
 async def test_two_processes_know_each_other(tmp_path: Path) -> None:

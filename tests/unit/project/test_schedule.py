@@ -46,6 +46,6 @@ def test_the_whole_suite_has_workers_and_chosen_tests_none(
         (tmp_path / name).write_text((ROOT / name).read_text())
     (tmp_path / "tests/test_a.py").write_text(SUITE)
     command = [sys.executable, "-m", "pytest", "-vv", *arguments]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
     assert (f"created: {WORKERS}/{WORKERS} workers" in done.stdout) is workers
     assert f"{1 if '-k' in arguments else 2} passed" in done.stdout

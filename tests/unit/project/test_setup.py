@@ -90,6 +90,6 @@ def test_a_set_up_checkout_has_nothing_left_to_do() -> None:
     stamp = ROOT / ".venv/setup.json"
     subprocess.run([ROOT / "scripts/setup", "test"], timeout=120, check=True)
     before = stamp.stat().st_mtime_ns
-    done = subprocess.run([ROOT / "scripts/setup", "test"], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([ROOT / "scripts/setup", "test"], capture_output=True, text=True, timeout=120, check=True)
     assert done.stderr == ""
     assert stamp.stat().st_mtime_ns == before

@@ -55,7 +55,7 @@ class Envoy:
         return self.forgiven < 3
 
     async def until(self, pushes: int, applied: int, ended: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (len(self.pushes), self.applied, self.ended) != (pushes, applied, ended):
                 self.some.clear()
                 await self.some.wait()
@@ -150,7 +150,7 @@ async def test_without_a_manifest_nothing_is_applied_and_a_defect_ends_nothing(m
     loop = Configuration(state, apply, lambda: True)
     running = asyncio.create_task(loop.run())
     loop.wake()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await asked.wait()
         assert tries == 0
         loop.manifest()

@@ -29,7 +29,7 @@ class Envoy(Admin):
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - a file
             await asyncio.sleep(0.01)
 

@@ -169,7 +169,7 @@ async def test_batches_are_tried_again_until_they_are_taken(tmp_path: Path) -> N
 
     forwarder = Forwarder(spool, deliver)
     task = asyncio.create_task(forwarder.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(spool):
             forwarder.wake()
             await asyncio.sleep(0.01)
@@ -197,7 +197,7 @@ async def test_several_are_under_way_at_a_time_and_none_twice(tmp_path: Path) ->
 
     forwarder = Forwarder(spool, deliver, abreast=3)
     task = asyncio.create_task(forwarder.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(under_way) < 3:  # noqa: ASYNC110 - the forwarder has no event for it
             await asyncio.sleep(0.01)
         gate.set()
@@ -221,7 +221,7 @@ async def test_a_call_that_is_cancelled_under_it_is_tried_again(tmp_path: Path) 
 
     forwarder = Forwarder(spool, deliver)
     task = asyncio.create_task(forwarder.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(spool):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert (tries, forwarder.delivered) == (2, 1)
@@ -239,13 +239,13 @@ async def test_batches_that_arrive_do_not_end_a_back_off(tmp_path: Path) -> None
         tries += 1
         raise ProtocolError("not_delivered", "No region is connected.")
 
-    forwarder = Forwarder(spool, deliver, abreast=8)
+    forwarder, began = Forwarder(spool, deliver, abreast=8), time.monotonic()
     task = asyncio.create_task(forwarder.run())
     for number in range(50):
         spool.put(spool.next_name(), b"%d" % number, 1)
         forwarder.arrived()
         await asyncio.sleep(0.001)
-    assert 1 <= tries <= 24
+    assert 1 <= tries <= 24 + 16 * (time.monotonic() - began)
     task.cancel()
 
 
