@@ -337,8 +337,8 @@ class SiteAgent(UplinkHandler):
 
     # ---- egress
 
-    def _confirm(self, plan: Plan) -> None:
-        self._plan_again(self.egress.confirm(plan.intent, time.time()))
+    def _confirm(self, plan: Plan, *, again: bool = False) -> None:
+        self._plan_again(self.egress.confirm(plan.intent, time.time(), again=again))
         self._prober.use(plan.intent)
         self.changed.set()
 
@@ -356,7 +356,7 @@ class SiteAgent(UplinkHandler):
 
     def _on_envoy_ready(self) -> None:
         if self.plan is not None:
-            self._confirm(self.plan)
+            self._confirm(self.plan, again=True)
             self._prober.repeat()
 
     def _plan_again(self, due: float | None) -> None:

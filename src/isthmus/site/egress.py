@@ -118,8 +118,12 @@ class Egress:
         """Everything announced: what a speaker that starts afresh must be told."""
         return self._announcer.announced() if self._announcer is not None else ()
 
-    def confirm(self, intent: Intent, now: float) -> float | None:
-        """Envoy has accepted `intent`. Returns when to call `plan` again though nothing happens, Unix seconds."""
+    def confirm(self, intent: Intent, now: float, *, again: bool = False) -> float | None:
+        """Envoy has accepted `intent`. Returns when to call `plan` again though nothing happens, Unix seconds.
+
+        `again`: an Envoy that has just connected has what was confirmed before, and may have found out about endpoints
+        of an intent that is on its way. It says so once, so that is kept.
+        """
         turned = self._intent is None or self._intent.drained != intent.drained
         changed, gone = self._use(intent)
         self._down = False
@@ -132,7 +136,7 @@ class Egress:
             for cluster in self._clusters.values()
             for name in cluster.drained
         }
-        if changed or gone or self._heard:
+        if (changed or gone or self._heard) and not again:
             self._retain()
         if turned:
             self._wanted.clear()

@@ -135,6 +135,21 @@ def test_an_adopted_envoy_is_spoken_of_before_it_has_taken_an_intent() -> None:
     assert desk.announced() == ["a"]
 
 
+def test_an_envoy_that_comes_back_while_something_new_is_on_its_way_says_its_findings_once() -> None:
+    desk = ready("a")
+    desk.event("a", True)
+    desk.egress.envoy_down(3.0)
+    found = [HostHealth("web@local", "127.0.0.1", 8000 + ord(name), True, False) for name in "ab"]
+    desk.egress.reconcile(found, 4.0)
+    desk.egress.confirm(intent("a"), 4.0, again=True)
+    assert desk.announced() == ["a"]
+    desk.egress.confirm(intent("a", "b"), 5.0)
+    assert desk.announced() == ["a", "b"]
+    desk.egress.confirm(intent("a"), 6.0)
+    desk.egress.confirm(intent("a", "b"), 7.0)
+    assert desk.announced() == ["a"], "what is forgotten in the end must be found anew"
+
+
 def test_a_dead_envoy_withdraws_everything() -> None:
     desk = ready("a")
     desk.event("a", True)
