@@ -154,6 +154,7 @@ async def begin(deployment: Deployment, world: World, age: timedelta = timedelta
     await ams.start()
     await fra.start()
     await until(lambda: deployment.applied("ams", revision) and deployment.applied("fra", revision), 60)
+    assert deployment.rejections("ams") + deployment.rejections("fra") == [], "no port was taken"
     client = Client(world.port)
     await until(client.hears((200, "one"), (200, "two")), 60)
     return ams, fra, client
