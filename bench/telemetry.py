@@ -66,6 +66,7 @@ def run(quick: bool) -> Result:
         ],
         notes=[
             f"Envoy on one core, the receiver on the others; median of {rounds} interleaved rounds of {seconds} s",
+            "an Envoy that does not tell the agent counts statuses and times by cluster itself",
             f"CPU of console and store for {batches} batches of {records:,} whole records with their roll-ups",
             f"the query reads roll-ups that stand for {held / 1e6:,.0f} million requests; quickest of five",
         ],
