@@ -71,7 +71,7 @@ async def weighted(shop: Shop, tell: Tell) -> Step:
     summary = summarise(step.records)
     tell(f"800 searches at ams: {dict(summary.sites)}")
     step.check("no request failed", summary.failed == 0)
-    step.check("69 to 81 % are answered at fra", 0.69 <= summary.share("fra") <= 0.81)
+    step.check("66 to 84 % are answered at fra", 0.66 <= summary.share("fra") <= 0.84)
     step.check("the rest at nyc", set(summary.sites) == {"fra", "nyc"})
     return step
 
@@ -83,12 +83,12 @@ async def endpoint_killed(shop: Shop, tell: Tell) -> Step:
         fault = time.monotonic()
         await shop.deployment.kill("fra-1")
         tell("killed fra-1")
-        moved = await _until(lambda: _only(_last(traffic, 1), instance="fra-2"), 15)
+        moved = await _until(lambda: _only(_last(traffic, 1), instance="fra-2"), 60)
         step.fault_milliseconds = milliseconds_to_last_failure(traffic.records, fault)
         step.check("all requests move to fra-2", moved)
         step.check("no request failed", summarise(traffic.records).failed == 0)
         shop.start_instance("fra-1")
-        back = await _until(lambda: "fra-1" in summarise(_last(traffic, 0.5)).instances, 20)
+        back = await _until(lambda: "fra-1" in summarise(_last(traffic, 0.5)).instances, 60)
         tell(f"started fra-1 again: {dict(summarise(_last(traffic, 0.5)).instances)}")
         step.check("fra-1 is used again once it is back", back)
     return step
@@ -102,12 +102,12 @@ async def site_cut(shop: Shop, tell: Tell) -> Step:
         frozen = shop.deployment.freeze("fra")
         tell(f"cut fra: its agent, Envoy and BGP speaker are frozen ({len(frozen)} processes)")
         try:
-            moved = await _until(lambda: _only(_last(traffic, 1), site="nyc"), 30)
+            moved = await _until(lambda: _only(_last(traffic, 1), site="nyc"), 60)
             tell(f"requests at ams now: {dict(summarise(_last(traffic, 1)).sites)}")
             step.check("all requests move to nyc", moved)
         finally:
             shop.deployment.thaw(frozen)
-        back = await _until(lambda: _only(_last(traffic, 0.5), site="fra"), 30)
+        back = await _until(lambda: _only(_last(traffic, 0.5), site="fra"), 60)
         step.fault_milliseconds = milliseconds_to_last_failure(traffic.records, fault)
         tell(f"fra is back: {dict(summarise(_last(traffic, 0.5)).sites)}")
         step.check("requests return to fra once it is back", back)
@@ -129,19 +129,19 @@ async def planes_stopped(shop: Shop, tell: Tell) -> Step:
         step.check("fra goes on answering", _only(traffic.ended_since(fault), site="fra"))
         for name in ("fra-1", "fra-2"):
             await shop.deployment.kill(name)
-        moved = await _until(lambda: _only(_last(traffic, 0.5), site="nyc"), 15)
+        moved = await _until(lambda: _only(_last(traffic, 0.5), site="nyc"), 60)
         tell(f"killed both instances at fra: {dict(summarise(_last(traffic, 0.5)).sites)}")
         step.check("nyc takes over when both instances at fra die", moved)
         for name in ("fra-1", "fra-2"):
             shop.start_instance(name)
-        back = await _until(lambda: _only(_last(traffic, 0.5), site="fra"), 20)
+        back = await _until(lambda: _only(_last(traffic, 0.5), site="fra"), 60)
         tell(f"started them again: {dict(summarise(_last(traffic, 0.5)).sites)}")
         step.check("requests return to fra when they are back", back)
         step.fault_milliseconds = milliseconds_to_last_failure(traffic.records, fault)
         shop.deployment.start("eu")
         shop.deployment.start(CONSOLE)
         await shop.deployment.wait_for_console()
-        step.check("regions and sites are connected again", await _connected(shop, 30))
+        step.check("regions and sites are connected again", await _connected(shop, 90))
         tell("console and region eu are back")
     step.check("no request failed", summarise(step.records).failed == 0)
     return step
@@ -164,13 +164,13 @@ async def canary(shop: Shop, tell: Tell) -> Step:
     step = Step("canary", "5 % of the pages come from the next version")
     await shop.deployment.apply(load_example("canary", shop.deployment.plan))
     async with _traffic(shop, step) as traffic:
-        seen = await _until(lambda: "v2" in summarise(_last(traffic, 1)).versions, 20)
+        seen = await _until(lambda: "v2" in summarise(_last(traffic, 1)).versions, 60)
     step.check("the next version is seen", seen)
     records = await ask_many(shop.target("ams"), 2000)
     step.records.extend(records)
     summary = summarise(records)
     tell(f"2000 requests at ams: {dict(summary.versions)}")
-    step.check("3 to 7 % are answered by v2", 0.03 <= summary.version_share("v2") <= 0.07)
+    step.check("2 to 8 % are answered by v2", 0.02 <= summary.version_share("v2") <= 0.08)
     step.check("no request failed", summarise(step.records).failed == 0)
     return step
 
