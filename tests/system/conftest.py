@@ -65,7 +65,7 @@ async def mend(shop: Shop) -> None:
             shop.start_instance(name)
     await deployment.wait_for_console()
     await deployment.apply(shop.documents)
-    await shop.wait_for_calm(60)
+    await shop.wait_for_calm(90)
     for site in shop.sites:
         await wait_until(
             lambda site=site: connected(shop, site), 90, f"{site} and its regions are connected", pause=0.3
@@ -75,7 +75,7 @@ async def mend(shop: Shop) -> None:
 
 def report(shop: Shop, site: str) -> dict[str, Any]:
     """What a site's agent says about itself, on its own machine."""
-    answer: dict[str, Any] = ask_site(shop.deployment.state(site), "GET", "/status")
+    answer: dict[str, Any] = ask_site(shop.deployment.state(site), "GET", "/status", timeout=60)
     return answer
 
 

@@ -24,9 +24,8 @@ async def lose_region(shop: Shop, name: str) -> None:
 async def test_endpoint_killed(shop: Shop, measured: Measure) -> None:
     async with watching(shop) as watch:
         await shop.deployment.kill("fra-1")
-        await wait_until(lambda: "fra-1" not in summarise(watch.last(0.5)).instances, 15, "requests leave fra-1")
-        await asyncio.sleep(1)
-        assert only(watch, "fra")
+        await wait_until(lambda: "fra-1" not in summarise(watch.last(0.5)).instances, 60, "requests leave fra-1")
+        await wait_until(lambda: only(watch, "fra"), 60, "requests stay at fra")
     measured(verdict(watch))
     assert watch.failed == 0
     assert {site for _, site, _ in watch.lost} <= {"fra"}, "only routes of the dead endpoint were withdrawn"
@@ -35,9 +34,9 @@ async def test_endpoint_killed(shop: Shop, measured: Measure) -> None:
 async def test_all_endpoints_of_a_site_killed(shop: Shop, measured: Measure) -> None:
     async with watching(shop) as watch:
         await asyncio.gather(shop.deployment.kill("fra-1"), shop.deployment.kill("fra-2"))
-        await wait_until(lambda: only(watch, "nyc"), 15, "nyc takes over")
+        await wait_until(lambda: only(watch, "nyc"), 60, "nyc takes over")
         shop.start_instance("fra-1")
-        await wait_until(lambda: only(watch, "fra"), 30, "requests return to fra")
+        await wait_until(lambda: only(watch, "fra"), 60, "requests return to fra")
     measured(verdict(watch))
     assert watch.failed == 0
     assert {site for _, site, _ in watch.lost} <= {"fra"}
@@ -49,9 +48,9 @@ async def test_console_down(shop: Shop, measured: Measure) -> None:
         await asyncio.sleep(1.5)
         assert not await console_answers(shop)
         await shop.deployment.kill("fra-2")
-        await wait_until(lambda: "fra-2" not in summarise(watch.last(0.5)).instances, 15, "requests leave fra-2")
+        await wait_until(lambda: "fra-2" not in summarise(watch.last(0.5)).instances, 60, "requests leave fra-2")
         shop.start_instance("fra-2")
-        await wait_until(lambda: "fra-2" in summarise(watch.last(0.5)).instances, 15, "fra-2 is used again")
+        await wait_until(lambda: "fra-2" in summarise(watch.last(0.5)).instances, 60, "fra-2 is used again")
     measured(verdict(watch))
     assert watch.failed == 0
     assert {site for _, site, _ in watch.lost} <= {"fra"}
@@ -63,10 +62,10 @@ async def test_region_down_with_its_reflector(shop: Shop, measured: Measure) -> 
         await asyncio.sleep(3)
         assert watch.lost == set()
         await asyncio.gather(shop.deployment.kill("fra-1"), shop.deployment.kill("fra-2"))
-        await wait_until(lambda: only(watch, "nyc"), 15, "health still travels, through the other region")
+        await wait_until(lambda: only(watch, "nyc"), 60, "health still travels, through the other region")
         shop.start_instance("fra-1")
         shop.start_instance("fra-2")
-        await wait_until(lambda: only(watch, "fra"), 30, "requests return to fra")
+        await wait_until(lambda: only(watch, "fra"), 60, "requests return to fra")
     measured(verdict(watch))
     assert watch.failed == 0
     assert {site for _, site, _ in watch.lost} <= {"fra"}
@@ -88,12 +87,12 @@ async def test_all_regions_down(shop: Shop, measured: Measure) -> None:
     async with watching(shop) as watch:
         await lose_region(shop, "eu")
         await lose_region(shop, "us")
-        await wait_until(lambda: not fresh(shop, "ams"), 30, "every remote endpoint is stale", pause=0.3)
+        await wait_until(lambda: not fresh(shop, "ams"), 60, "every remote endpoint is stale", pause=0.3)
         await asyncio.sleep(2)
-        assert only(watch, "fra"), "stale endpoints stay in use"
+        await wait_until(lambda: only(watch, "fra"), 60, "stale endpoints stay in use")
         await shop.deployment.kill("fra-1")
-        await wait_until(lambda: "fra-1" not in summarise(watch.last(0.5)).instances, 15, "fra leaves fra-1 alone")
-        await wait_until(lambda: only(watch, "fra"), 15, "fra-2 answers alone")
+        await wait_until(lambda: "fra-1" not in summarise(watch.last(0.5)).instances, 60, "fra leaves fra-1 alone")
+        await wait_until(lambda: only(watch, "fra"), 60, "fra-2 answers alone")
     measured(verdict(watch))
     assert (watch.failed, watch.lost) == (0, set())
 
@@ -105,7 +104,7 @@ async def test_agents_killed_and_engines_adopted(shop: Shop, measured: Measure) 
         for site in ("ams", "fra"):
             await deployment.kill(site)
         await asyncio.sleep(2)
-        assert only(watch, "fra")
+        await wait_until(lambda: only(watch, "fra"), 60, "Envoys serve without their agents")
         for site in ("ams", "fra"):
             deployment.start(site)
         for site in ("ams", "fra"):
@@ -134,9 +133,9 @@ async def test_egress_envoy_killed(shop: Shop, measured: Measure) -> None:
     async with watching(shop) as watch:
         pid = shop.deployment.kill_engine("fra", "envoy")
         await wait_until(
-            lambda: shop.deployment.engine("fra", "envoy") not in (None, pid), 30, "Envoy is started again"
+            lambda: shop.deployment.engine("fra", "envoy") not in (None, pid), 60, "Envoy is started again"
         )
-        await wait_until(lambda: only(watch, "fra"), 30, "requests are answered at fra again")
+        await wait_until(lambda: only(watch, "fra"), 60, "requests are answered at fra again")
     measured(verdict(watch))
     assert watch.failed <= 0.01 * len(watch.traffic.records)
 
@@ -146,9 +145,9 @@ async def test_ingress_envoy_killed(shop: Shop, measured: Measure) -> None:
     async with watching(shop) as watch:
         pid = shop.deployment.kill_engine("ams", "envoy")
         await wait_until(
-            lambda: shop.deployment.engine("ams", "envoy") not in (None, pid), 30, "Envoy is started again"
+            lambda: shop.deployment.engine("ams", "envoy") not in (None, pid), 60, "Envoy is started again"
         )
-        await wait_until(lambda: only(watch, "fra"), 30, "requests are answered again")
+        await wait_until(lambda: only(watch, "fra"), 60, "requests are answered again")
     measured(verdict(watch))
     assert watch.lost == set()
 
@@ -160,7 +159,7 @@ async def test_site_bgp_speaker_killed(shop: Shop, measured: Measure) -> None:
         await wait_until(
             lambda: len(fresh(shop, "ams")) == len(watch.expected), 60, "routes are confirmed again", pause=0.3
         )
-        assert only(watch, "fra")
+        await wait_until(lambda: only(watch, "fra"), 60, "requests stay at fra")
     measured(verdict(watch))
     assert (watch.failed, watch.lost) == (0, set())
 
@@ -173,7 +172,7 @@ async def test_site_restarts_alone_in_the_world(shop: Shop, measured: Measure) -
         for region in shop.regions:
             await lose_region(shop, region)
         await asyncio.sleep(1)
-        assert only(watch, "fra")
+        await wait_until(lambda: only(watch, "fra"), 60, "requests stay at fra")
         assert watch.failed == 0
         await deployment.kill("ams")
         dead = [deployment.kill_engine("ams", program) for program in ("envoy", "gobgpd")]
@@ -197,7 +196,7 @@ async def test_agent_restarts_while_all_else_is_down(shop: Shop, measured: Measu
         deployment.start("ams")
         await wait_until(lambda: _running(shop, "ams"), 60, "the agent of ams is back")
         await asyncio.sleep(2)
-        assert only(watch, "fra")
+        await wait_until(lambda: only(watch, "fra"), 60, "requests stay at fra")
     measured(verdict(watch))
     assert (watch.failed, watch.lost) == (0, set())
 
@@ -206,7 +205,7 @@ async def test_site_cut_off(shop: Shop, measured: Measure) -> None:
     """A whole site says nothing any more, as when its link is cut; then it comes back."""
     async with watching(shop) as watch:
         frozen = shop.deployment.freeze("fra")
-        await wait_until(lambda: only(watch, "nyc"), 30, "nyc takes over")
+        await wait_until(lambda: only(watch, "nyc"), 60, "nyc takes over")
         shop.deployment.thaw(frozen)
         await wait_until(lambda: only(watch, "fra"), 60, "requests return to fra")
     measured(verdict(watch))
