@@ -1,7 +1,7 @@
 """Events on disk: the newest, for as long as they are kept."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Row, or_, select
 
@@ -38,6 +38,18 @@ class EventRegister(Register):
         with self._transaction() as connection:
             self._upsert(connection, table, rows)
             connection.execute(table.delete().where(or_(table.c.number < oldest, table.c.at < before)))
+
+    def trim_events(self, part: Literal["subject", "namespace"], name: str, most: int) -> int:
+        """Forget all but the newest of one subject, or about objects of one namespace; how many were forgotten."""
+        table = schema.event
+        # a key is tenant/kind/namespace/name
+        of = table.c.subject == name if part == "subject" else table.c.key.contains(f"/{name}/", autoescape=True)
+        newest = select(table.c.number).where(of).order_by(table.c.number.desc()).offset(most).limit(1)
+        with self._transaction() as connection:
+            last = connection.execute(newest).scalar()
+            if last is None:
+                return 0
+            return connection.execute(table.delete().where(of, table.c.number <= last)).rowcount
 
 
 def _event(row: Row[Any]) -> Event:

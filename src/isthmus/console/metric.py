@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from isthmus.console.alerting import Alerting
 from isthmus.console.deployment import Deployment
+from isthmus.console.event_log import EventLog
 from isthmus.console.membership import Membership
 from isthmus.console.observation import Observation
 from isthmus.console.telemetry import ConsoleTelemetry
@@ -28,6 +29,7 @@ class ConsoleMetrics(Collector):
         self._streams = streams
         self.telemetry: ConsoleTelemetry | None = None
         self.alerting: Alerting | None = None
+        self.events: EventLog | None = None
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "isthmus_api_requests", "Requests to the API.", ("method", "route", "status"), registry=self.registry
@@ -78,6 +80,12 @@ class ConsoleMetrics(Collector):
             yield CounterMetricFamily("isthmus_telemetry_batches", "Batches of telemetry taken.", telemetry.batches)
             yield CounterMetricFamily("isthmus_telemetry_requests", "Requests that these told of.", telemetry.requests)
 
+        if self.events is not None:
+            yield CounterMetricFamily(
+                "isthmus_events_dropped",
+                "Events that were forgotten before their time: too many of a site or namespace.",
+                self.events.dropped,
+            )
         if self.alerting is not None:
             yield from _alerts(self.alerting)
 

@@ -183,6 +183,7 @@ class Console:
             stream_port=self.stream_port,
         )
         context.metrics.telemetry = telemetry
+        context.metrics.events = events
         self.context = context
         context.metrics.alerting = alerting
         self._stack.push_async_callback(_keep_last, events)

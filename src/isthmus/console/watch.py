@@ -4,7 +4,7 @@ Kept in memory; `event_log.py` keeps the events on disk, and every state is hear
 when they arrive, so that a page over thousands of sites parses none.
 """
 
-from collections import deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +12,10 @@ from typing import Any
 from pydantic_core import from_json
 
 from isthmus.console.observation import Observation
+from isthmus.console.recent import RecentEvents
 from isthmus.console.record import Event, Level
 from isthmus.protocol import AppliedReport, PresenceReport, StatusReport
 
-KEPT = 5000
-"""Events that are remembered here; the oldest are dropped first."""
 _LONGEST_TEXT, _LONGEST_KEY = 1000, 260
 
 
@@ -59,22 +58,25 @@ class Watch:
     """Events and briefs. `feed` methods are called with every report, before the observation takes it in."""
 
     def __init__(self) -> None:
-        self._events: deque[Event] = deque(maxlen=KEPT)
+        self._events = RecentEvents()
         self._briefs: dict[str, SiteBrief] = {}
         self._endpoints: dict[str, dict[str, EndpointState]] = {}
         self._number = 0
         self._saved = 0
+        self.lost: Counter[str] = Counter()
+        """Events that made room for others before they were on disk, by subject."""
 
     # Keeping
 
     def load(self, events: Iterable[Event]) -> None:
         """Go on after events of before, given newest first."""
-        self._events.extendleft(events)
-        self._number = self._saved = max((each.number for each in self._events), default=0)
+        for each in sorted(events, key=lambda event: event.number):
+            self._events.add(each)
+            self._number = self._saved = each.number
 
     def unsaved(self) -> list[Event]:
         """The events that are not on disk yet, oldest first."""
-        return [each for each in self._events if each.number > self._saved] if self._saved < self._number else []
+        return self._events.after(self._saved)
 
     def saved(self, number: int) -> None:
         """The events up to this number are on disk."""
@@ -98,7 +100,7 @@ class Watch:
     def events(self, subject: str = "", level: str = "", text: str = "") -> Iterator[Event]:
         """What happened, newest first: of one subject or all, of one level or all, with a text in it."""
         wanted = text.lower()
-        for event in reversed(self._events):
+        for event in self._events.newest_first():
             if subject and event.subject != subject:
                 continue
             if level and event.level != level:
@@ -193,9 +195,11 @@ class Watch:
 
     def _add(self, at: float, level: Level, subject: str, text: str, key: str = "") -> None:
         self._number += 1
-        self._events.append(
+        gone = self._events.add(
             Event(self._number, at, level, subject, _line(text)[:_LONGEST_TEXT], _line(key)[:_LONGEST_KEY])
         )
+        if gone is not None and gone.number > self._saved:
+            self.lost[gone.subject] += 1
 
 
 def _line(text: str) -> str:
