@@ -6,16 +6,17 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import structlog
-from pydantic_core import from_json
 
 from isthmus.alert.alert import REMEMBERED, Alerts, AlertState, Condition
 from isthmus.console.database import StoreError
 from isthmus.console.deployment import Deployment
+from isthmus.console.finding import Findings, find_conditions
+from isthmus.console.finding import printable_line as _line
 from isthmus.console.notifier import Notifier
 from isthmus.console.observation import Observation
+from isthmus.console.record import StoredObject
 from isthmus.console.store import Store
 from isthmus.console.telemetry import ConsoleTelemetry
 from isthmus.model.certificate import Certificate
@@ -35,8 +36,6 @@ _EXPIRES = 3 * 86_400.0
 """Seconds; a certificate with a lifetime below twelve days is expiring in the last quarter of it."""
 _GRACE = 60.0
 """Seconds after a start in which nobody is missed: regions and sites connect again."""
-_LONGEST = 500
-"""Characters of a text that a site says."""
 _LONGEST_NAME = 63
 HISTORY = 30 * 86_400.0
 """Seconds that alerts are kept after they were resolved."""
@@ -61,6 +60,9 @@ class Alerting:
         self._store = store
         self._started = time.time()
         self._kept: dict[str, AlertState] = {}
+        self._keys: tuple[int, dict[str, list[ObjectKey]]] = (-1, {})
+        self._findings: dict[str, Findings] = {}
+        self._terms: dict[ObjectKey, tuple[str, float, float]] = {}
         self.notifier = notifier
         self.alerts = Alerts()
 
@@ -137,8 +139,24 @@ class Alerting:
         subject = site_subject(key) if kind == "Site" else region_subject(key)
         return key not in self._deployment.records or self._observation.of(subject).connected
 
+    def _of_kind(self, kind: str) -> Iterator[StoredObject]:
+        """The objects of a kind, by key. All objects are looked through only when some have changed."""
+        deployment = self._deployment
+        if self._keys[0] != deployment.revision:
+            known: dict[str, list[ObjectKey]] = {each: [] for each in ("Region", "Site", "Certificate")}
+            for key in deployment.records:
+                if key.kind in known and key.tenant == DEFAULT_TENANT:
+                    known[key.kind].append(key)
+            self._keys = (deployment.revision, {each: sorted(keys) for each, keys in known.items()})
+            for gone in self._findings.keys() - {key.name for key in known["Site"]}:
+                del self._findings[gone]
+            for lost in self._terms.keys() - set(known["Certificate"]):
+                del self._terms[lost]
+        found = (deployment.records.get(key) for key in self._keys[1][kind])
+        return (record for record in found if record is not None)
+
     def _regions(self, now: float) -> Iterator[Condition]:
-        for record in self._deployment.of_kind("Region", DEFAULT_TENANT):
+        for record in self._of_kind("Region"):
             known = self._observation.of(region_subject(record.object.key))
             if not known.connected and now - self._started > _GRACE:
                 name = f"Region {record.object.metadata.name}"
@@ -147,7 +165,7 @@ class Alerting:
                 )
 
     def _sites(self, now: float) -> Iterator[Condition]:
-        for record in self._deployment.of_kind("Site", DEFAULT_TENANT):
+        for record in self._of_kind("Site"):
             site = record.object.metadata.name
             name, key = f"Site {site}", str(record.object.key)
             known = self._observation.of(site_subject(record.object.key))
@@ -162,18 +180,30 @@ class Alerting:
                 about = self._about(each.key)
                 text = _line(f"{each.key} at {name}: {each.message}")
                 yield Condition("configuration-rejected", _line(f"{name}: {each.key}"), text, site, *about)
-            for found in _reported(name, site, _parse(known.status), now):
+            findings = self._findings.get(site)
+            if findings is None or findings.status is not known.status:
+                findings = self._findings[site] = find_conditions(site, known.status)
+            for found in findings.conditions:
                 namespace, obj = self._about(found.object) if found.object else ("", key)
                 yield replace(found, namespace=namespace, object=obj)
+            until = findings.certificate_until
+            if until is not None and until < now + _EXPIRES:
+                hours = (max(now, until) - now) / 3600
+                text = f"The certificate of {name} is valid for another {hours:.0f} hours."
+                yield Condition("certificate-expiring", name, text, site, object=key)
 
     def _certificates(self, now: float) -> Iterator[Condition]:
         """Those that clients are shown, as far as their chains are known here."""
-        for record in self._deployment.of_kind("Certificate", DEFAULT_TENANT):
+        for record in self._of_kind("Certificate"):
             certificate, key = record.object, record.object.key
             if not isinstance(certificate, Certificate) or certificate.chain is None:
                 continue
-            until = certificate_expiry(certificate.chain).timestamp()
-            start = parse_pem_certificates(certificate.chain)[0].not_valid_before_utc.timestamp()
+            chain, start, until = self._terms.get(key, ("", 0.0, 0.0))
+            if chain != certificate.chain:
+                chain = certificate.chain
+                until = certificate_expiry(chain).timestamp()
+                start = parse_pem_certificates(chain)[0].not_valid_before_utc.timestamp()
+                self._terms[key] = (chain, start, until)
             if until - now < min(_EXPIRES, (until - start) / 4):
                 hours = max(0.0, until - now) / 3600
                 text = f"{key.title} is valid for another {hours:.0f} hours."
@@ -215,47 +245,3 @@ class Alerting:
             site = _line(loss["site"])[:_LONGEST_NAME] if loss["role"] == "site" else ""
             found.append(Condition("telemetry-lost", _line(f"{who}: {loss['reason']}"), text, site))
         return found
-
-
-def _parse(status: bytes | None) -> dict[str, Any]:
-    try:
-        parsed = from_json(status or b"{}", allow_inf_nan=False)
-    except ValueError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
-
-
-def _line(text: object) -> str:
-    """What a site said, as one line that every database keeps."""
-    return "".join(char if char.isprintable() else " " for char in str(text)[:_LONGEST])
-
-
-def _reported(name: str, site: str, report: dict[str, Any], now: float) -> Iterator[Condition]:
-    """What a site's own report shows. It is not ours: anything in it may be missing or of another type."""
-    for engine in ("envoy", "bgp"):
-        state = report.get(engine)
-        if isinstance(state, dict) and state.get("state") == "down":
-            program = "Envoy" if engine == "envoy" else "The BGP speaker"
-            text = _line(f"{program} of {name} does not run: {state.get('error') or 'no reason given'}.")
-            yield Condition("engine-down", f"{name}: {engine}", text, site)
-    certificate = report.get("certificate")
-    until = certificate.get("validUntil") if isinstance(certificate, dict) else None
-    if isinstance(until, int | float) and until < now + _EXPIRES:
-        hours = (max(now, until) - now) / 3600
-        text = f"The certificate of {name} is valid for another {hours:.0f} hours."
-        yield Condition("certificate-expiring", name, text, site)
-    endpoints = report.get("endpoints")
-    healthy: dict[str, list[bool]] = {}
-    for each in endpoints if isinstance(endpoints, list) else ():
-        if not isinstance(each, dict):
-            continue
-        cluster, endpoint = _line(each.get("cluster")), _line(each.get("endpoint"))
-        good = each.get("healthy") is True
-        healthy.setdefault(cluster, []).append(good)
-        if not good:
-            text = _line(f"{endpoint} of {cluster} at {name} is unhealthy: {each.get('reason') or 'no reason given'}")
-            yield Condition("endpoint-down", f"{name}: {endpoint} of {cluster}", text, site, object=cluster)
-    for cluster, states in healthy.items():
-        if not any(states):
-            text = f"No endpoint of {cluster} is healthy at {name}."
-            yield Condition("cluster-down", f"{name}: {cluster}", text, site, object=cluster)

@@ -6,8 +6,11 @@ import json
 import time
 from typing import Any
 
+import pytest
+
 from isthmus.console.alerting import Alerting
 from isthmus.console.database import StoreError
+from isthmus.console.finding import Findings, find_conditions
 from isthmus.console.notifier import Notifier
 from isthmus.console.observation import Observation
 from isthmus.protocol import AppliedReport, PresenceReport, Rejection, StatusReport, Version
@@ -86,6 +89,38 @@ async def test_alerts_follow_what_sites_say(console: Running) -> None:
     assert {each.condition.rule for each in alerting.alerts.list()} == {
         "site-offline", "region-offline", "configuration-rejected",
     }  # fmt: skip
+
+
+async def test_a_look_takes_apart_only_what_is_new(console: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    await console.http.post("/api/v1/apply", json={"documents": SHOP})
+    observation, now = Observation(), time.time()
+    alerting, taken = watched(console, observation), []
+
+    def find(site: str, status: bytes | None) -> Findings:
+        taken.append((site, status is not None))
+        return find_conditions(site, status)
+
+    monkeypatch.setattr("isthmus.console.alerting.find_conditions", find)
+    for subject in (FRA, "default/site/nyc", EU, "default/region/us"):
+        observation.presence("x", PresenceReport(subject, True, now))
+    observation.status(report(now, envoy={"state": "down"}))
+    for later in (0, 31, 40):
+        await alerting.look(now + later)
+    assert sorted(taken) == [("fra", True), ("nyc", False)]
+    assert [(each.condition.rule, each.state) for each in alerting.alerts.list()] == [("engine-down", "firing")]
+    await console.apply(document("Site", "fra", {"regions": ["eu"]}, labels={"in": "all"}))
+    await alerting.look(now + 50)
+    assert len(taken) == 2, "an edit changes nothing in what sites have said"
+    observation.status(report(now + 60, certificate={"validUntil": now + 3 * 86_400}))
+    await alerting.look(now + 61)
+    assert {each.condition.rule for each in alerting.alerts.list() if each.state != "resolved"} == {
+        "certificate-expiring"
+    }
+    assert len(taken) == 3
+    await alerting.look(now + 7_261)
+    [expiring] = [each for each in alerting.alerts.list() if each.condition.rule == "certificate-expiring"]
+    assert expiring.condition.text.endswith("for another 70 hours."), "time goes on without a new report"
+    assert len(taken) == 3
 
 
 async def test_a_certificate_that_was_not_renewed_is_told(console: Running, pki: Any) -> None:

@@ -1,0 +1,82 @@
+"""What a site's report shows that should not be. It is not ours: anything in it may be missing or of another type.
+
+Taken apart once for each report, and not at each look: of thousands of sites few have something new to say. Measured
+with 10,000 sites of ten endpoints: 0.53 s of CPU for a look in which all of them do, 0.04 s for one in which none does.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json
+
+from isthmus.alert.alert import Condition
+
+_LONGEST = 500
+"""Characters of a text that a site says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Of one report.
+
+    Attributes:
+        status: the report.
+        certificate_until: when the site's certificate ends, seconds since 1970; None when it does not say.
+        conditions: `object` is what the site says; there may be no such object.
+    """
+
+    status: bytes | None
+    certificate_until: float | None
+    conditions: tuple[Condition, ...]
+
+
+def find_conditions(site: str, status: bytes | None) -> Findings:
+    """Take apart the report of a site of this name; None: there is none yet."""
+    report = _parse(status)
+    name = f"Site {site}"
+    certificate = report.get("certificate")
+    until = certificate.get("validUntil") if isinstance(certificate, dict) else None
+    number = until if isinstance(until, int | float) else None
+    return Findings(status, number, (*_engines(name, site, report), *_endpoints(name, site, report)))
+
+
+def printable_line(text: object) -> str:
+    """What a site said, as one line that every database keeps."""
+    return "".join(char if char.isprintable() else " " for char in str(text)[:_LONGEST])
+
+
+def _parse(status: bytes | None) -> dict[str, Any]:
+    try:
+        parsed = from_json(status or b"{}", allow_inf_nan=False)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _engines(name: str, site: str, report: dict[str, Any]) -> Iterator[Condition]:
+    for engine in ("envoy", "bgp"):
+        state = report.get(engine)
+        if isinstance(state, dict) and state.get("state") == "down":
+            program = "Envoy" if engine == "envoy" else "The BGP speaker"
+            text = printable_line(f"{program} of {name} does not run: {state.get('error') or 'no reason given'}.")
+            yield Condition("engine-down", f"{name}: {engine}", text, site)
+
+
+def _endpoints(name: str, site: str, report: dict[str, Any]) -> Iterator[Condition]:
+    endpoints = report.get("endpoints")
+    healthy: dict[str, list[bool]] = {}
+    for each in endpoints if isinstance(endpoints, list) else ():
+        if not isinstance(each, dict):
+            continue
+        cluster, endpoint = printable_line(each.get("cluster")), printable_line(each.get("endpoint"))
+        good = each.get("healthy") is True
+        healthy.setdefault(cluster, []).append(good)
+        if not good:
+            said = f"{endpoint} of {cluster} at {name} is unhealthy: {each.get('reason') or 'no reason given'}"
+            subject = f"{name}: {endpoint} of {cluster}"
+            yield Condition("endpoint-down", subject, printable_line(said), site, object=cluster)
+    for cluster, states in healthy.items():
+        if not any(states):
+            text = f"No endpoint of {cluster} is healthy at {name}."
+            yield Condition("cluster-down", f"{name}: {cluster}", text, site, object=cluster)
