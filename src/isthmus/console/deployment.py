@@ -13,6 +13,7 @@ from typing import ParamSpec, TypeVar
 import structlog
 
 from isthmus.console.cipher import Encrypted, Place
+from isthmus.console.credential import find_faulty
 from isthmus.console.database import StoreError
 from isthmus.console.edit import Edit, plan_edit
 from isthmus.console.error import RequestRefused
@@ -182,7 +183,9 @@ class Deployment:
                 if key not in self.records:
                     raise RequestRefused(404, "not-found", f"{key.title} does not exist.")
             concealed = self.vault.conceal(requested, self.records, datetime.now(UTC))
-            requested, found = concealed.objects, concealed.diagnostics
+            requested, users = concealed.objects, self.validation.users
+            faulty = find_faulty(requested, concealed.secrets, self.records, users, self.vault.secret)
+            found = (*concealed.diagnostics, *faulty)
             plan = (self.records, self.validation, self._counters, requested, deleted, found)
             if len(requested) > _MANY_DOCUMENTS:
                 edit = await asyncio.to_thread(plan_edit, *plan)

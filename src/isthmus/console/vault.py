@@ -3,8 +3,9 @@
 A value is plain text only while it is applied, checked or sealed. What objects hold is its fingerprint.
 """
 
+import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -23,6 +24,7 @@ from isthmus.model.object import Metadata, Object
 from isthmus.model.pem import certificate_expiry, check_key
 from isthmus.model.private import Private
 from isthmus.model.sealed import SealedSpec, sealed_key
+from isthmus.model.secret import Secret
 from isthmus.slice import site_subject
 
 _log = structlog.get_logger()
@@ -36,11 +38,13 @@ class Concealed:
         objects: with fingerprints in their place.
         fresh: the values that are not kept yet.
         diagnostics: what is wrong with them.
+        secrets: the values of Secrets, as text.
     """
 
     objects: tuple[Object, ...]
     fresh: Mapping[Place, Encrypted]
     diagnostics: tuple[Diagnostic, ...]
+    secrets: Mapping[ObjectKey, str] = field(repr=False)
 
 
 class Vault:
@@ -79,6 +83,7 @@ class Vault:
         objects: list[Object] = []
         fresh: dict[Place, Encrypted] = {}
         found: list[Diagnostic] = []
+        secrets: dict[ObjectKey, str] = {}
         for obj in requested:
             if not obj.private and not isinstance(obj, Certificate):
                 objects.append(obj)
@@ -101,7 +106,9 @@ class Vault:
             if known is None or known.object.spec != concealed.spec or new:
                 found.extend(_check(concealed, texts, now))
             objects.append(concealed)
-        return Concealed(tuple(objects), fresh, tuple(found))
+            if isinstance(obj, Secret) and "value" in texts:
+                secrets[obj.key] = texts["value"]
+        return Concealed(tuple(objects), fresh, tuple(found), secrets)
 
     def _kept(self, key: ObjectKey, name: str, value: Private) -> str | None:
         place = Place(str(key), name, value.fingerprint)
@@ -134,6 +141,12 @@ class Vault:
         """Forget values."""
         for place in places:
             self._values.pop(place, None)
+
+    def secret(self, obj: Object) -> str | None:
+        """The value of a Secret that is stored; None where it cannot be had."""
+        with contextlib.suppress(ConsoleError):
+            return self.texts(obj).get("value")
+        return None
 
     def texts(self, obj: Object) -> dict[str, str]:
         """The private values of a stored object, by field.

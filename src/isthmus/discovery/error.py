@@ -15,3 +15,7 @@ class RegistryError(Exception):
 
 class SettingError(Exception):
     """The settings or secrets of a registry cannot work, however often they are tried."""
+
+
+class CredentialError(SettingError):
+    """A token cannot be sent: it is no text for a header of HTTP."""

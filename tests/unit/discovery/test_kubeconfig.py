@@ -58,6 +58,8 @@ def test_nothing_secret_is_in_its_text() -> None:
         ({}, {"client-certificate-data": "aGVsbG8="}, "set both client-certificate-data and client-key-data"),
         ({}, {"client-certificate-data": "aGVsbG8=", "client-key-data": "aGVsbG8="}, "are not PEM"),
         ({}, {"as": "admin"}, "impersonation"),
+        ({}, {"token": "t0kén"}, "no header of HTTP can hold character 4 of the kubeconfig's token"),
+        ({}, {"token": "t0ken\nx: 1"}, "no header of HTTP can hold character 6"),
         ({}, {"token": 7}, "'token' of the kubeconfig is not a text"),
     ],
 )

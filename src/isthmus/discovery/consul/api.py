@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from isthmus.discovery.error import RegistryError, SettingError
+from isthmus.discovery.error import CredentialError, RegistryError, SettingError
 from isthmus.discovery.http import make_client, short, transport_error
 from isthmus.discovery.setting import ConsulSettings
 from isthmus.discovery.tls import make_context
+from isthmus.model.header_text import find_unsendable
 
 _MENDS = {
     400: "check datacenter, namespace and partition",
@@ -65,6 +66,9 @@ class Api:
             context = make_context(settings.trusted_ca.encode(), certificate, key)
         self.host = parts.netloc
         self._secret = token.strip()
+        place = find_unsendable(self._secret)
+        if place is not None:
+            raise CredentialError(f"no header of HTTP can hold character {place} of the ACL token; give it as issued")
         headers = {"x-consul-token": self._secret} if self._secret else {}
         self._client = make_client(settings.url.rstrip("/"), context, headers)
 

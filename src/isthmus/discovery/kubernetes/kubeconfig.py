@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from isthmus.discovery.error import SettingError
+from isthmus.discovery.error import CredentialError, SettingError
 from isthmus.discovery.tls import make_context
+from isthmus.model.header_text import find_unsendable
 
 _PATHS = {
     "certificate-authority": "certificate-authority-data",
@@ -84,6 +85,9 @@ def _access(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> Access:
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise SettingError("the cluster's server must be an http:// or https:// URL without a user")
     token, password = _optional(user, "token").strip(), _optional(user, "password")
+    place = find_unsendable(token)
+    if place is not None:
+        raise CredentialError(f"no header of HTTP can hold character {place} of the kubeconfig's token")
     if parts.scheme == "http":
         if token or password or user.get("client-key-data"):
             raise SettingError("credentials over plain http:// could be read by anybody; use an https:// server")
