@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from isthmus.model.object import Frozen, Reference, Use
 from isthmus.model.private import Private
@@ -66,7 +66,7 @@ class AcmeSpec(Frozen):
         description="The ACME server's directory; Let's Encrypt's when left out.",
     )
     terms_of_service_agreed: bool = Field(
-        False, description="That you agree to the server's terms of service; must be `true`."
+        description="That you agree to the server's terms of service; must be `true`."
     )
     challenge: ChallengeType = Field(
         "HTTP_01",
@@ -87,15 +87,22 @@ class AcmeSpec(Frozen):
         None, description="How long before it expires it is renewed; a third of its lifetime when left out."
     )
 
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        if len(set(self.domains)) != len(self.domains):
-            raise ValueError("the same name stands twice in domains")
-        if not self.terms_of_service_agreed:
-            raise ValueError(
-                "the terms of service of the ACME server are yours to agree to; set termsOfServiceAgreed: true"
-            )
-        return self
+    # each of its field alone, and not of the whole, so that they are told together with what is wrong with the others
+
+    @field_validator("domains")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in value if value.count(name) > 1})
+        if twice:
+            raise ValueError(f"the same name stands twice: {', '.join(twice)}")
+        return value
+
+    @field_validator("terms_of_service_agreed")
+    @classmethod
+    def _agreed(cls, value: bool) -> bool:
+        if not value:
+            raise ValueError("the terms of service of the ACME server are yours to agree to; set it to true")
+        return value
 
     def uses(self, tenant: str, namespace: str) -> Iterator[Use]:
         """The MAC key, then the authority of the server."""

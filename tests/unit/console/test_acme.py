@@ -160,6 +160,19 @@ class Desk:
         return answer["status"]
 
 
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The console's own worker, which begins after a while, asks nobody here."""
+    run = AcmeWorker.run
+
+    async def run_or_wait(worker: AcmeWorker) -> None:
+        if worker._pace == Pace():
+            await asyncio.Event().wait()
+        await run(worker)
+
+    monkeypatch.setattr(AcmeWorker, "run", run_or_wait)
+
+
 @pytest.fixture
 async def desk(request: pytest.FixtureRequest, console: Any, pki: Any, tmp_path: Path) -> Any:
     server = FakeServer(pki)

@@ -35,9 +35,14 @@ def test_the_least_that_is_written() -> None:
 
 
 def test_what_cannot_be_asked_for_is_refused_with_the_reason() -> None:
-    assert errors(domains=[DOMAIN]) == [
-        "spec.acme: the terms of service of the ACME server are yours to agree to; set termsOfServiceAgreed: true"
+    assert errors(domains=[DOMAIN]) == ["spec.acme.termsOfServiceAgreed: required field is missing"]
+    assert errors(domains=[DOMAIN], termsOfServiceAgreed=False) == [
+        "spec.acme.termsOfServiceAgreed: the terms of service of the ACME server are yours to agree to; set it to true"
     ]
+    everything = errors(domains=[DOMAIN, DOMAIN], directory="ftp://a", email="nobody", termsOfServiceAgreed=False)
+    assert sorted(each.partition(":")[0] for each in everything) == [
+        "spec.acme.directory", "spec.acme.domains", "spec.acme.email", "spec.acme.termsOfServiceAgreed",
+    ], "all at once"  # fmt: skip
     agreed = {"termsOfServiceAgreed": True}
     assert "names with a wildcard" in errors(domains=["*.shop.example"], **agreed)[0]
     for bad in ("localhost", "192.0.2.1", "-a.example", "a..example", "a.example.", "ä.example"):
