@@ -1,12 +1,15 @@
 """What health would choose if every endpoint were healthy: for compiling offline, where nobody is asked."""
 
+import math
+
 from isthmus.compile.intent import Cluster, Intent, Member, Place
 from isthmus.health.choice import SiteChoice, SiteState, distance
 
 
 def nominal_choices(intent: Intent, cluster: Cluster, subset: str = "") -> list[SiteChoice]:
     """Every member of a cluster with endpoints of a subset (any when empty) by nearness, then name; those that are
-    drained take no new requests."""
+    drained take no new requests. Of round-trip times, only those that the site declares are known."""
+    times = dict(intent.round_trips) if cluster.nearness == "ROUND_TRIP" else {}
 
     def away(member: Member) -> float | None:
         return 0.0 if member.own else _distance(intent.place, member.place)
@@ -27,6 +30,7 @@ def nominal_choices(intent: Intent, cluster: Cluster, subset: str = "") -> list[
         key=lambda pair: (
             local_first and not pair[0].own,
             pair[0].rank,
+            times.get(pair[0].site, math.inf),
             pair[1] is None,
             pair[1] or 0.0,
             pair[0].site,
@@ -42,6 +46,7 @@ def nominal_choices(intent: Intent, cluster: Cluster, subset: str = "") -> list[
             reason="drained" if member.drained else "as declared",
             endpoints=len(weights(member)),
             distance=kilometres,
+            round_trip=times.get(member.site),
             subset=subset,
         )
         for index, (member, kilometres) in enumerate(ordered)
