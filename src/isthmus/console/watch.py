@@ -187,11 +187,10 @@ class Watch:
             if each.healthy is before_health or (before_health is None and each.healthy is not False):
                 continue
             if each.healthy is False:
-                self._add(
-                    at, "bad", subject, f"endpoint is unhealthy: {each.reason or 'its probes fail'}", each.endpoint
-                )
+                text = f"is unhealthy in {_path(each.cluster)}: {each.reason or 'its probes fail'}"
+                self._add(at, "bad", subject, text, each.endpoint)
             elif each.healthy:
-                self._add(at, "good", subject, "is healthy again", each.endpoint)
+                self._add(at, "good", subject, f"is healthy again in {_path(each.cluster)}", each.endpoint)
 
     def _add(self, at: float, level: Level, subject: str, text: str, key: str = "") -> None:
         self._number += 1
@@ -200,6 +199,11 @@ class Watch:
         )
         if gone is not None and gone.number > self._saved:
             self.lost[gone.subject] += 1
+
+
+def _path(key: str) -> str:
+    """`shop/web` of a key that a site told of."""
+    return "/".join(key.split("/")[2:]) or key
 
 
 def _line(text: str) -> str:
