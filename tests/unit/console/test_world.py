@@ -4,7 +4,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from isthmus.console.web.geometry import HEIGHT, WIDTH, project
-from isthmus.console.web.world import WHOLE, View, link_marks, place_marks
+from isthmus.console.web.reach import reach_of, reach_regions
+from isthmus.console.web.world import WHOLE, View, describe_sites, link_marks, place_marks
 
 SITES = 10_000
 
@@ -13,7 +14,9 @@ def place(number: int, level: str = "good", *via: str) -> Any:
     location = SimpleNamespace(latitude=-55.0 + number * 7 % 125, longitude=-170.0 + number * 37 % 340)
     record = SimpleNamespace(object=SimpleNamespace(spec=SimpleNamespace(location=location)))
     brief = SimpleNamespace(sessions={"eu": "live", "us": "down" if number % 100 == 1 else "live"})
-    return SimpleNamespace(name=f"s{number}", key=number, record=record, level=level, via=via, brief=brief)
+    return SimpleNamespace(
+        name=f"s{number}", key=number, record=record, level=level, word="healthy", via=via, brief=brief
+    )
 
 
 def world() -> list[Any]:
@@ -58,3 +61,19 @@ def test_lines_count_every_stream() -> None:
     (down, up) = reversed(link_marks(lambda key: ("eu", "us"), place_marks(lost, "site", WHOLE), gates))
     assert (down.level, down.text) == ("bad", "s3 – us: 0 of 1 streams")
     assert (up.level, up.text) == ("good", "s3 – eu: 1 of 1 streams")
+
+
+def test_every_site_and_region_says_how_many_of_its_streams_and_sessions_are_up() -> None:
+    lost, unsure, waiting = place(3, "bad", "eu"), place(101, "warn", "eu", "us"), place(4, "idle")
+
+    def both(_: object) -> tuple[str, str]:
+        return "eu", "us"
+
+    assert reach_of(both, lost).words == "1 of 2 streams up, 1 of 2 BGP sessions live"
+    assert reach_of(both, unsure).words == "2 of 2 streams up, 1 of 2 BGP sessions live"
+    assert [reach_of(both, each).level for each in (lost, unsure, waiting)] == ["bad", "warn", "idle"]
+    [mark] = place_marks([waiting], "site", WHOLE)
+    assert describe_sites(mark, both) == "Site s4: healthy", "of a site that has not joined no stream is missed"
+    regions = reach_regions(both, [*world(), waiting])
+    assert regions["eu"].words == "10\u202f000 of 10\u202f000 streams up, 10\u202f000 of 10\u202f000 BGP sessions live"
+    assert (regions["us"].sessions, regions["us"].level) == ("9\u202f900 of 10\u202f000", "warn")

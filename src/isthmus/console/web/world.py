@@ -14,7 +14,8 @@ from isthmus.console.web import shape
 from isthmus.console.web.chart import significant
 from isthmus.console.web.geometry import HEIGHT, WIDTH, project, world_path
 from isthmus.console.web.page import PageRoute, show
-from isthmus.console.web.state import PlaceState, region_states, site_states
+from isthmus.console.web.reach import Reach, reach_of, reach_regions
+from isthmus.console.web.state import PlaceState, by_severity, region_states, site_states
 from isthmus.console.web.traffic import BAD, WARN, Range, ask
 from isthmus.console.web.visit import Reader, Visit
 from isthmus.model.key import ObjectKey
@@ -25,6 +26,7 @@ _CELL = 1 / 40
 _FAR = 8
 """How much larger cells are out of sight: there, circles are but ends of lines."""
 _MOST_LINKS = 400
+_MOST_REGIONS = 20
 _FLOW_SINCE = "-5m"
 _SEVERITY = ("good", "idle", "warn", "bad")
 
@@ -180,6 +182,8 @@ async def world(visit: Reader) -> Response:
     view = parse_view(asked) if asked else fit_view([*regions, *sites])
     marks = place_marks(sites, "site", view)
     gates = place_marks(regions, "region", view)
+    regions_of = visit.context.deployment.index.regions_of
+    reaches = reach_regions(regions_of, sites)
     unplaced = [place for place in (*regions, *sites) if place.record.object.spec.location is None]
     return show(
         visit,
@@ -188,15 +192,35 @@ async def world(visit: Reader) -> Response:
         path="" if "hx-request" in visit.request.headers else world_path(),  # what moves lies above the land
         view=view,
         whole=WHOLE,
-        marks=[(mark, draw_mark(mark, view)) for mark in marks],
-        gates=[(gate, draw_mark(gate, view)) for gate in gates],
-        links=link_marks(visit.context.deployment.index.regions_of, marks, gates),
+        marks=[(mark, draw_mark(mark, view), describe_sites(mark, regions_of)) for mark in marks],
+        gates=[(gate, draw_mark(gate, view), describe_regions(gate, reaches)) for gate in gates],
+        links=link_marks(regions_of, marks, gates),
+        regions=[(region, reaches.get(region.name, Reach())) for region in by_severity(regions)[:_MOST_REGIONS]],
+        more_regions=max(0, len(regions) - _MOST_REGIONS),
         flows=flow_marks(await _between(visit), marks),
         unplaced=unplaced,
         sites=len(sites),
         attention=[place for place in (*regions, *sites) if place.level in ("bad", "warn")][:20],
         now=time.time(),
     )
+
+
+def describe_sites(mark: Mark, regions_of: Callable[[ObjectKey], Iterable[str]]) -> str:
+    """What a mark of sites says to whoever points at it, or cannot see it."""
+    if len(mark.places) > 1:
+        return mark.label
+    site = mark.places[0]
+    reach = reach_of(regions_of, site)
+    return f"Site {site.name}: {site.word}" + (f"; {reach.words}" if reach.total else "")
+
+
+def describe_regions(mark: Mark, reaches: Mapping[str, Reach]) -> str:
+    """The same of a mark of regions."""
+    if len(mark.places) > 1:
+        return mark.label
+    region = mark.places[0]
+    reach = reaches.get(region.name)
+    return f"Region {region.name}: {region.word}" + (f"; {reach.words}" if reach else "")
 
 
 def place_marks(places: Iterable[PlaceState], role: str, view: View) -> list[Mark]:
