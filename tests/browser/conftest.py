@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from isthmus.demo.deployment import Deployment
 from isthmus.demo.process import find_processes
@@ -21,6 +21,11 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+PATIENCE_SECONDS = 40
+"""For so long a page may take, or a renewed page to show what a site told of: on a busy machine both are slow."""
+expect.set_options(timeout=1000 * PATIENCE_SECONDS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -87,7 +92,7 @@ async def visit(shop: Shop, browser: Browser) -> AsyncIterator[Visit]:
             viewport={"width": width, "height": 850},
             color_scheme="dark" if dark else "light",
         )
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(1000 * PATIENCE_SECONDS)
         visitor = Visitor(context, await context.new_page(), shop.deployment.url)
         opened.append(visitor)
         if signed_in:
