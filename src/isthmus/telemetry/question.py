@@ -120,12 +120,12 @@ def ask_records(
     )
 
 
-def ask_gauges(tenant: str, window: Window, name: str, where: Mapping[str, Sequence[str]]) -> Question:
-    """Rows: t, site, label, and of the values in each step `mean`, `least`, `most` and `total`. `where`: values of
-    `site` and `label`, any of which will do."""
+def ask_gauges(tenant: str, window: Window, names: Sequence[str], where: Mapping[str, Sequence[str]]) -> Question:
+    """Rows: t, name, site, label, and of the values in each step `mean`, `least`, `most` and `total`. `where`: values
+    of `site` and `label`, any of which will do."""
     conditions, parameters = _times(tenant, window)
-    conditions.append("name = {name:String}")
-    parameters["name"] = name
+    conditions.append("name IN {names:Array(String)}")
+    parameters["names"] = list(names)
     for column in ("site", "label"):
         if column in where:
             conditions.append(f"{column} IN {{{column}s:Array(String)}}")
@@ -133,8 +133,8 @@ def ask_gauges(tenant: str, window: Window, name: str, where: Mapping[str, Seque
     values = "avg(value) AS mean, min(value) AS least, max(value) AS most, sum(value) AS total"
     step = f"intDiv(toUInt32(time), {window.step}) * {window.step} AS t"
     return Question(
-        f"SELECT {step}, site, label, {values} FROM gauge WHERE {' AND '.join(conditions)} "  # noqa: S608
-        "GROUP BY t, site, label ORDER BY t, site, label",
+        f"SELECT {step}, name, site, label, {values} FROM gauge WHERE {' AND '.join(conditions)} "  # noqa: S608
+        "GROUP BY t, name, site, label ORDER BY t, name, site, label",
         parameters,
     )
 

@@ -73,11 +73,11 @@ async def test_gauges_are_kept_and_asked_by_step(telemetry: ConsoleTelemetry) ->
         assert await telemetry.take(REGION, "default/site/gau", body) == ""
     window = plan_window(now - 60, now + 60, 60, time.time())
     where = {"site": ["gau"], "label": ["shop/web"]}
-    rows = await ask(telemetry, ask_gauges("default", window, "connections_upstream", where))
+    rows = await ask(telemetry, ask_gauges("default", window, ["connections_upstream"], where))
     assert [(row["t"], row["mean"], row["least"], row["most"], row["total"]) for row in rows] == [
         (now - 60, 1, 1, 1, 1), (now, 5, 4, 6, 10),
     ]  # fmt: skip
-    assert await ask(telemetry, ask_gauges("other", window, "connections_upstream", where)) == []
+    assert await ask(telemetry, ask_gauges("other", window, ["connections_upstream"], where)) == []
 
 
 async def test_a_batch_that_comes_twice_counts_once_in_every_rollup(telemetry: ConsoleTelemetry) -> None:

@@ -1,12 +1,23 @@
 """Charts and the service graph, as drawings: values in, paths out."""
 
 import json
+import time
 
 import pytest
 
-from isthmus.console.api.telemetry_answer import EdgeAnswer, NodeAnswer, SignalAnswer, SplitAnswer
+from isthmus.console.api.telemetry_answer import (
+    EdgeAnswer,
+    NodeAnswer,
+    PointAnswer,
+    SeriesAnswer,
+    SignalAnswer,
+    SignalsAnswer,
+    SplitAnswer,
+)
 from isthmus.console.web.chart import Series, ceiling, plot, significant
 from isthmus.console.web.graph import draw
+from isthmus.console.web.timeline import lay_out, percent
+from isthmus.console.web.traffic import Range, draw_closely
 
 
 @pytest.mark.parametrize(
@@ -91,3 +102,39 @@ def test_a_graph_of_many_keeps_the_busiest() -> None:
     assert drawing.left_out == 60
     assert "shop/h99" in {box.name for box in drawing.boxes}
     assert "shop/h0" not in {box.name for box in drawing.boxes}
+
+
+@pytest.mark.parametrize(("share", "text"), [(100, "100"), (0, "0"), (99.999, "99.99"), (98.25, "98.25"), (50, "50")])
+def test_nearly_all_is_not_all(share: float, text: str) -> None:
+    assert percent(share) == text
+
+
+def test_a_lane_of_which_nothing_was_told_is_empty() -> None:
+    [lane] = lay_out(0, 40, 10, [("Envoy", [None] * 4)]).lanes
+    assert (lane.pieces, lane.words, lane.summary) == ((), "–", "nothing was told")
+
+
+def test_a_time_is_held_and_moved_by_half_of_its_length() -> None:
+    window = Range("1000", "1600")
+    assert window.held == {"since": "1000", "until": "1600"}
+    assert window.earlier == {"since": "700", "until": "1300"}
+    assert window.later == {"since": "1300", "until": "1900"}
+    assert window.words == "1970-01-01 00:16:40 to 00:26:40 UTC"
+
+
+def test_a_time_that_would_end_after_now_ends_now() -> None:
+    now = time.time()
+    assert Range(f"{now - 700:.0f}", f"{now - 100:.0f}").later == {"since": "-600s", "until": ""}
+    since = float(Range("-10m", "now").held["since"])
+    assert now - 602 < since < now - 598
+
+
+def test_why_requests_failed_and_how_much_went_through() -> None:
+    signal = edge("a", "b", "request", 10).signal.model_dump()
+    signal |= {"errors_by_class": {"reset": 6, "unreachable": 3, "client-error": 4}, "retries": 30, "sent": 2500.0}
+    group = SeriesAnswer(labels={}, total=SignalAnswer(**signal), points=[PointAnswer(at=0, **signal)])
+    throughput, reasons = draw_closely(SignalsAnswer(since=0, until=60, step=30, groups=[group]), group)
+    assert (throughput.title, throughput.unit) == ("Throughput", "kB/s")
+    assert json.loads(throughput.data)["series"] == [["2.5", "0"], ["0", "0"]]
+    assert [line.name for line in reasons.lines] == ["retries", "connection"]
+    assert json.loads(reasons.data)["series"] == [["1", "0"], ["0.3", "0"]]

@@ -9,7 +9,7 @@ import pytest
 
 from isthmus.console.api.gauge import GaugePoint, GaugesAnswer, GaugeSeries
 from isthmus.console.error import RequestRefused
-from isthmus.console.web.gauge import OF_SITE, draw_gauges, of_virtual_host
+from isthmus.console.web.gauge import OF_SITE, draw_gauges, draw_site, of_cluster, of_virtual_host
 
 from .conftest import Running
 from .visitor import Browser, admin
@@ -20,6 +20,11 @@ ANSWERS = {
     ("connections_downstream", "shop/api"): {0: 1},
     ("health_lag_seconds", "ams"): {0: 0.5},
     ("health_lag_seconds", "nyc"): {0: 2.0},
+    ("health_transitions", "default/Endpoint/shop/a"): {0: 2},
+    ("health_transitions", "default/Endpoint/shop/b"): {0: 1, 90: 1},
+    ("process_up", "envoy"): {0: 1, 30: 0.5, 90: 0},
+    ("stream_up", "eu"): {0: 1, 30: 1, 90: 1},
+    ("certificate_seconds", ""): {0: 7200, 30: 3600, 90: 1800},
 }
 
 
@@ -34,31 +39,60 @@ class Page:
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def gauges(context: Any, caller: Any, name: str, *_: Any) -> GaugesAnswer:
-        series = [
-            GaugeSeries(
-                site="fra",
-                label=label,
-                points=[GaugePoint(at=at, mean=each, least=each, most=each, total=each) for at, each in points.items()],
-            )
-            for (gauge, label), points in ANSWERS.items()
-            if gauge == name
-        ]
-        return GaugesAnswer(name=name, description="", since=0, until=120, step=30, series=series, more=0)
+    async def read_gauges(context: Any, names: list[str], where: dict[str, Any], *_: Any) -> dict[str, GaugesAnswer]:
+        series: dict[str, list[GaugeSeries]] = {name: [] for name in names}
+        for (name, label), points in ANSWERS.items():
+            if name in names and label in where.get("label", [label]):
+                told = [GaugePoint(at=at, mean=each, least=each, most=each, total=each) for at, each in points.items()]
+                series[name].append(GaugeSeries(site="fra", label=label, points=told))
+        return {
+            name: GaugesAnswer(name=name, description="", since=0, until=120, step=30, series=found, more=0)
+            for name, found in series.items()
+        }
 
-    monkeypatch.setattr("isthmus.console.web.gauge.api.gauges", gauges)
+    monkeypatch.setattr("isthmus.console.web.gauge.api.read_gauges", read_gauges)
 
 
 @pytest.mark.usefixtures("store")
 async def test_charts_of_gauges() -> None:
     page: Any = Page()
-    connections, lag = await draw_gauges(page, OF_SITE, "fra")
+    connections, changes, lag, certificate = await draw_gauges(page, OF_SITE, ["fra"])
     assert json.loads(connections.data)["series"][0] == ["5", "0", None, "2"]
     assert [line.name for line in connections.lines] == ["of clients"]
+    assert json.loads(changes.data)["series"] == [["3", "0", None, "1"]]
     assert json.loads(lag.data)["series"][0] == ["2", "0", None, "0"]
-    [own] = await draw_gauges(page, of_virtual_host("shop/shop"))
+    assert (certificate.unit, json.loads(certificate.data)["series"]) == ("h", [["2", "1", None, "0.5"]])
+    [own] = await draw_gauges(page, of_virtual_host("shop/shop", ()), ["fra"])
     assert json.loads(own.data)["series"][0] == ["4", "0", None, "2"]
-    assert await draw_gauges(page, of_virtual_host("shop/none")) == ()
+    assert await draw_gauges(page, of_virtual_host("shop/none", ()), ["fra"]) == ()
+
+
+@pytest.mark.usefixtures("store")
+async def test_changes_of_health_are_of_the_endpoints_behind_an_object() -> None:
+    page: Any = Page()
+    [both] = await draw_gauges(page, of_cluster("shop/web", ["default/Endpoint/shop/a", "default/Endpoint/shop/b"]), [])
+    assert json.loads(both.data)["series"] == [["3", "0", None, "1"]]
+    [one] = await draw_gauges(page, of_cluster("shop/web", ["default/Endpoint/shop/b"]), [])
+    assert json.loads(one.data)["series"] == [["1", "0", None, "1"]]
+    [calm] = await draw_gauges(page, of_cluster("shop/web", ["default/Endpoint/shop/c"]), [])
+    assert json.loads(calm.data)["series"] == [["0", "0", None, "0"]]
+
+
+@pytest.mark.usefixtures("store")
+async def test_when_processes_and_streams_were_up() -> None:
+    page: Any = Page()
+    charts, states = await draw_site(page, "fra")
+    assert len(charts) == 4
+    assert states is not None
+    envoy, stream = states.lanes
+    assert [(piece.x, piece.width, piece.level) for piece in envoy.pieces] == [
+        (0, 150, "good"),
+        (150, 150, "warn"),
+        (450, 150, "bad"),
+    ]
+    assert envoy.summary == "50 % up; 00:00:30 to 00:01:00 up for a part of the time; 00:01:30 to 00:02:00 down"
+    assert (stream.name, stream.words, stream.summary) == ("Stream to eu", "100 %", "100 % up")
+    assert [(piece.x, piece.width) for piece in stream.pieces] == [(0, 300), (450, 150)]
 
 
 async def test_a_page_without_telemetry_has_no_charts(
@@ -68,7 +102,7 @@ async def test_a_page_without_telemetry_has_no_charts(
         raise RequestRefused(503, "no-telemetry", "This console takes no telemetry.")
 
     await admin(browser, shop)
-    monkeypatch.setattr("isthmus.console.web.gauge.api.gauges", refuse)
+    monkeypatch.setattr("isthmus.console.web.gauge.api.read_gauges", refuse)
     page = await browser.http.get("/virtualhosts/default/shop")
     assert page.status_code == 200
     assert "Open connections" not in page.text

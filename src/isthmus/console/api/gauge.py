@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import Field
 
 from isthmus.console.api.answer import Answer, ErrorAnswer
-from isthmus.console.api.context import Caller, Context
+from isthmus.console.api.context import ApiContext, Caller, Context
 from isthmus.console.api.telemetry import Since, Until, ask_store, plan_range
 from isthmus.console.error import RequestRefused
 from isthmus.model.key import DEFAULT_TENANT
@@ -64,20 +65,35 @@ async def gauges(
     """Connections, endpoints, processes, sessions, lags and certificates of sites as time series."""
     if name not in GAUGES:
         raise RequestRefused(422, "invalid", f"There is no gauge {name!r}; there are {', '.join(GAUGES)}.")
+    where = {column: values for column, values in (("site", site), ("label", label)) if values}
+    return (await read_gauges(context, [name], where, since, until, step, limit))[name]
+
+
+async def read_gauges(
+    context: ApiContext,
+    names: Sequence[str],
+    where: Mapping[str, Sequence[str]],
+    since: str,
+    until: str,
+    step: int | None,
+    limit: int,
+) -> dict[str, GaugesAnswer]:
+    """Several gauges by name, of one question to the store. `where`: values of `site` and `label`. Raises
+    RequestRefused."""
     window = plan_range(since, until, step)
-    given = {"site": site, "label": label}
-    where = {column: values for column, values in given.items() if values}
-    found: dict[tuple[str, str], list[GaugePoint]] = {}
-    for row in await ask_store(context, ask_gauges(DEFAULT_TENANT, window, name, where)):
+    found: dict[str, dict[tuple[str, str], list[GaugePoint]]] = {name: {} for name in names}
+    for row in await ask_store(context, ask_gauges(DEFAULT_TENANT, window, names, where)):
         point = GaugePoint(at=row["t"], mean=row["mean"], least=row["least"], most=row["most"], total=row["total"])
-        found.setdefault((row["site"], row["label"]), []).append(point)
-    chosen = sorted(found)[:limit]
-    return GaugesAnswer(
-        name=name,
-        description=GAUGES[name],
-        since=window.since,
-        until=window.until,
-        step=window.step,
-        series=[GaugeSeries(site=key[0], label=key[1], points=found[key]) for key in chosen],
-        more=len(found) - len(chosen),
-    )
+        found[row["name"]].setdefault((row["site"], row["label"]), []).append(point)
+    return {
+        name: GaugesAnswer(
+            name=name,
+            description=GAUGES[name],
+            since=window.since,
+            until=window.until,
+            step=window.step,
+            series=[GaugeSeries(site=key[0], label=key[1], points=series[key]) for key in sorted(series)[:limit]],
+            more=max(0, len(series) - limit),
+        )
+        for name, series in found.items()
+    }

@@ -75,7 +75,7 @@ def plot(
     moments = [since + index * step for index in range(count)]
     data = {
         "unit": unit,
-        "times": [_clock(moment, until - since) for moment in moments],
+        "times": [clock(moment, until - since) for moment in moments],
         "series": [[None if value is None else significant(value) for value in each.values] for each in series],
     }
     marks = [since + (until - since) * part / 4 for part in range(5)]
@@ -84,7 +84,7 @@ def plot(
         unit=unit,
         lines=lines,
         ticks=tuple(significant(top * part / 4) for part in (4, 3, 2, 1, 0)),
-        times=tuple(_clock(mark, until - since) for mark in marks),
+        times=tuple(clock(mark, until - since) for mark in marks),
         data=json.dumps(data, separators=(",", ":")),
         empty=not any(known),
         summary="; ".join(f"{line.name} {line.last}" for line in lines),
@@ -137,6 +137,7 @@ def _last(series: Series, unit: str) -> str:
     return "–" if value is None else f"{significant(value)} {unit}".strip()
 
 
-def _clock(moment: float, length: float) -> str:
+def clock(moment: float, length: float) -> str:
+    """A moment of an axis (seconds since 1970) that is so many seconds long, UTC."""
     pattern = "%H:%M:%S" if length <= 1800 else "%H:%M" if length <= 86_400 else "%m-%d %H:%M"
     return datetime.fromtimestamp(moment, UTC).strftime(pattern)

@@ -1,13 +1,13 @@
 """What sites are like over time, as charts: asked of the telemetry API with the rights of whoever looks."""
 
-import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from isthmus.console.api import gauge as api
 from isthmus.console.error import RequestRefused
 from isthmus.console.web.chart import Chart, Series, plot
+from isthmus.console.web.timeline import Timeline, lay_out
 from isthmus.console.web.traffic import range_of
 from isthmus.console.web.visit import Visit
 from isthmus.telemetry.window import WindowInvalid, parse_moment
@@ -17,25 +17,33 @@ _STEP = 60
 _POINTS = 120
 _HEARTBEAT = ("process_up", "agent")
 """Told once a minute with everything else: where it is, a gauge that is missing is zero."""
+_MOST_SITES, _MOST_LABELS, _MOST_SERIES = 200, 500, 5000
+Answers = Mapping[str, api.GaugesAnswer]
+_LANES = (("process_up", "{}"), ("stream_up", "stream to {}"), ("bgp_session_up", "BGP session with {}"))
+_PROCESSES = {"envoy": "Envoy", "gobgp": "BGP speaker"}
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A line: a gauge, its label or None for the sum (of seconds: the greatest) over all labels, and how it looks."""
+    """A line: a gauge, of these labels or of all when there are none, and how it looks.
+
+    Several labels are one line: their sum, of seconds the greatest, of events how many there were.
+    """
 
     name: str
     tone: str
     gauge: str
-    label: str | None = None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A chart of several lines of one unit."""
+    """A chart of several lines of one unit. `scale`: how many of what a gauge is in are one of the unit."""
 
     title: str
     unit: str
     traces: tuple[Trace, ...]
+    scale: float = 1.0
 
 
 OF_SITE = (
@@ -45,7 +53,18 @@ OF_SITE = (
     ),
     Drawing(
         "Endpoints", "",
-        (Trace("healthy", "accent", "endpoints", "healthy"), Trace("unhealthy", "bad", "endpoints", "unhealthy")),
+        (
+            Trace("healthy", "accent", "endpoints", ("healthy",)),
+            Trace("unhealthy", "bad", "endpoints", ("unhealthy",)),
+        ),
+    ),
+    Drawing("Changes of health", "per step", (Trace("of its endpoints", "accent", "health_transitions"),)),
+    Drawing(
+        "Endpoints elsewhere", "",
+        (
+            Trace("fresh", "accent", "remote_endpoints", ("fresh",)),
+            Trace("stale", "warn", "remote_endpoints", ("stale",)),
+        ),
     ),
     Drawing(
         "Lag", "s",
@@ -54,42 +73,92 @@ OF_SITE = (
             Trace("health", "second", "health_lag_seconds"),
         ),
     ),
+    Drawing("Certificate ends in", "h", (Trace("left", "accent", "certificate_seconds"),), 3600.0),
 )  # fmt: skip
 """The charts of a site."""
 
 
-def of_virtual_host(path: str) -> tuple[Drawing, ...]:
-    """The charts of a virtual host."""
-    return (Drawing("Open connections of clients", "", (Trace("open", "accent", "connections_downstream", path),)),)
+def of_virtual_host(path: str, endpoints: Sequence[str]) -> tuple[Drawing, ...]:
+    """The charts of a virtual host. `endpoints`: keys of those behind it."""
+    clients = Drawing("Open connections", "", (Trace("of clients", "accent", "connections_downstream", (path,)),))
+    return (clients, *of_endpoints(endpoints))
 
 
-async def draw_gauges(visit: Visit, drawings: Sequence[Drawing], site: str = "") -> tuple[Chart, ...]:
-    """The charts that have anything in them, over the window of the page's address; none where nobody answers."""
-    window, sites = range_of(visit), [site] if site else []
-    names = sorted({trace.gauge for drawing in drawings for trace in drawing.traces})
-    try:
-        step = _step(window.since, window.until)
-        answers = await asyncio.gather(
-            *(
-                api.gauges(
-                    visit.context, visit.caller, name, window.since, window.until, sites,
-                    [_HEARTBEAT[1]] if name == _HEARTBEAT[0] else [], step, 1000,
-                )
-                for name in (_HEARTBEAT[0], *names)
-            )
-        )  # fmt: skip
-    except (RequestRefused, WindowInvalid):
+def of_cluster(path: str, endpoints: Sequence[str]) -> tuple[Drawing, ...]:
+    """The charts of a cluster."""
+    opened = Trace("to endpoints and sites", "accent", "connections_upstream", (path,))
+    return (Drawing("Open connections", "", (opened,)), *of_endpoints(endpoints))
+
+
+def of_endpoints(keys: Sequence[str]) -> tuple[Drawing, ...]:
+    """The chart of how often the health of some endpoints changed."""
+    if not keys:
         return ()
-    heard = {point.at for series in answers[0].series for point in series.points}
-    found = dict(zip(names, answers[1:], strict=True))
+    trace = Trace("of its endpoints" if len(keys) > 1 else "of it", "accent", "health_transitions", tuple(keys))
+    return (Drawing("Changes of health", "per step", (trace,)),)
+
+
+async def draw_gauges(visit: Visit, drawings: Sequence[Drawing], sites: Sequence[str]) -> tuple[Chart, ...]:
+    """The charts that have anything in them, over the window of the page's address; none where nobody answers.
+
+    `sites` are those that have something to tell.
+    """
+    found = await _ask(visit, drawings, sites)
+    return _draw(found, drawings) if found else ()
+
+
+async def draw_site(visit: Visit, site: str) -> tuple[tuple[Chart, ...], Timeline | None]:
+    """The charts of a site, and when its processes, streams and BGP sessions were up; nothing where nobody answers."""
+    found = await _ask(visit, OF_SITE, [site], [name for name, _ in _LANES])
+    return (_draw(found, OF_SITE), _lanes(found)) if found else ((), None)
+
+
+def _draw(found: Answers, drawings: Sequence[Drawing]) -> tuple[Chart, ...]:
+    beats = [series for series in found[_HEARTBEAT[0]].series if series.label == _HEARTBEAT[1]]
+    heard = {point.at for series in beats for point in series.points}
     charts = []
     for drawing in drawings:
-        traces = [trace for trace in drawing.traces if _series(found[trace.gauge], trace)]
+        traces = [trace for trace in drawing.traces if _series(found[trace.gauge], trace) or (_events(trace) and heard)]
         if traces:
-            lines = [_line(found[trace.gauge], trace, heard) for trace in traces]
+            lines = [_line(found[trace.gauge], trace, heard, drawing.scale) for trace in traces]
             frame = found[traces[0].gauge]
-            charts.append(plot(drawing.title, drawing.unit, frame.since, frame.until, frame.step, lines))
+            unit = f"in {_length(frame.step)}" if drawing.unit == "per step" else drawing.unit
+            charts.append(plot(drawing.title, unit, frame.since, frame.until, frame.step, lines))
     return tuple(charts)
+
+
+def _lanes(found: Answers) -> Timeline | None:
+    frame = found[_HEARTBEAT[0]]
+    steps = range(frame.since, frame.until, frame.step)
+    lanes = []
+    for name, pattern in _LANES:
+        for series in found[name].series:
+            if (name, series.label) == _HEARTBEAT:
+                continue  # an agent that is away tells nothing: its lane has gaps where all others have
+            points = {point.at: point.mean for point in series.points}
+            title = pattern.format(_PROCESSES.get(series.label, series.label))
+            lanes.append((title[:1].upper() + title[1:], [points.get(at) for at in steps]))
+    return lay_out(frame.since, frame.until, frame.step, lanes) if lanes else None
+
+
+async def _ask(
+    visit: Visit, drawings: Sequence[Drawing], sites: Sequence[str], others: Sequence[str] = ()
+) -> Answers | None:
+    """The gauges of some drawings and others, and the heartbeat; None where nobody answers."""
+    traces = [trace for drawing in drawings for trace in drawing.traces]
+    if not traces:
+        return None
+    where = {"site": sites[:_MOST_SITES]} if sites else {}
+    if not others and all(trace.labels for trace in traces):
+        labels = {label for trace in traces for label in trace.labels}
+        where["label"] = [_HEARTBEAT[1], *sorted(labels)[:_MOST_LABELS]]
+    window = range_of(visit)
+    try:
+        step = _step(window.since, window.until)
+        names = sorted({_HEARTBEAT[0], *others, *(trace.gauge for trace in traces)})
+        return await api.read_gauges(visit.context, names, where, window.since, window.until, step, _MOST_SERIES)
+    except (RequestRefused, WindowInvalid):
+        return None
 
 
 def _step(since: str, until: str) -> int:
@@ -98,16 +167,26 @@ def _step(since: str, until: str) -> int:
     return max(_STEP, -(-int(length / _POINTS) // _STEP) * _STEP)
 
 
+def _length(seconds: int) -> str:
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+
+
+def _events(trace: Trace) -> bool:
+    """Whether it counts what happened: where a site was heard, nothing told means that nothing happened."""
+    return trace.gauge == "health_transitions"
+
+
 def _series(answer: api.GaugesAnswer, trace: Trace) -> list[api.GaugeSeries]:
-    return [each for each in answer.series if trace.label is None or each.label == trace.label]
+    return [each for each in answer.series if not trace.labels or each.label in trace.labels]
 
 
-def _line(answer: api.GaugesAnswer, trace: Trace, heard: set[int]) -> Series:
+def _line(answer: api.GaugesAnswer, trace: Trace, heard: set[int], scale: float) -> Series:
     values: dict[int, float] = {}
+    greatest = trace.gauge.endswith("_seconds")
     for series in _series(answer, trace):
         for point in series.points:
             before = values.get(point.at, 0.0)
-            greatest = trace.gauge.endswith("_seconds")
-            values[point.at] = max(before, point.most) if greatest else before + point.mean
+            value = (point.total if _events(trace) else point.most if greatest else point.mean) / scale
+            values[point.at] = max(before, value) if greatest else before + value
     steps = range(answer.since, answer.until, answer.step)
     return Series(trace.name, trace.tone, [values.get(at, 0.0 if at in heard else None) for at in steps])

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,13 +13,18 @@ from isthmus.console.api.status import object_status
 from isthmus.console.difference import document_of, emit_yaml
 from isthmus.console.error import RequestRefused
 from isthmus.console.record import StoredObject
+from isthmus.console.watch import EndpointState
+from isthmus.console.web.chart import Chart
+from isthmus.console.web.gauge import draw_gauges, of_cluster, of_endpoints
 from isthmus.console.web.listing import matching, page_of
 from isthmus.console.web.overview import count_kinds
 from isthmus.console.web.page import PageRoute, go, show
 from isthmus.console.web.shape import href
+from isthmus.console.web.shape import path as path_of
 from isthmus.console.web.site import JOIN_LIFETIME
 from isthmus.console.web.state import region_state
-from isthmus.console.web.visit import Editor, Reader
+from isthmus.console.web.traffic import Traffic, measure
+from isthmus.console.web.visit import Editor, Reader, Visit
 from isthmus.model.key import DEFAULT_TENANT, ObjectKey
 from isthmus.model.kind import PUBLIC_KINDS
 from isthmus.model.object import Object
@@ -124,6 +129,8 @@ async def one(plural: str, namespace: str, name: str, visit: Reader) -> Response
     obj = record.object
     known = context.deployment.records
     place = region_state(context, record, time.time()) if obj.kind == "Region" else None
+    states = context.watch.endpoint(str(obj.key)) if obj.kind == "Endpoint" else ()
+    traffic, gauges = await _measure(visit, obj, states)
     return show(
         visit,
         "object.html",
@@ -137,8 +144,31 @@ async def one(plural: str, namespace: str, name: str, visit: Reader) -> Response
         uses=[(use.field, use.target, use.target in known) for use in obj.uses()],
         users=sorted(context.deployment.validation.users(obj.key)),
         place=place,
-        states=context.watch.endpoint(str(obj.key)) if obj.kind == "Endpoint" else (),
+        states=states,
+        traffic=traffic,
+        gauges=gauges,
     )
+
+
+async def _measure(
+    visit: Visit, obj: Object, states: Sequence[EndpointState]
+) -> tuple[Traffic | None, tuple[Chart, ...]]:
+    """What requests did that an object had to do with, of kinds that have to do with requests."""
+    if obj.kind == "Route":
+        return await measure(visit, [f"route={obj.key.path}"], closely=True), ()
+    if obj.kind == "Cluster":
+        watch = visit.context.watch
+        endpoints = [str(use.target) for use in obj.uses() if use.target.kind == "Endpoint"]
+        sites = sorted({each.site for key in endpoints for each in watch.endpoint(key)})
+        gauges = await draw_gauges(visit, of_cluster(obj.key.path, endpoints), sites)
+        return await measure(visit, [f"cluster={obj.key.path}"], closely=True), gauges
+    if states:
+        sites = sorted({each.site for each in states})
+        where = [f"site={site}" for site in sites] + [f"endpoint={each}" for each in {each.address for each in states}]
+        where += [f"cluster={path_of(each)}" for each in {each.cluster for each in states}]
+        gauges = await draw_gauges(visit, of_endpoints([str(obj.key)]), sites)
+        return await measure(visit, where, closely=True), gauges
+    return None, ()
 
 
 @router.post("/objects/{plural}/{namespace}/{name}/delete")

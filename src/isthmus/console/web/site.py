@@ -16,7 +16,7 @@ from isthmus.console.api.status import report_of
 from isthmus.console.error import RequestRefused
 from isthmus.console.record import StoredObject
 from isthmus.console.web.form import Form
-from isthmus.console.web.gauge import OF_SITE, draw_gauges
+from isthmus.console.web.gauge import draw_site
 from isthmus.console.web.listing import matching, page_of
 from isthmus.console.web.page import PageRoute, go, show
 from isthmus.console.web.state import by_severity, site_state, site_states
@@ -139,6 +139,7 @@ async def _site(visit: Visit, name: str, token: str = "", expires: Any = None) -
     known = context.observation.of(subject)
     report = report_of(known) or {}
     joined_at = context.membership.joined_at(record)
+    gauges, states = await draw_site(visit, name)
     kinds = Counter(each.kind for each in context.deployment.index.slice_of(subject))
     return show(
         visit,
@@ -159,8 +160,9 @@ async def _site(visit: Visit, name: str, token: str = "", expires: Any = None) -
         joined_at=joined_at,
         fresh=joined_at is not None and datetime.now(UTC) - joined_at < _FRESH,
         subject=subject,
-        traffic=await measure(visit, [f"site={name}"]),
-        gauges=await draw_gauges(visit, OF_SITE, name),
+        traffic=await measure(visit, [f"site={name}"], closely=True),
+        gauges=gauges,
+        states=states,
         token=token,
         expires=expires,
     )

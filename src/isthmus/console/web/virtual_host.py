@@ -101,6 +101,10 @@ async def virtual_host(namespace: str, name: str, visit: Reader) -> Response:
     total, healthy = sum(len(each.endpoints) for each in clusters), sum(each.healthy for each in clusters)
     errors = context.deployment.validation.of(host.key)
     status = object_status(context, record)
+    ingress = ingress_of(context, host)
+    lines = [line for cluster in clusters for line in cluster.endpoints]
+    endpoints = sorted({str(line.key) for line in lines})
+    concerned = sorted({*ingress, *(state.site for line in lines for state in line.states)})
     others = [use.target for use in host.uses() if use.target.kind not in ("Route", "AdvertisePolicy", "Certificate")]
     return show(
         visit,
@@ -120,9 +124,9 @@ async def virtual_host(namespace: str, name: str, visit: Reader) -> Response:
         certificates=certificate_lines(context, host, datetime.now(UTC)),
         places=status,
         diagnostics=errors,
-        ingress=ingress_of(context, host),
-        traffic=await measure(visit, [f"virtual_host={host.key.path}"]),
-        gauges=await draw_gauges(visit, of_virtual_host(host.key.path)),
+        ingress=ingress,
+        traffic=await measure(visit, [f"virtual_host={host.key.path}"], closely=True),
+        gauges=await draw_gauges(visit, of_virtual_host(host.key.path, endpoints), concerned),
         hits=await hits(visit, "route", [f"virtual_host={host.key.path}"]),
     )
 
