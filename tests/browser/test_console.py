@@ -97,32 +97,6 @@ async def test_traffic_is_seen(shop: Shop, visit: Visit) -> None:
     assert visitor.complaints == []
 
 
-async def test_how_sites_are_is_seen(shop: Shop, visit: Visit) -> None:
-    """The page of a site says what was up and when, over a time that can be held; the map says what is up now."""
-    visitor = await visit()
-    page = visitor.page
-    await visitor.open("/sites/fra?since=-1h")
-    for lane in ("Envoy", "BGP speaker", "Stream to eu", "BGP session with us"):
-        await expect(page.get_by_role("img", name=re.compile(f"^{lane}: .* % up"))).to_be_visible()
-    await expect(page.get_by_role("figure", name=re.compile("^Certificate ends in: left .* h"))).to_be_visible()
-    await page.get_by_role("link", name="Hold", exact=True).click()
-    await page.wait_for_url(re.compile(r"since=\d+&until=\d+"))
-    held = page.url
-    await page.get_by_role("link", name="Earlier", exact=True).click()
-    await page.wait_for_url(lambda url: url != held)
-    await page.get_by_role("link", name="Now", exact=True).click()
-    await page.wait_for_url(lambda url: "until" not in url)
-    assert await serious(visitor) == []
-    await visitor.open("/objects/endpoints/shop/fra-1?since=-1h")
-    await expect(page.get_by_role("figure", name=re.compile("^Changes of health: "))).to_be_visible()
-    assert await serious(visitor) == []
-    await visitor.open("/map")
-    site = "Site fra: healthy; 2 of 2 streams up, 2 of 2 BGP sessions live"
-    await expect(page.get_by_role("link", name=site, exact=True)).to_be_visible()
-    await expect(page.get_by_role("row", name=re.compile("^eu healthy 3 of 3 3 of 3"))).to_be_visible()
-    assert visitor.complaints == []
-
-
 async def test_every_view_is_accessible_and_quiet(visit: Visit) -> None:
     """axe-core has no serious finding, and the browser's console no complaint; links to every view work as they are."""
     visitor = await visit()
@@ -372,3 +346,30 @@ async def test_who_only_reads_changes_nothing(shop: Shop, visit: Visit) -> None:
     assert "may only read" in answer.text
     site: dict[str, Any] = await shop.deployment.ask("GET", "/sites/fra")
     assert not site["spec"].get("drained")
+
+
+async def test_how_sites_are_is_seen(shop: Shop, visit: Visit) -> None:
+    """The page of a site says what was up and when, over a time that can be held; the map says what is up now."""
+    visitor = await visit()
+    page = visitor.page
+    await visitor.open("/sites/fra?since=-1h")
+    for lane in ("Envoy", "BGP speaker", "Stream to eu", "BGP session with us"):
+        told = page.get_by_role("img", name=re.compile(f"^{lane}: .* % up"))
+        await expect(told).to_be_visible(timeout=100_000)  # a site without requests tells once a minute
+    await expect(page.get_by_role("figure", name=re.compile("^Certificate ends in: left .* h"))).to_be_visible()
+    await page.get_by_role("link", name="Hold", exact=True).click()
+    await page.wait_for_url(re.compile(r"since=\d+&until=\d+"))
+    held = page.url
+    await page.get_by_role("link", name="Earlier", exact=True).click()
+    await page.wait_for_url(lambda url: url != held)
+    await page.get_by_role("link", name="Now", exact=True).click()
+    await page.wait_for_url(lambda url: "until" not in url)
+    assert await serious(visitor) == []
+    await visitor.open("/objects/endpoints/shop/fra-1?since=-1h")
+    await expect(page.get_by_role("figure", name=re.compile("^Changes of health: "))).to_be_visible()
+    assert await serious(visitor) == []
+    await visitor.open("/map")
+    site = "Site fra: healthy; 2 of 2 streams up, 2 of 2 BGP sessions live"
+    await expect(page.get_by_role("link", name=site, exact=True)).to_be_visible()
+    await expect(page.get_by_role("row", name=re.compile("^eu healthy 3 of 3 3 of 3"))).to_be_visible()
+    assert visitor.complaints == []

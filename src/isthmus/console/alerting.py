@@ -12,7 +12,7 @@ import structlog
 from isthmus.alert.alert import REMEMBERED, Alerts, AlertState, Condition
 from isthmus.console.database import StoreError
 from isthmus.console.deployment import Deployment
-from isthmus.console.finding import Findings, find_conditions
+from isthmus.console.finding import Findings, find_conditions, title_of
 from isthmus.console.finding import printable_line as _line
 from isthmus.console.notifier import Notifier
 from isthmus.console.observation import Observation
@@ -178,8 +178,8 @@ class Alerting:
                 yield Condition("lag", name, text, site, object=key)
             for each in known.rejections:
                 about = self._about(each.key)
-                text = _line(f"{each.key} at {name}: {each.message}")
-                yield Condition("configuration-rejected", _line(f"{name}: {each.key}"), text, site, *about)
+                text = _line(f"{name} rejects {title_of(each.key)}: {each.message}")
+                yield Condition("configuration-rejected", _line(f"{name}: {title_of(each.key)}"), text, site, *about)
             findings = self._findings.get(site)
             if findings is None or findings.status is not known.status:
                 findings = self._findings[site] = find_conditions(site, known.status)

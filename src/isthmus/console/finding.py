@@ -11,6 +11,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from isthmus.alert.alert import Condition
+from isthmus.model.key import parse_key
 
 _LONGEST = 500
 """Characters of a text that a site says."""
@@ -46,6 +47,14 @@ def printable_line(text: object) -> str:
     return "".join(char if char.isprintable() else " " for char in str(text)[:_LONGEST])
 
 
+def title_of(key: str) -> str:
+    """`Cluster shop/web` of a key that a site told of; what is none as it is."""
+    try:
+        return parse_key(key).title
+    except ValueError:
+        return key
+
+
 def _parse(status: bytes | None) -> dict[str, Any]:
     try:
         parsed = from_json(status or b"{}", allow_inf_nan=False)
@@ -69,14 +78,14 @@ def _endpoints(name: str, site: str, report: dict[str, Any]) -> Iterator[Conditi
     for each in endpoints if isinstance(endpoints, list) else ():
         if not isinstance(each, dict):
             continue
-        cluster, endpoint = printable_line(each.get("cluster")), printable_line(each.get("endpoint"))
+        cluster = printable_line(each.get("cluster"))
         good = each.get("healthy") is True
         healthy.setdefault(cluster, []).append(good)
         if not good:
-            said = f"{endpoint} of {cluster} at {name} is unhealthy: {each.get('reason') or 'no reason given'}"
-            subject = f"{name}: {endpoint} of {cluster}"
-            yield Condition("endpoint-down", subject, printable_line(said), site, object=cluster)
+            about = f"{title_of(printable_line(each.get('endpoint')))} of {title_of(cluster)}"
+            said = f"{about} is unhealthy at {name}: {each.get('reason') or 'no reason given'}"
+            yield Condition("endpoint-down", f"{name}: {about}", printable_line(said), site, object=cluster)
     for cluster, states in healthy.items():
         if not any(states):
-            text = f"No endpoint of {cluster} is healthy at {name}."
-            yield Condition("cluster-down", f"{name}: {cluster}", text, site, object=cluster)
+            text = f"No endpoint of {title_of(cluster)} is healthy at {name}."
+            yield Condition("cluster-down", f"{name}: {title_of(cluster)}", text, site, object=cluster)

@@ -81,7 +81,8 @@ async def test_alerts_follow_what_sites_say(console: Running) -> None:
         "site-offline", "region-offline", "engine-down", "certificate-expiring", "endpoint-down", "cluster-down",
         "configuration-rejected",
     }  # fmt: skip
-    assert found["endpoint-down"].endswith("web-1 of default/Cluster/default/web at Site fra is unhealthy: timeout")
+    assert found["endpoint-down"] == "web-1 of Cluster default/web is unhealthy at Site fra: timeout"
+    assert found["cluster-down"] == "No endpoint of Cluster default/web is healthy at Site fra."
     assert found["engine-down"] == "Envoy of Site fra does not run: exited with status 1."
 
     observation.status(StatusReport(FRA, b'{"envoy": 7, "endpoints": {"a": 1}, "certificate": null}', now + 2))
