@@ -23,7 +23,7 @@ ARGUMENTS = [
 ]
 
 
-PATIENCE_SECONDS = 40
+PATIENCE_SECONDS = 60
 """For so long a page may take, or a renewed page to show what a site told of: on a busy machine both are slow."""
 expect.set_options(timeout=1000 * PATIENCE_SECONDS)
 

@@ -1,6 +1,7 @@
 """The console's pages without a browser: who gets in, what a form needs, what every page carries."""
 
 import asyncio
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -22,7 +23,7 @@ from isthmus.console.session import (
     verify_password,
 )
 from isthmus.console.token import TokenBook
-from isthmus.console.watch import parse_brief
+from isthmus.console.watch import Watch, parse_brief
 from isthmus.console.web import blank
 from isthmus.console.web.form import Form
 from isthmus.console.web.geometry import HEIGHT, WIDTH, project, world_path
@@ -34,6 +35,7 @@ from isthmus.demo.example import example_directory
 from isthmus.model.document import parse_documents, parse_yaml
 from isthmus.model.kind import PUBLIC_KINDS
 from isthmus.model.object import Object
+from isthmus.protocol import StatusReport
 
 from .conftest import Running
 from .visitor import PASSWORD, Browser, admin
@@ -369,6 +371,17 @@ def test_places_are_where_they_belong() -> None:
 def test_reports_of_another_form_do_not_stop_the_watch(document: dict[str, Any]) -> None:
     brief = parse_brief("fra", document)
     assert all(each.healthy is None for each in brief.endpoints)
+
+
+def test_events_say_in_which_cluster_an_endpoint_fails() -> None:
+    watch = Watch()
+    endpoint = {"cluster": "default/Cluster/shop/web", "endpoint": "default/Endpoint/shop/fra-1", "since": 1.0}
+    for healthy, reason in ((True, ""), (False, "fails its health check: timeout"), (True, "")):
+        document = {"endpoints": [{**endpoint, "healthy": healthy, "reason": reason}]}
+        watch.feed_status(StatusReport("default/site/fra", json.dumps(document).encode(), 1.0))
+    again, down = watch.events()
+    assert (down.level, down.text) == ("bad", "is unhealthy in shop/web: fails its health check: timeout")
+    assert (again.level, again.text, again.key) == ("good", "is healthy again in shop/web", endpoint["endpoint"])
 
 
 def test_a_session_is_short() -> None:

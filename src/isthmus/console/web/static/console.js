@@ -2,7 +2,7 @@
 "use strict";
 
 const REFRESH_MILLISECONDS = 5000;
-const MOST_REST_MILLISECONDS = 60000;
+const MOST_REST_MILLISECONDS = 30000;
 
 // Pages that live ask for themselves again, unless nobody looks or somebody is just using them.
 function refresh() {
@@ -12,14 +12,14 @@ function refresh() {
   if (live && window.htmx && !document.hidden && !busy) window.htmx.trigger(live, "refresh");
 }
 
-// A console that takes long for a page is left alone ten times as long: many open windows do not hold up each other.
+// A console that takes long for a page is left alone five times as long: many open windows do not hold up each other.
 let asked = 0;
 let due = 0;
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (event.target.id === "live") asked = performance.now();
 });
 document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.target.id === "live") due = performance.now() + Math.min(MOST_REST_MILLISECONDS, 10 * (performance.now() - asked));
+  if (event.target.id === "live") due = performance.now() + Math.min(MOST_REST_MILLISECONDS, 5 * (performance.now() - asked));
 });
 setInterval(() => {
   if (performance.now() >= due) refresh();
