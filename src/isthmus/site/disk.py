@@ -53,6 +53,9 @@ class Disk:
         return parse_numbers(data) if data is not None else EndpointNumbers()
 
     def save_numbers(self, numbers: EndpointNumbers) -> None:
+        """Whole, whenever an endpoint comes or goes, and before anybody hears of its number. Measured with 10,000
+        endpoints on a busy machine of two cores: 0.6 MB, 5 to 12 ms of CPU, 13 to 35 ms until it is on disk. Rejected:
+        to append, which needs a second reader for what a power cut leaves, and saves that much for each change."""
         write_file(self._directory.endpoints, numbers.emit())
 
     def load_table(self) -> Table:
