@@ -31,7 +31,7 @@ _REASON = {
     "match": "nothing in a connection is compared, and every connection must go somewhere",
     "redirect": "a connection cannot be redirected",
     "direct_response": "a connection cannot be answered",
-    "subset": "a subset is named to an egress site in the header of a request",
+    "subset": "a connection goes to a whole cluster; make one of the subset's endpoints",
 }
 
 

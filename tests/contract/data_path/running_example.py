@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -96,10 +97,15 @@ async def run_example(*paths: str, apps: Mapping[str, tuple[str, int]], ready: s
 
 
 def load_objects(plan: AddressPlan, *paths: str) -> dict[ObjectKey, Object]:
+    """The objects of these examples, later ones in place of earlier ones, as `number_objects` has them."""
+    return number_objects([document for path in paths for document in load_example(path, plan)])
+
+
+def number_objects(documents: Iterable[dict[str, Any]]) -> dict[ObjectKey, Object]:
     """The objects, numbered as the console would, with every site allowed to call every cluster."""
     declared: dict[ObjectKey, Object] = {}
-    for path in paths:
-        parsed = parse_documents(load_example(path, plan))
+    for document in documents:
+        parsed = parse_documents([document])
         assert parsed.diagnostics == ()
         declared |= {obj.key: obj for obj in parsed.objects}
     objects = {

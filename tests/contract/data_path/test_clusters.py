@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 
+import httpx
 import pytest
 import pytest_asyncio
 
 from isthmus.emit.envoy import nominal_choices
 
+from .proxied_app import ProxiedApp
 from .running_example import RunningExample, run_example
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -62,3 +65,37 @@ async def test_subset_and_its_fallback(shop: RunningExample) -> None:
 
 async def test_urgent_requests_use_both_sites(shop: RunningExample) -> None:
     assert await apps(shop, "/guarded", "ams", 30) == {"ams-1", "fra-1"}
+
+
+async def test_chance_reaches_everybody(shop: RunningExample) -> None:
+    for site in ("ams", "fra"):
+        found: set[str] = set()
+        async with asyncio.timeout(60):
+            while found != {"ams-1", "fra-1", "fra-2"}:
+                found |= await apps(shop, "/anybody", site, 6)
+
+
+async def test_client_addresses_stick_at_every_site(shop: RunningExample) -> None:
+    chosen = set()
+    for number in range(2, 14):
+        transport = httpx.AsyncHTTPTransport(local_address=f"127.0.0.{number}")
+        async with httpx.AsyncClient(transport=transport, timeout=60) as client:
+            asked = [f"{url}/by-client" for url in shop.urls.values() for _ in range(2)]
+            found = {(await client.get(url, headers={"host": "shop.example"})).json()["app"] for url in asked}
+        assert len(found) == 1
+        chosen |= found
+    assert "ams-1" in chosen
+    assert chosen & {"fra-1", "fra-2"}
+
+
+async def test_application_is_told_the_client(shop: RunningExample) -> None:
+    proxied = ProxiedApp(None, shop.plan.address("192.0.2.10"), shop.plan.port(9104))
+    proxied.start()
+    try:
+        transport = httpx.AsyncHTTPTransport(local_address="127.0.0.7")
+        async with httpx.AsyncClient(transport=transport, timeout=60) as client:
+            response = await client.get(f"{shop.urls['ams']}/told", headers={"host": "shop.example"})
+        assert response.status_code == 200
+        assert proxied.seen[-1][:2] == ("V2", "127.0.0.7")
+    finally:
+        proxied.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import cast
 
 import grpc
@@ -12,56 +12,39 @@ import pytest
 
 from isthmus.compile.intent import Endpoint, Hosted, Intent, Socket
 from isthmus.compile.probe import HealthCheck, UdpProbe
+from isthmus.demo.address import AddressPlan
+from isthmus.demo.example import load_example
+from isthmus.emit.envoy.name import checked_clusters
 from isthmus.engine.envoy import HealthEvent
 from isthmus.model.key import ObjectKey
 from isthmus.site.udp_probe import UdpProber, probe
 
 from ...port import free_port
 from .conftest import StartSite
-from .rig import SiteNode, parse_objects
+from .rig import SiteNode
+from .running_example import number_objects
 
-CHECKS = """
----
-apiVersion: isthmus/v1
-kind: HealthCheck
-metadata: {name: http}
-spec:
-  http:
-    path: /live
-    method: POST
-    headers: [{name: x-probe, value: 100%}]
-    expectedStatuses: [201]
-    expectedBody: ready
-  interval: 100ms
-  timeout: 60s
----
-apiVersion: isthmus/v1
-kind: HealthCheck
-metadata: {name: tcp}
-spec:
-  tcp: {send: {text: "PING\\r\\n"}, expect: [{text: "+"}, {hex: 50 4f 4e 47}]}
-  interval: 100ms
-  timeout: 60s
----
-apiVersion: isthmus/v1
-kind: HealthCheck
-metadata: {name: grpc}
-spec: {grpc: {service: shop, authority: shop.example}, interval: 100ms, timeout: 60s}"""
+BAD = {"web-2", "cache-2", "orders-2", "names-2"}
+"""Endpoints of the example that do not answer as their check expects."""
 
 
 async def answer_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes) -> None:
     with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
         while head := await reader.readuntil(b"\r\n\r\n"):
-            asked = head.startswith(b"POST /live ") and b"x-probe: 100%\r\n" in head
+            wanted = (b"POST /live ", b"host: probe.example\r\n", b"x-probe: 100%\r\n")
+            asked = all(part in head for part in wanted)
             status = b"201 Created" if asked else b"400 Bad"
             writer.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
     writer.close()
 
 
 async def answer_ping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: bytes) -> None:
+    """Hang up after a wrong answer: the probe would wait for the rest of it until its time is over."""
     with contextlib.suppress(ConnectionError):
-        while line := await reader.readline():
-            writer.write(answer if line == b"PING\r\n" else b"?")
+        while await reader.readline() == b"PING\r\n":
+            writer.write(answer)
+            if not answer.startswith(b"+"):
+                break
     writer.close()
 
 
@@ -82,60 +65,59 @@ class Health(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(check)
 
 
-async def grpc_server(status: int) -> tuple[grpc.aio.Server, int]:
-    server = grpc.aio.server(handlers=(Health(status),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    return server, port
+async def test_example(start_site: StartSite) -> None:
+    """Checks by HTTP, TCP and gRPC, which Envoy makes, and by UDP, which the agent makes."""
+    plan = AddressPlan()
+    documents = load_example("health", plan)
+    for each in documents:
+        if each["kind"] == "HealthCheck":  # often, and without a hurry for whoever answers
+            each["spec"] |= {"interval": "100ms", "timeout": "60s"}
+    objects = number_objects(documents)
+    places = {
+        key.name: (spec.address, spec.port, spec.protocol)
+        for key, obj in objects.items()
+        if key.kind == "Endpoint" and (spec := obj.spec)
+    }
+    async with contextlib.AsyncExitStack() as stack:
+        for name, (address, port, _) in places.items():
+            await serve(stack, name, address, port)
+        ams = await start_site("ams")
+        await ams.apply(objects)
+        await until_health(
+            ams, {port: name not in BAD for name, (_, port, protocol) in places.items() if protocol == "TCP"}
+        )
+        verdicts: asyncio.Queue[HealthEvent] = asyncio.Queue()
+        prober = UdpProber(xds_names=checked_clusters, on_event=verdicts.put_nowait)
+        stack.push_async_callback(prober.stop)
+        prober.use(ams.intent)
+        async with asyncio.timeout(60):
+            told = [await verdicts.get() for _ in range(2)]
+        assert {(each.port, each.healthy, each.reason) for each in told} == {
+            (places["names-1"][1], True, ""),
+            (places["names-2"][1], False, "unexpected answer"),
+        }
 
 
-async def test_http_tcp_and_grpc(start_site: StartSite) -> None:
-    ports: dict[str, int] = {}
-    servers: list[asyncio.Server] = []
-
-    async def serve(name: str, handler: Callable[..., object], argument: bytes) -> None:
-        server = await asyncio.start_server(lambda r, w: handler(r, w, argument), "127.0.0.1", 0)
-        servers.append(server)
-        ports[name] = server.sockets[0].getsockname()[1]
-
-    await serve("http-good", answer_http, b"all ready now")
-    await serve("http-bad", answer_http, b"all broken now")
-    await serve("tcp-good", answer_ping, b"+PONG\r\n")
-    await serve("tcp-bad", answer_ping, b"-ERR\r\n")
-    good, ports["grpc-good"] = await grpc_server(1)
-    bad, ports["grpc-bad"] = await grpc_server(2)
-    text = f"""
-apiVersion: isthmus/v1
-kind: Site
-metadata: {{name: ams}}
-spec: {{fabric: {{addresses: [{{address: 127.0.0.1, port: {free_port()}}}]}}}}{CHECKS}"""
-    for name, port in ports.items():
-        text += f"""
----
-apiVersion: isthmus/v1
-kind: Endpoint
-metadata: {{name: {name}}}
-spec: {{where: {{site: ams}}, address: 127.0.0.1, port: {port}}}"""
-    for kind in ("http", "tcp", "grpc"):
-        text += f"""
----
-apiVersion: isthmus/v1
-kind: Cluster
-metadata: {{name: {kind}}}
-spec:
-  endpoints: [{{name: {kind}-good}}, {{name: {kind}-bad}}]
-  protocol: {"HTTP2" if kind == "grpc" else "HTTP1"}
-  healthChecks: [{{name: {kind}}}]"""
-    ams = await start_site("ams")
-    await ams.apply(parse_objects(text))
-    try:
-        expected = {port: name.endswith("good") for name, port in ports.items()}
-        await until_health(ams, expected)
-    finally:
-        for server in servers:
-            server.close()
-        await good.stop(None)
-        await bad.stop(None)
+async def serve(stack: contextlib.AsyncExitStack, name: str, address: str, port: int) -> None:
+    """Be an endpoint of the example."""
+    good = name not in BAD
+    if name.startswith("orders"):
+        server = grpc.aio.server(handlers=(Health(1 if good else 2),))
+        server.add_insecure_port(f"{address}:{port}")
+        await server.start()
+        stack.push_async_callback(server.stop, None)
+        return
+    if name.startswith("names"):
+        transport, app = await asyncio.get_running_loop().create_datagram_endpoint(UdpApp, local_addr=(address, port))
+        app.answer = b"it is ok" if good else b"it is not"
+        stack.callback(transport.close)
+        return
+    answers = {"web": (answer_http, b"all ready now", b"all broken now"), "cache": (answer_ping, b"+PONG", b"-ERR")}
+    handler, right, wrong = answers[name.partition("-")[0]]
+    listener = await asyncio.start_server(
+        lambda reader, writer: handler(reader, writer, right if good else wrong), address, port
+    )
+    stack.callback(listener.close)
 
 
 async def until_health(node: SiteNode, expected: dict[int, bool]) -> None:
@@ -143,7 +125,8 @@ async def until_health(node: SiteNode, expected: dict[int, bool]) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(60):
             while found != expected:
-                found = {host.port: host.healthy for host in await node.admin.hosts() if not host.pending}
+                hosts = [host for host in await node.admin.hosts() if not host.pending and host.port in expected]
+                found = {host.port: host.healthy for host in hosts}
                 await asyncio.sleep(0.02)
     assert found == expected
 

@@ -86,6 +86,51 @@ async def test_redirect_by_regex_strips_the_query(shop: RunningExample) -> None:
     assert (response.status_code, response.headers["location"]) == (308, "https://shop.example/books")
 
 
+async def test_redirect_to_another_host_replaces_the_prefix(shop: RunningExample) -> None:
+    response = await shop.ask("/blog/2026/11?page=2")
+    expected = f"https://blog.example:{shop.plan.port(8443)}/2026/11?page=2"
+    assert (response.status_code, response.headers["location"]) == (302, expected)
+
+
+@pytest.mark.parametrize(
+    ("path", "language", "agent", "answered"),
+    [
+        ("/articles/42", "de-AT, en", "Browser", True),
+        ("/articles/42", "de", None, True),
+        ("/articles/", "de", "Browser", False),
+        ("/articles/42/print", "de", "Browser", False),
+        ("/articles/42", "en, de", "Browser", False),
+        ("/articles/42", "de", "SomeBot/2", False),
+        ("/articles/42?print", "de", "Browser", False),
+        ("/articles/42?printer=1", "de", "Browser", True),
+    ],
+)
+async def test_all_conditions_of_a_match_hold(
+    shop: RunningExample, path: str, language: str, agent: str | None, *, answered: bool
+) -> None:
+    response = await shop.ask(path, accept_language=language, **({"user_agent": agent} if agent else {}))
+    assert (response.text == "Deutsch") is answered
+    assert (await shop.ask(path, "POST", accept_language=language)).json()["app"] == "shop"
+
+
+async def test_prefix_and_host_are_rewritten_across_sites(shop: RunningExample) -> None:
+    seen = (await shop.ask("/assets/logo.svg?v=2", x_bucket="bucket.internal")).json()
+    assert (seen["app"], seen["path"]) == ("api", "/public/logo.svg?v=2")
+    assert (seen["headers"]["host"], seen["headers"]["x-envoy-original-path"]) == (
+        "bucket.internal",
+        "/assets/logo.svg?v=2",
+    )
+    assert (await shop.ask("/assets/logo.svg")).json()["headers"]["host"] == "shop.example"
+
+
+async def test_answer_that_asks_for_it_is_tried_again_at_the_same_endpoint(shop: RunningExample) -> None:
+    before = shop.apps["api"].requests
+    assert (await shop.ask("/busy", x_app_status="500")).status_code == 500
+    assert shop.apps["api"].requests - before == 3
+    assert (await shop.ask("/busy", x_app_status="404")).status_code == 404
+    assert shop.apps["api"].requests - before == 4
+
+
 async def test_scheme_is_the_connections_whatever_the_client_claims(shop: RunningExample) -> None:
     response = await shop.ask("/old/books", x_forwarded_proto="https")
     assert response.status_code == 308

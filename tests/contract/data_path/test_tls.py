@@ -123,23 +123,27 @@ class Browser:
             file.write_text(shown.private_key + shown.chain)
             self.context.load_cert_chain(file)
 
-    async def get(self, port: int, name: str, *, http2: bool = True, **headers: str) -> httpx.Response:
+    async def get(
+        self, port: int, name: str, *, http2: bool = True, address: str = "127.0.0.1", **headers: str
+    ) -> httpx.Response:
         """A request on a connection of its own."""
         async with httpx.AsyncClient(verify=self.context, http2=http2, timeout=60) as client:
-            return await ask(client, port, name, **headers)
+            return await ask(client, port, name, address, **headers)
 
-    async def shown(self, port: int, name: str) -> tuple[bytes, str | None, str | None]:
+    async def shown(self, port: int, name: str, address: str = "127.0.0.1") -> tuple[bytes, str | None, str | None]:
         """The server's certificate (DER), the protocol inside, and the version of TLS."""
         self.context.set_alpn_protocols(["h2", "http/1.1"])
-        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=self.context, server_hostname=name)
+        _, writer = await asyncio.open_connection(address, port, ssl=self.context, server_hostname=name)
         tls = writer.get_extra_info("ssl_object")
         found = tls.getpeercert(True), tls.selected_alpn_protocol(), tls.version()
         writer.close()
         return found
 
 
-async def ask(client: httpx.AsyncClient, port: int, name: str, **headers: str) -> httpx.Response:
-    url = f"https://127.0.0.1:{port}/"
+async def ask(
+    client: httpx.AsyncClient, port: int, name: str, address: str = "127.0.0.1", **headers: str
+) -> httpx.Response:
+    url = f"https://{address}:{port}/"
     return await client.get(url, headers={"host": name, **headers}, extensions={"sni_hostname": name})
 
 

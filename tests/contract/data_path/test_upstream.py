@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import ssl
 import time
 from collections import Counter
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from isthmus.emit.envoy import nominal_choices
 from ...port import free_port
 from ..envoy.material import until
 from .conftest import StartApp, StartSite
+from .proxied_app import ProxiedApp
 from .rig import access, choice, parse_objects, until_served
 from .test_data_path import Shop, callers, deployment, some_ports
 
@@ -46,48 +45,6 @@ spec:
   match: [{{path: {{prefix: /{name}{suffix}}}}}]
   forward: {{clusters: [{{cluster: {{name: {name}}}}}], retry: {{attempts: 0}}{priority}}}"""
     return text
-
-
-class ProxiedApp:
-    """Hears which address the PROXY protocol names, before TLS if it speaks that."""
-
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self._tls = tls
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self._socket.setblocking(False)
-        self.port = int(self._socket.getsockname()[1])
-        self.seen: list[bytes] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def start(self) -> None:
-        self._keep(self._accept())
-
-    def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        self._socket.close()
-
-    def _keep(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _accept(self) -> None:
-        while True:
-            connection, _ = await asyncio.get_running_loop().sock_accept(self._socket)
-            self._keep(self._serve(connection))
-
-    async def _serve(self, connection: socket.socket) -> None:
-        loop, line = asyncio.get_running_loop(), b""
-        while not line.endswith(b"\n"):  # and not one byte more: what follows may be TLS
-            line += await loop.sock_recv(connection, 1)
-        self.seen.append(line)
-        reader = asyncio.StreamReader()
-        protocol = asyncio.StreamReaderProtocol(reader, lambda *_: None)
-        transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection, ssl=self._tls)
-        await reader.readuntil(b"\r\n\r\n")
-        transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-        transport.close()
 
 
 async def test_limits_outliers_and_connections_across_sites(
@@ -156,9 +113,9 @@ spec: {tcp: {}, interval: 50ms, timeout: 60s}"""
     assert connections[2] - connections[1] <= 1
 
 
-@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(("version", "secure"), [("V1", False), ("V2", True)], ids=["plain", "tls"])
 async def test_proxy_protocol_names_the_client(
-    start_site: StartSite, pki: Any, tmp_path: Path, *, secure: bool
+    start_site: StartSite, pki: Any, tmp_path: Path, version: str, *, secure: bool
 ) -> None:
     tls = None
     if secure:
@@ -169,7 +126,7 @@ async def test_proxy_protocol_names_the_client(
     proxied = ProxiedApp(tls)
     proxied.start()
     ports = some_ports("ams")
-    cluster = ", proxyProtocol: V1, endpointSelection: LOCAL_ONLY"
+    cluster = f", proxyProtocol: {version}, endpointSelection: LOCAL_ONLY"
     if secure:
         cluster += ", tls: {sni: a.internal, verify: false}"
     text = deployment(ports, endpoints={"a": ("ams", proxied.port)}, cluster=cluster)
@@ -177,7 +134,7 @@ async def test_proxy_protocol_names_the_client(
     for address in ("127.0.0.5", "127.0.0.6"):
         async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(local_address=address)) as client:
             await until_served(client, f"http://127.0.0.1:{ports['ams']}/", "shop.example")
-        assert proxied.seen[-1].startswith(f"PROXY TCP4 {address} 127.0.0.1 ".encode())
+        assert proxied.seen[-1] == (version, address, "127.0.0.1")
     proxied.stop()
 
 

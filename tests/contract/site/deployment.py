@@ -38,12 +38,16 @@ from isthmus.identity import (
     generate_key,
     make_csr,
     parse_identity,
+    seal,
+    sealing_place,
 )
 from isthmus.identity.credential import TrustList
+from isthmus.model import ObjectKey, SealedSecret, sealed_key
 from isthmus.model.cluster_access import ClusterAccess, ClusterAccessSpec
 from isthmus.model.document import parse_documents
 from isthmus.model.envelope import content_hash, emit_envelope
 from isthmus.model.object import Metadata, Object, System
+from isthmus.model.sealed import SealedSpec
 from isthmus.protocol import (
     AppliedReport,
     Chain,
@@ -305,3 +309,16 @@ class Deployment:
 def document(kind: str, name: str, spec: dict[str, Any], namespace: str = "") -> dict[str, Any]:
     metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
     return {"apiVersion": "isthmus/v1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def sealed(site: Site, name: str, value: str) -> dict[str, bytes]:
+    """What the console sends to a site of a Secret in the namespace `shared`."""
+    key = ObjectKey("default", "Secret", "shared", name)
+    recipient = CredentialDirectory(site.state / "identity").sealing_key()
+    copy = sealed_key(key)
+    assert recipient is not None
+    assert copy is not None
+    text = seal(value, sealing_place(f"default/site/{site.name}", str(key), "value"), recipient.public, b"s" * 32)
+    metadata = Metadata(tenant="default", namespace="shared", name=name)
+    obj = SealedSecret(kind="SealedSecret", metadata=metadata, spec=SealedSpec(values={"value": text}))
+    return {str(copy): emit_envelope(obj)}

@@ -14,9 +14,9 @@ import httpx
 import yaml
 
 from ...port import free_port
-from ..dns.knot import Knot
+from ..dns.knot import SECRET, Knot
 from ..envoy.material import Origin, running, until
-from .deployment import Deployment, Site
+from .deployment import Deployment, Site, sealed
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "discovery" / "dns.yaml"
 HOST = "pages.apps.example.net"
@@ -31,7 +31,7 @@ class Network:
         self.dns_port = dns_port
 
     def documents(self) -> list[dict[str, Any]]:
-        """The example, on loopback, with free ports and in a hurry."""
+        """The example, on loopback, with free ports and in a hurry; secrets travel apart."""
         text = re.sub(r"192\.0\.2\.\d+", "127.0.0.1", EXAMPLE.read_text())
         documents = list(yaml.safe_load_all(text))
         specs = {(each["kind"], each["metadata"]["name"]): each["spec"] for each in documents}
@@ -41,9 +41,10 @@ class Network:
         asked["servers"][0]["port"] = self.dns_port
         asked |= {"timeout": "1s", "minTtl": "50ms", "keepGone": "1s"}
         specs["ServiceDiscovery", "apps"]["dns"]["publish"]["delegation"]["port"] = self.dns
+        specs["ServiceDiscovery", "zone"]["dns"]["publish"]["update"]["server"]["port"] = self.dns_port
         specs["HealthCheck", "pages"] |= {"interval": "50ms", "timeout": "60s", "healthyThreshold": 1}
         specs["AdvertisePolicy", "clients"]["port"] = self.port
-        return documents
+        return [each for each in documents if each["kind"] != "Secret"]
 
 
 class Client:
@@ -89,7 +90,7 @@ def point(knot: Knot, *origins: Origin) -> None:
 
 async def begin(deployment: Deployment, network: Network) -> tuple[Site, Site]:
     ams, fra = deployment.add_site("ams"), deployment.add_site("fra")
-    revision = await deployment.publish(network.documents())
+    revision = await deployment.publish(network.documents(), sealed(ams, "tsig", SECRET))
     await deployment.start_region()
     await ams.start()
     await fra.start()
@@ -106,10 +107,12 @@ async def test_servers_come_and_go_by_dns_and_outlive_it(deployment: Deployment,
             knot.replace("host", "A", "127.0.0.1", ttl=0)
             point(knot, one, two)
             network = Network(knot.port)
-            _, fra = await begin(deployment, network)
+            ams, fra = await begin(deployment, network)
             client = Client(network)
             await until(client.serves("one", "two"), 60)
             assert await client.ask(await client.address()) in ("one", "two")
+            await until(lambda: knot.records("www", "A") == {"127.0.0.1"}, 60)
+            assert SECRET not in str(await ams.status()) + ams.log.read_text()
 
             traffic = asyncio.create_task(client.keep_asking())
             point(knot, two, three)
@@ -182,8 +185,9 @@ async def test_a_name_that_is_gone_is_used_until_its_grace_ends(deployment: Depl
             await until(client.serves("one"))
 
             async def published() -> bool:
-                (record,) = (await ams.status())["published"]
-                return (record["domain"], record["addresses"], record["published"]) == (HOST, ["127.0.0.1"], True)
+                found = {each["domain"]: each for each in (await ams.status())["published"]}
+                assert set(found) == {HOST, "www.corp.example"}
+                return all(each["published"] and each["addresses"] == ["127.0.0.1"] for each in found.values())
 
             await until(published)
     finally:

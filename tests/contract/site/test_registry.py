@@ -11,12 +11,6 @@ from typing import Any
 import httpx
 import yaml
 
-from isthmus.identity import CredentialDirectory, seal, sealing_place
-from isthmus.model import ObjectKey, SealedSecret, sealed_key
-from isthmus.model.envelope import emit_envelope
-from isthmus.model.object import Metadata
-from isthmus.model.sealed import SealedSpec
-
 from ...port import free_port
 from ..envoy.material import Origin, running, until
 from ..registry.consul_server import ConsulServer
@@ -30,7 +24,7 @@ from ..registry.material import (
     namespace,
     service,
 )
-from .deployment import Deployment, Site
+from .deployment import Deployment, Site, sealed
 
 EXAMPLES = Path(__file__).parents[3] / "examples/discovery"
 
@@ -52,19 +46,6 @@ def example(name: str, ports: dict[tuple[str, str], int], address: dict[str, str
         if each["kind"] != "Secret":
             documents.append(each)
     return documents
-
-
-def sealed(site: Site, name: str, value: str) -> dict[str, bytes]:
-    """What the console sends to a site of a Secret in the namespace `shared`."""
-    key = ObjectKey("default", "Secret", "shared", name)
-    recipient = CredentialDirectory(site.state / "identity").sealing_key()
-    copy = sealed_key(key)
-    assert recipient is not None
-    assert copy is not None
-    text = seal(value, sealing_place(f"default/site/{site.name}", str(key), "value"), recipient.public, b"s" * 32)
-    metadata = Metadata(tenant="default", namespace="shared", name=name)
-    obj = SealedSecret(kind="SealedSecret", metadata=metadata, spec=SealedSpec(values={"value": text}))
-    return {str(copy): emit_envelope(obj)}
 
 
 def own_address() -> str:

@@ -1,5 +1,6 @@
 """What works without a console: compile, and diff of two directories."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,31 @@ def test_directory_without_documents(isthmus: Run, tmp_path: Path) -> None:
     outcome = isthmus("apply", "-f", str(tmp_path))
     assert outcome.code == Exit.USAGE
     assert "holds no *.yaml, *.yml or *.json file." in outcome.err
+
+
+def test_commands_that_the_examples_name(isthmus: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(EXAMPLES.parent)
+    commands = re.findall(r"`isthmus ((?:compile|diff) [^`]+)`", (EXAMPLES / "README.md").read_text())
+    outcomes = [isthmus(*command.split()) for command in commands]
+    assert [(each.code, each.err) for each in outcomes] == [(Exit.OK, ""), (Exit.NEGATIVE, "")]
+    assert "+++ VirtualHost shop/secure" in outcomes[1].out
+
+
+@pytest.mark.parametrize(
+    ("folder", "site"),
+    [
+        ("quick.yaml", "here"),
+        ("demo", "fra"),
+        ("clusters", "ams"),
+        ("routes", "ams"),
+        ("proxy-types", "fra"),
+        ("discovery", "ams"),
+        ("health", "ams"),
+        ("tls", "ams"),
+        ("telemetry", "harbour"),
+    ],
+)
+def test_examples_that_stand_alone_compile(isthmus: Run, folder: str, site: str) -> None:
+    outcome = isthmus("compile", "-f", str(EXAMPLES / folder), "--site", site)
+    assert (outcome.code, outcome.err) == (Exit.OK, "")
+    assert yaml.safe_load(outcome.out)["listeners"]

@@ -16,7 +16,9 @@ def documents(text: str) -> list[Any]:
     return [document for document in yaml.safe_load_all(text) if document is not None]
 
 
-@pytest.mark.parametrize(("page", "folder"), [("routes.md", "routes"), ("rollout.md", "rollout")])
+@pytest.mark.parametrize(
+    ("page", "folder"), [("routes.md", "routes"), ("rollout.md", "rollout"), ("clusters.md", "clusters")]
+)
 def test_recipes_are_objects_of_the_examples(page: str, folder: str) -> None:
     blocks = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs" / page).read_text(), re.DOTALL | re.MULTILINE)
     recipes = [document for block in blocks for document in documents(block)]
