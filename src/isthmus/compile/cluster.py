@@ -73,6 +73,7 @@ def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
     found: list[Diagnostic] = []
     by_site: dict[ObjectKey, list[Endpoint]] = defaultdict(list)
     transports: set[Transport] = set()
+    named = False
     for index, reference in enumerate(spec.endpoints):
         target = resolve(reference, "Endpoint", key.tenant, key.namespace)
         placed = None if foreign(target, key) else memo.ask(compile_endpoint, target)
@@ -83,6 +84,7 @@ def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
             found.append(_nowhere(placed.key, placed.missing))
         found.extend(placed.diagnostics)
         transports.add(placed.transport)
+        named = named or placed.named
         for site in placed.sites:
             by_site[site].extend(_classified(server, subsets) for server in placed.servers)
     if spec.endpoint_selection == "LOCAL_ONLY":
@@ -100,7 +102,7 @@ def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
     cluster = Cluster(
         key=key,
         number=obj.system.number or 0,
-        shape=_shape(members, spec.endpoint_selection, spec.load_balancing, transport),
+        shape=_shape(members, spec, transport, named=named),
         selection=spec.endpoint_selection,
         load_balancing=spec.load_balancing,
         members=tuple(members),
@@ -113,21 +115,25 @@ def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
     return CompiledCluster(cluster, transport, tuple(found))
 
 
-def _shape(members: list[Member], selection: str, load_balancing: str, transport: Transport | None) -> Shape:
+def _shape(members: list[Member], spec: ClusterSpec, transport: Transport | None, *, named: bool) -> Shape:
     """The shape, by the first of these rules that fits:
 
-    1. no member elsewhere: LOCAL (also when there is no member at all);
-    2. no member here: FABRIC;
-    3. DISTRIBUTED, or an algorithm that hashes: UNIFORM. A hash must give the same endpoint whichever site is asked, so
+    1. no member here: FABRIC, or LOCAL when there is no member at all;
+    2. endpoints with a Host header of their own: UNIFORM. The egress side rewrites, at this site too: a route that did
+       would do so for all of its clusters, and give requests for other sites the names of those;
+    3. no member elsewhere: LOCAL;
+    4. DISTRIBUTED, or an algorithm that hashes: UNIFORM. A hash must give the same endpoint whichever site is asked, so
        its key travels with the request, and the own site must be reached as the others are;
-    4. endpoints of UDP: UNIFORM too. Envoy's UDP proxy tunnels all that it forwards, or nothing;
-    5. otherwise: LOCAL_FIRST.
+    5. endpoints of UDP: UNIFORM too. Envoy's UDP proxy tunnels all that it forwards, or nothing;
+    6. otherwise: LOCAL_FIRST.
     """
+    if not any(member.own for member in members):
+        return Shape.FABRIC if members else Shape.LOCAL
+    if named:
+        return Shape.UNIFORM
     if all(member.own for member in members):
         return Shape.LOCAL
-    if not any(member.own for member in members):
-        return Shape.FABRIC
-    if selection == "DISTRIBUTED" or load_balancing in HASHING or transport == "udp":
+    if spec.endpoint_selection == "DISTRIBUTED" or spec.load_balancing in HASHING or transport == "udp":
         return Shape.UNIFORM
     return Shape.LOCAL_FIRST
 

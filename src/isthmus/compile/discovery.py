@@ -130,6 +130,7 @@ def compile_found(memo: Memo, key: ObjectKey) -> FoundServers:
                 labels=tuple(sorted((own | dict(each.labels)).items())) if own else each.labels,
                 priority=ranks[each.priority],
                 drained=obj.spec.drained,
+                host=obj.spec.host_name or "",
             )
             for socket, each in sorted(chosen.items())
         )

@@ -18,6 +18,7 @@ class PlacedEndpoint:
     Attributes:
         servers: the one that is written; or those that discovery has found at this site, none for other sites.
         transport: what its port is of.
+        named: requests get a Host header of the endpoint's own.
         missing: its site or virtual site, if that does not exist.
         diagnostics: what is wrong with its discovery at this site.
     """
@@ -28,6 +29,7 @@ class PlacedEndpoint:
     missing: ObjectKey | None
     transport: Transport = "tcp"
     diagnostics: tuple[Diagnostic, ...] = ()
+    named: bool = False
 
 
 def compile_endpoint(memo: Memo, key: ObjectKey) -> PlacedEndpoint | None:
@@ -39,12 +41,13 @@ def compile_endpoint(memo: Memo, key: ObjectKey) -> PlacedEndpoint | None:
     transport: Transport = "udp" if spec.protocol == "UDP" else "tcp"
     sites = memo.ask(compile_where, (spec.where, key.tenant))
     missing = memo.ask(compile_missing, (spec.where, key.tenant))
+    named = spec.host_name is not None
     if spec.address is not None and spec.port is not None:
         labels = tuple(sorted(obj.metadata.labels.items()))
         socket = Socket(spec.address, spec.port, transport)
-        server = Endpoint(key, socket, spec.weight, labels=labels, drained=spec.drained)
-        return PlacedEndpoint(key, (server,), sites, missing, transport)
+        server = Endpoint(key, socket, spec.weight, labels=labels, drained=spec.drained, host=spec.host_name or "")
+        return PlacedEndpoint(key, (server,), sites, missing, transport, named=named)
     if scope(memo).site not in sites:
-        return PlacedEndpoint(key, (), sites, missing, transport)
+        return PlacedEndpoint(key, (), sites, missing, transport, named=named)
     found = memo.ask(compile_found, key)
-    return PlacedEndpoint(key, found.servers, sites, missing, transport, found.diagnostics)
+    return PlacedEndpoint(key, found.servers, sites, missing, transport, found.diagnostics, named)

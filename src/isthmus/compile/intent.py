@@ -185,6 +185,7 @@ class Endpoint:
         priority: lower is used first, others only while none of it is healthy.
         subsets: names of the cluster's subsets that it belongs to, sorted.
         drained: it takes no new requests.
+        host: the Host header of requests for it; the client's when empty.
     """
 
     key: ObjectKey
@@ -195,6 +196,7 @@ class Endpoint:
     priority: int = 0
     subsets: tuple[str, ...] = ()
     drained: bool = False
+    host: str = ""
 
     @property
     def name(self) -> str:

@@ -153,4 +153,5 @@ def _local(cluster: Cluster, endpoint: Endpoint, health: Health) -> EndpointView
 
 
 def _endpoint(endpoint: Endpoint, healthy: bool | None, reason: str) -> EndpointView:
-    return EndpointView(endpoint.key, str(endpoint.socket), endpoint.weight, healthy, reason)
+    address = f"{endpoint.socket} as {endpoint.host}" if endpoint.host else str(endpoint.socket)
+    return EndpointView(endpoint.key, address, endpoint.weight, healthy, reason)

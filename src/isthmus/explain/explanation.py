@@ -8,7 +8,8 @@ from isthmus.model.key import ObjectKey
 
 @dataclass(frozen=True, slots=True)
 class EndpointView:
-    """An endpoint that may get the request. `healthy`: None when this site does not know."""
+    """An endpoint that may get the request. `address`: with the name for the Host header, if it has one of its own.
+    `healthy`: None when this site does not know."""
 
     endpoint: ObjectKey
     address: str

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from isthmus.model.dns_discovery import HostName
 from isthmus.model.object import Object, Spec, Use
 from isthmus.model.service_discovery import EndpointDiscovery
 from isthmus.model.value import Address, Port, is_host_name
@@ -36,6 +37,11 @@ class EndpointSpec(Spec):
         1, ge=1, le=1000, description="Share of the requests, relative to the cluster's other endpoints."
     )
 
+    host_name: HostName | None = Field(
+        None,
+        description="Host header of requests for this endpoint in place of the client's, and of its probes by HTTP and "
+        "gRPC, whatever the health check names. All endpoints of a cluster have one, or none.",
+    )
     drained: bool = Field(
         False,
         description="Finishes the requests that it has and takes no new ones; other sites hear of it, and after 10 s "
@@ -49,6 +55,12 @@ class EndpointSpec(Spec):
             raise ValueError("set either address and port, or discovery")
         if self.discovery is None and not all(written):
             raise ValueError("set both address and port, or discovery")
+        return self
+
+    @model_validator(mode="after")
+    def _asked(self) -> Self:
+        if self.host_name is not None and self.protocol == "UDP":
+            raise ValueError("datagrams have no Host header; remove hostName")
         return self
 
     def uses(self, tenant: str, namespace: str) -> Iterator[Use]:

@@ -128,6 +128,26 @@ def check_protocols(cluster: Cluster, objects: Mapping[ObjectKey, Object]) -> It
             yield Diagnostic("wrong-protocol", cluster.key, field, message, "use a check with udp")
 
 
+def check_host_names(cluster: Cluster, objects: Mapping[ObjectKey, Object]) -> Iterator[Diagnostic]:
+    """A cluster some of whose endpoints have a name for the Host header: a request that is tried again at one of the
+    others would still have the name of the first. Nor one that tells its endpoints the client's address: their
+    requests pass the connection between sites, also at one site."""
+    named, bare = None, None
+    for endpoint in _endpoints(cluster, objects):
+        if endpoint.spec.host_name is None:
+            bare = bare or endpoint
+        else:
+            named = named or endpoint
+    if named is not None and bare is not None:
+        message = f"{named.key.title} has spec.hostName and {bare.key.title} has none"
+        yield Diagnostic("mixed-host-names", cluster.key, "spec.endpoints", message, "give all endpoints one, or none")
+    if named is not None and cluster.spec.proxy_protocol != "NONE":
+        message = f"clients share the connections to {named.key.title}, which has spec.hostName"
+        yield Diagnostic(
+            "shared-connections", cluster.key, "spec.proxyProtocol", message, "remove proxyProtocol, or hostName"
+        )
+
+
 def _endpoints(cluster: Cluster, objects: Mapping[ObjectKey, Object]) -> Iterator[Endpoint]:
     for _, target in cluster.uses():
         endpoint = objects.get(target) if target.kind == "Endpoint" else None

@@ -19,7 +19,7 @@ from isthmus.model.reference import resolve
 from isthmus.model.route import Route
 from isthmus.model.selection import SiteSelection
 from isthmus.model.service_discovery import ServiceDiscovery
-from isthmus.model.stream import check_protocols, check_proxy
+from isthmus.model.stream import check_host_names, check_protocols, check_proxy
 from isthmus.model.termination import check_tls
 from isthmus.model.virtual_host import VirtualHost
 
@@ -53,6 +53,7 @@ def check_object(obj: Object, objects: Objects, selection: SiteSelection) -> Ite
     elif isinstance(obj, Cluster):
         yield from _breadth(obj, objects, selection)
         yield from check_protocols(obj, objects)
+        yield from check_host_names(obj, objects)
         yield from _grpc(obj, objects)
     elif isinstance(obj, VirtualHost):
         yield from check_proxy(obj, objects)

@@ -99,3 +99,31 @@ async def test_application_is_told_the_client(shop: RunningExample) -> None:
         assert proxied.seen[-1][:2] == ("V2", "127.0.0.7")
     finally:
         proxied.stop()
+
+
+async def test_servers_are_asked_by_their_own_names(shop: RunningExample) -> None:
+    """At any site, and also when the nearest is left for another."""
+    names = {"ams-1": "ams.bucket.example", "fra-1": "fra.bucket.example"}
+
+    async def seen(path: str, site: str, requests: int) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for _ in range(requests):
+            answer = (await shop.ask(path, site=site)).json()
+            assert not [header for header in answer["headers"] if header.startswith("x-isthmus-")]
+            found.setdefault(answer["app"], set()).add(answer["headers"]["host"])
+        return found
+
+    for site in ("ams", "fra"):
+        assert await seen("/buckets", site, 20) == {app: {name} for app, name in names.items()}
+        near = f"{site}-1"
+        assert await seen("/near-bucket", site, 3) == {near: {names[near]}}
+    port = shop.apps["ams-1"].port
+    await shop.apps["ams-1"].stop()
+    try:
+        async with asyncio.timeout(60):  # a request may be under way on a connection that has just ended
+            while (answer := await shop.ask("/near-bucket")).status_code != 200:
+                pass
+        assert (answer.json()["app"], answer.json()["headers"]["host"]) == ("fra-1", "fra.bucket.example")
+    finally:
+        shop.apps["ams-1"].port = port
+        await shop.apps["ams-1"].start()

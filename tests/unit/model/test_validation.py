@@ -225,6 +225,18 @@ def test_valid_objects_have_no_diagnostics() -> None:
             ("mixed-protocols", "Cluster shop/a", "spec.endpoints"),
         ),
         (
+            document("Cluster", "shop/a", "{endpoints: [{name: web}, {name: a}]}")
+            + "---\n"
+            + document("Endpoint", "shop/a", "{where: {site: fra}, address: 192.0.2.4, port: 80, hostName: a.example}"),
+            ("mixed-host-names", "Cluster shop/a", "spec.endpoints"),
+        ),
+        (
+            document("Cluster", "shop/a", "{endpoints: [{name: a}], endpointSelection: LOCAL_ONLY, proxyProtocol: V1}")
+            + "---\n"
+            + document("Endpoint", "shop/a", "{where: {site: fra}, address: 192.0.2.4, port: 80, hostName: a.example}"),
+            ("shared-connections", "Cluster shop/a", "spec.proxyProtocol"),
+        ),
+        (
             document("Cluster", "shop/a", "{endpoints: [{name: a}], healthChecks: [{namespace: shared, name: http}]}")
             + "---\n"
             + document("Endpoint", "shop/a", "{where: {site: fra}, address: 192.0.2.4, port: 80, protocol: UDP}"),

@@ -63,7 +63,11 @@ def _policy(panic: int) -> ClusterLoadAssignment.Policy:
 def _endpoint(endpoint: Endpoint, unserved: frozenset[str], *, bad: bool) -> LbEndpoint:
     subsets = [subset for subset in endpoint.subsets if subset not in unserved]
     return LbEndpoint(
-        endpoint=EnvoyEndpoint(address=emit_address(endpoint.socket)),
+        endpoint=EnvoyEndpoint(
+            address=emit_address(endpoint.socket),
+            hostname=endpoint.host,  # the fabric's routes make it the Host header
+            health_check_config={"hostname": endpoint.host} if endpoint.host else None,
+        ),
         load_balancing_weight={"value": endpoint.weight},
         health_status=DRAINING if endpoint.drained else UNHEALTHY if bad else 0,
         metadata=Metadata(filter_metadata={name.LB_METADATA: struct({name.SUBSET_KEY: subsets})}) if subsets else None,

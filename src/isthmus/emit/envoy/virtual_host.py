@@ -127,7 +127,8 @@ def emit_fabric_routes() -> bytes:
     """The routes of the fabric, for streams and for requests: to the cluster that each names; of requests, in it to the
     subset, if it names one, with the priority that it has.
 
-    Ingress has routed, so nothing is matched, rewritten, timed or tried again here.
+    Ingress has routed, so nothing is matched, timed or tried again here; and nothing is rewritten but the Host header,
+    where the endpoint has one of its own.
     """
     stream = Route(name="fabric-stream", match=RouteMatch(connect_matcher={}), route=_FABRIC_ACTION)
     for kind in ("CONNECT", "CONNECT-UDP"):
@@ -152,6 +153,7 @@ def _fabric_route(*, subset: bool, high: bool) -> Route:
         match=RouteMatch(prefix="/", headers=present),
         route=_FABRIC_ACTION,
     )
+    route.route.auto_host_rewrite.value = True  # does nothing where the endpoint has no host name
     if subset:
         route.typed_per_filter_config[name.SUBSET_FILTER].CopyFrom(pack(_READ_SUBSET))
     if high:
