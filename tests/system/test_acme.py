@@ -17,7 +17,7 @@ from isthmus.demo.example import load_example
 from isthmus.demo.shop import Shop
 
 NAME, SITES = "automatic.shop.example", ("ams", "fra")
-LIFETIME, RENEW_BEFORE = 24, 14
+LIFETIME, RENEW_BEFORE = 36, 20
 """Seconds; renewal is never before half of the lifetime."""
 PATH = "/namespaces/shop/certificates/automatic"
 
@@ -92,7 +92,7 @@ class Kept:
 
 async def until_shown(address: str, port: int, context: ssl.SSLContext) -> int:
     """Wait until a site serves the name with a certificate of the server's; its serial number."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             try:
                 serial, status = await shown(address, port, context)
@@ -103,6 +103,7 @@ async def until_shown(address: str, port: int, context: ssl.SSLContext) -> int:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.timeout(360)  # the first of the folder: the deployment is started for it
 async def test_a_certificate_is_got_by_a_page_and_renewed_by_a_handshake(
     shop: Shop, pebble: Pebble, pki: Any, measured: Any
 ) -> None:
@@ -126,7 +127,7 @@ async def test_a_certificate_is_got_by_a_page_and_renewed_by_a_handshake(
         assert told["status"]["acme"]["state"] == "issued"
         assert "chain" not in told["spec"]
         failed = 0
-        async with asyncio.timeout(LIFETIME + 20):
+        async with asyncio.timeout(LIFETIME + 60):
             while True:
                 seen = set()
                 for target in targets:

@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from isthmus.cli.error import Exit
+from isthmus.demo.deployment import wait_until
 from isthmus.demo.shop import HOST, Shop
 
 from .conftest import Isthmus, report
@@ -129,10 +130,10 @@ async def test_explain(isthmus: Isthmus, shop: Shop) -> None:
 
 async def test_drain_and_undrain(isthmus: Isthmus, shop: Shop) -> None:
     assert (await isthmus("site", "drain", "fra")).out == "Site fra drained\n"
-    await shop.wait_for(lambda name: name == "nyc", 30, ("ams",))
-    assert report(shop, "fra")["drained"]
+    await shop.wait_for(lambda name: name == "nyc", 60, ("ams",))
+    await wait_until(lambda: bool(report(shop, "fra")["drained"]), 60, "fra knows that it is drained", pause=0.2)
     assert (await isthmus("site", "undrain", "fra")).out == "Site fra undrained\n"
-    await shop.wait_for(lambda name: name == "fra", 30, ("ams",))
+    await shop.wait_for(lambda name: name == "fra", 60, ("ams",))
     nobody = await isthmus("site", "drain", "nowhere")
     assert nobody.code == Exit.NEGATIVE
 

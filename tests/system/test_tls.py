@@ -84,7 +84,7 @@ async def test_a_private_key_reaches_the_one_site_that_needs_it_and_nobody_else(
     assert certificate["spec"]["privateKey"].startswith("kept:")
 
     deployment.kill_engine(SITE, "envoy")
-    await wait_until(lambda: deployment.engine(SITE, "envoy") is not None, 30, "Envoy was started again")
+    await wait_until(lambda: deployment.engine(SITE, "envoy") is not None, 60, "Envoy was started again")
     async with asyncio.timeout(60):
         while True:
             try:

@@ -60,7 +60,7 @@ async def call(shop: Shop, caller: str, callee: str, cluster: str) -> grpc.Statu
     async with channel:
         unary: Any = channel.unary_unary("/x/y")
         try:
-            await unary(b"", metadata=[("x-isthmus-cluster", cluster)], timeout=10)
+            await unary(b"", metadata=[("x-isthmus-cluster", cluster)], timeout=30)
         except grpc.aio.AioRpcError as error:
             code: grpc.StatusCode = error.code()
             return code
@@ -72,7 +72,7 @@ async def test_clients_of_the_fabric_need_the_right_certificate(shop: Shop) -> N
     await shop.deployment.apply(documents)
     denied = grpc.StatusCode.PERMISSION_DENIED
     private = "default/shop/private@local"
-    deadline = asyncio.get_running_loop().time() + 30
+    deadline = asyncio.get_running_loop().time() + 60
     while await call(shop, "ams", "fra", private) == denied:
         assert asyncio.get_running_loop().time() < deadline, "ams may not call the cluster that it uses"
         await asyncio.sleep(0.2)
@@ -108,7 +108,7 @@ async def test_nobody_enters_the_fabric_without_a_certificate(shop: Shop) -> Non
         return await reader.readexactly(9)
 
     with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
-        await asyncio.wait_for(greet(), 10)
+        await asyncio.wait_for(greet(), 60)
 
 
 async def exchange(shop: Shop, head: str) -> tuple[int, dict[str, str], dict[str, Any]]:
@@ -116,7 +116,7 @@ async def exchange(shop: Shop, head: str) -> tuple[int, dict[str, str], dict[str
     target = shop.target("ams")
     reader, writer = await asyncio.open_connection(target.address, target.port)
     writer.write(head.replace("\n", "\r\n").encode() + b"\r\n\r\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         status, headers, body = await read_answer(reader)
     writer.close()
     return status, headers, json.loads(body) if body.startswith(b"{") else {}
@@ -158,7 +158,7 @@ async def test_site_announces_another_sites_endpoint(shop: Shop) -> None:
     client = GobgpClient(socket)
     await client.send([emit_announcement(space, route) for route in forged])
     key = "default/Cluster/shop/web"
-    await wait_until(lambda: (key, "fra", 4712) in remote(shop, "ams"), 20, "ams hears fra's own route", pause=0.2)
+    await wait_until(lambda: (key, "fra", 4712) in remote(shop, "ams"), 60, "ams hears fra's own route", pause=0.2)
     assert remote(shop, "ams") == before | {(key, "fra", 4712)}, status["revision"]
     shop.deployment.kill_engine("fra", "gobgpd")
     await client.close()
@@ -197,7 +197,7 @@ async def test_rejected_object_beside_good_ones(shop: Shop, measured: Measure) -
         answer = await shop.deployment.apply(documents)
         await wait_until(
             lambda: (report(shop, "ams")["manifest"]["applied"] or {}).get("revision", 0) >= answer["revision"],
-            30,
+            60,
             "ams has applied what it can",
             pause=0.2,
         )
@@ -206,7 +206,7 @@ async def test_rejected_object_beside_good_ones(shop: Shop, measured: Measure) -
         assert rejected <= {"default/AdvertisePolicy/shop/elsewhere", "default/VirtualHost/shop/elsewhere"}
         status, headers, _ = await exchange(shop, "GET /index.php HTTP/1.1\nhost: shop.example")
         assert (status, headers["location"].rpartition("/")[2]) == (307, "home")
-        deadline = asyncio.get_running_loop().time() + 30
+        deadline = asyncio.get_running_loop().time() + 60
         while "default/AdvertisePolicy/shop/elsewhere" not in str(await _reported(shop)):
             assert asyncio.get_running_loop().time() < deadline, "the console does not hear of the rejection"
             await asyncio.sleep(0.2)
@@ -219,7 +219,7 @@ async def test_rejected_object_beside_good_ones(shop: Shop, measured: Measure) -
                 "dryRun": False,
             },
         )
-        await wait_until(lambda: not report(shop, "ams")["rejections"], 30, "nothing is rejected", pause=0.2)
+        await wait_until(lambda: not report(shop, "ams")["rejections"], 60, "nothing is rejected", pause=0.2)
     somebody.close()
     measured(verdict(watch))
     assert (watch.failed, watch.lost) == (0, set())
