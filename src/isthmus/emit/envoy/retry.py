@@ -17,6 +17,9 @@ _PREVIOUS_HOSTS = EnvoyRetryPolicy.RetryHostPredicate(
 _PREVIOUS_PRIORITIES = EnvoyRetryPolicy.RetryPriority(
     name="envoy.retry_priorities.previous_priorities", typed_config=pack(PreviousPrioritiesConfig(update_frequency=1))
 )
+_BACK_OFF = (25, 250)
+"""Milliseconds that Envoy waits without being told, at first and at most. To say so in each of 10,000 virtual hosts
+would be a twentieth of the time that Envoy takes for a change of one."""
 _LOCAL_REPLY = HeaderMatcher(name=name.LOCAL_REPLY_HEADER, present_match=True)
 
 
@@ -25,13 +28,10 @@ def emit_retry(retry: Retry, shares: tuple[Share, ...]) -> EnvoyRetryPolicy:
 
     Answers that an egress site marked as its own reached no application, so they are always worth another try.
     """
-    policy = EnvoyRetryPolicy(
-        num_retries={"value": retry.attempts},
-        retriable_status_codes=retry.status_codes,
-        retry_back_off=EnvoyRetryPolicy.RetryBackOff(
-            base_interval=duration(retry.back_off), max_interval=duration(retry.max_back_off)
-        ),
-    )
+    policy = EnvoyRetryPolicy(num_retries={"value": retry.attempts}, retriable_status_codes=retry.status_codes)
+    if (retry.back_off, retry.max_back_off) != _BACK_OFF:
+        policy.retry_back_off.base_interval.CopyFrom(duration(retry.back_off))
+        policy.retry_back_off.max_interval.CopyFrom(duration(retry.max_back_off))
     conditions = [*retry.on, *(["retriable-status-codes"] if retry.status_codes else [])]
     if any(share.shape is not Shape.LOCAL for share in shares):
         conditions.append("retriable-headers")

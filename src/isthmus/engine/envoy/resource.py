@@ -46,34 +46,34 @@ class Nack:
 
 
 def parse_resource(name: str, body: bytes) -> Resource:
-    """Give `body` its version: 128 bits of BLAKE2b, so equal content has an equal version in every process."""
-    return Resource(name, hashlib.blake2b(body, digest_size=16).hexdigest(), body)
+    """Give `body` its version: half of its SHA-256, so equal content has an equal version in every process. Processors
+    have instructions for SHA-256: of the megabytes of a large route configuration it takes half of BLAKE2's time."""
+    return Resource(name, hashlib.sha256(body).hexdigest()[:32], body)
 
 
 def emit_response(type_url: str, nonce: str, resources: Iterable[Resource], removed: Iterable[str]) -> bytes:
-    """Serialize a `DeltaDiscoveryResponse`."""
+    """Serialize a `DeltaDiscoveryResponse`. Bodies are copied once: each copy of a route configuration with
+    10,000 virtual hosts is one of 4 MB."""
     kind = _text(1, type_url)
     parts = [_text(4, type_url), _text(5, nonce)]
     for resource in resources:
-        body = b"".join(
-            (
-                _text(1, resource.version),
-                _field(2, kind + _field(2, resource.body)),
-                _text(3, resource.name),
-            )
-        )
-        parts.append(_field(2, body))
+        size = len(resource.body)
+        head = b"".join((kind, _tag(2), _varint(size)))
+        head = b"".join((_text(1, resource.version), _tag(2), _varint(len(head) + size), head))
+        tail = _text(3, resource.name)
+        parts += (_tag(2), _varint(len(head) + size + len(tail)), head, resource.body, tail)
     parts.extend(_text(6, name) for name in removed)
     return b"".join(parts)
 
 
 def _text(number: int, value: str) -> bytes:
-    return _field(number, value.encode())
+    body = value.encode()
+    return _tag(number) + _varint(len(body)) + body
 
 
-def _field(number: int, value: bytes) -> bytes:
-    """A length-delimited field. Every number here is under 16, so its tag is one byte."""
-    return bytes((number << 3 | 2,)) + _varint(len(value)) + value
+def _tag(number: int) -> bytes:
+    """The start of a length-delimited field. Every number here is under 16, so it is one byte."""
+    return bytes((number << 3 | 2,))
 
 
 def _varint(value: int) -> bytes:
