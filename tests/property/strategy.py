@@ -303,13 +303,16 @@ class Maker:
     def endpoint(self) -> Spec:
         if self.maybe(0.2):
             return self.discovered()
+        protocol = self.one("TCP", "TCP", "TCP", "UDP")
+        named = {"hostName": self.one("one.example", "two.example")} if protocol == "TCP" and self.maybe(0.2) else {}
         return {
             "where": self.where(),
             "address": "10.0.0.1",
             "port": self.random.randint(8080, 8083),
             "weight": self.one(1, 1, 2, 3),
-            "protocol": self.one("TCP", "TCP", "TCP", "UDP"),
+            "protocol": protocol,
             "drained": self.maybe(0.2),
+            **named,
         }
 
     def discovered(self) -> Spec:
