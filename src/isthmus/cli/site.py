@@ -33,6 +33,15 @@ def site(
         int,
         typer.Option("--telemetry-buffer", min=1, metavar="MIB", help="Disk for telemetry that no region has taken."),
     ] = 256,
+    receiver_buffer: Annotated[
+        int,
+        typer.Option(
+            "--receiver-buffer",
+            min=1,
+            metavar="MIB",
+            help="Disk for what all TelemetryReceivers together have not taken; namespaces share it fairly.",
+        ),
+    ] = 1024,
     record_share: Annotated[
         float,
         typer.Option(
@@ -59,6 +68,15 @@ def site(
             help="Where files of TelemetryReceivers lie, in a folder per namespace. Default: STATE/log-files.",
         ),
     ] = None,
+    log_files: Annotated[
+        int,
+        typer.Option(
+            "--log-files",
+            min=1,
+            metavar="MIB",
+            help="Disk for these files, of all TelemetryReceivers together; namespaces share it fairly.",
+        ),
+    ] = 10240,
     access_log: Annotated[
         bool,
         typer.Option("--access-log", help="Write each request to STATE/access.log as well, as a line of JSON."),
@@ -90,9 +108,11 @@ def site(
         access_log=access_log,
         telemetry=telemetry,
         telemetry_buffer=telemetry_buffer << 20,
+        receiver_buffer=receiver_buffer << 20,
         record_share=record_share,
         records_per_second=records_per_second,
         certificates=certificates.absolute() if certificates is not None else None,
+        log_files=log_files << 20,
         log_directory=log_directory.absolute() if log_directory is not None else None,
     )
     run_process(run, settings, (TokenMissing, StateInUse, StateUnusable))

@@ -183,8 +183,8 @@ class TraceSetting(Frozen):
     client_context: Literal["HONOR", "RESTART"] = Field(
         "HONOR",
         description="`HONOR`: a request with a `traceparent` belongs to the client's trace, and is traced if that "
-        "says so. `RESTART`: what clients say is removed, and `sampling` alone decides. Where receivers of a site "
-        "differ, RESTART holds.",
+        "says so. `RESTART`: what clients say is removed, for every virtual host of the site, and `sampling` alone "
+        "decides; only for a receiver in `shared`. Where receivers of a site differ, RESTART holds.",
     )
 
 
@@ -273,6 +273,16 @@ class TelemetryReceiver(Object):
             raise ValueError(
                 f"a receiver in the namespace {own} gets records of that alone; remove logs.namespaces, or put the "
                 "receiver into shared"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _own_traces(self) -> Self:
+        otlp, own = self.spec.otlp, self.metadata.namespace
+        if otlp is not None and otlp.traces.client_context == "RESTART" and own != SHARED_NAMESPACE:
+            raise ValueError(
+                f"spec.otlp.traces.clientContext RESTART removes the traces of every namespace's clients, which the "
+                f"namespace {own} cannot decide; leave it out, or put the receiver into shared"
             )
         return self
 

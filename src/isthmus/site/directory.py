@@ -11,7 +11,7 @@ addresses.json       addresses that the agent has put on interfaces
 envoy/, gobgp/       the engines' own directories
 access.log           Envoy's access log, JSON lines, if the agent was started with it
 telemetry/           batches of telemetry that no region has taken yet
-receivers/           what receivers of telemetry have not taken yet
+receivers/           what receivers of telemetry have not taken yet, and which files are theirs
 log-files/           files of TelemetryReceivers, if no other directory is named
 site.sock            status and explain for people on this machine
 lock                 held by the running agent

@@ -58,6 +58,7 @@ async def run(settings: SiteSettings) -> None:
         agent = SiteAgent(settings, directory, membership, answer)
         if agent.telemetry is not None:
             agent.telemetry.measure = Gauges(agent).take
+            agent.telemetry.told = agent.changed.set
         servers = [WebServer(local_app(agent.ask, end.ask, agent.envoy.healthy), listen_unix(directory.socket))]
         metrics = Metrics(agent)
         if agent.telemetry is not None:

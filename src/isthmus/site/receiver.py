@@ -1,13 +1,13 @@
 """Receivers of telemetry at this site: what each is to get, on its own spool, and from there out.
 
 Nothing here needs another plane: records, spans and metrics go straight from the site to whoever receives them. What a
-receiver does not take waits on disk up to its buffer; then the oldest is dropped, and counted.
+receiver does not take waits on disk up to its buffer, and all of them up to the site's, which namespaces share fairly;
+then the oldest is dropped, and counted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import shutil
 import time
@@ -22,14 +22,17 @@ from prometheus_client.metrics_core import Metric
 
 from isthmus.discovery.error import SettingError
 from isthmus.model.key import ObjectKey
+from isthmus.site.log_file import LogFiles
 from isthmus.site.sender import SecretValue, Sender, make_sender
+from isthmus.site.tally import Tallies, Tally
 from isthmus.telemetry.document import choose, documents_of, emit_array, emit_lines, slices_of
 from isthmus.telemetry.forwarder import Forwarder
 from isthmus.telemetry.otlp import emit_logs, resource_of
 from isthmus.telemetry.otlp_metric import emit_metrics
+from isthmus.telemetry.quota import Quota
 from isthmus.telemetry.setting import FileSettings, HttpSettings, Receiver, SyslogSettings
 from isthmus.telemetry.span import NamedSpan, choose_spans, emit_spans, parse_spans
-from isthmus.telemetry.spool import Spool
+from isthmus.telemetry.spool import Spool, count_requests
 from isthmus.telemetry.syslog import emit_frames
 
 Body = tuple[bytes, int]
@@ -37,41 +40,48 @@ Body = tuple[bytes, int]
 MetricText = Callable[[], Awaitable[bytes]]
 """The site's metrics in Prometheus' format."""
 
+MOST_FILES = 20_000
+"""Bodies that wait for one receiver."""
+MOST_FILES_IN_ALL = 100_000
+
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class _Running:
-    """One receiver. `lost`: items that never came onto its spool, or that it did not take, by reason."""
+    """One receiver."""
 
     receiver: Receiver
     spool: Spool
     sender: Sender
     forwarder: Forwarder
+    tally: Tally
+    begun: float
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    lost: dict[str, int] = field(default_factory=dict)
-
-    def lose(self, reason: str, items: int) -> None:
-        if items:
-            self.lost[reason] = self.lost.get(reason, 0) + items
-
-    def losses(self) -> dict[str, int]:
-        found = {"buffer": self.spool.dropped_requests, "refused": self.forwarder.refused_requests}
-        for reason, items in self.lost.items():
-            found[reason] = found.get(reason, 0) + items
-        return {reason: items for reason, items in sorted(found.items()) if items}
 
 
 class Receivers:
-    """`secret` gives the value of a Secret, `files` is the directory of file receivers."""
+    """`secret` gives the value of a Secret, `files` is the directory of file receivers. Of all receivers together,
+    `buffer` is bytes on disk for what they have not taken, `most` those of their files."""
 
-    def __init__(self, tenant: str, site: str, spools: Path, files: Path, secret: SecretValue) -> None:
+    def __init__(
+        self,
+        tenant: str,
+        site: str,
+        spools: Path,
+        files: Path,
+        secret: SecretValue,
+        buffer: int = 1 << 30,
+        most: int = 10 << 30,
+    ) -> None:
         self._tenant, self._site = tenant, site
         self._resource = resource_of(tenant, site)
         self._spools = spools
-        self._files = files
+        self._files = LogFiles(files, spools / "files.json", most)
         self._secret = secret
+        self._quota = Quota(buffer, MOST_FILES_IN_ALL)
         self._running: dict[ObjectKey, _Running] = {}
+        self._tallies = Tallies()
         self._metrics: MetricText | None = None
         self._begun = time.time()
         self._turn = asyncio.Lock()
@@ -81,17 +91,19 @@ class Receivers:
         self._metrics = metrics
 
     async def use(self, receivers: Sequence[Receiver]) -> None:
-        """Serve these from now on. Equal ones go on as they are; what waits for others is thrown away."""
+        """Serve these from now on. Equal ones go on as they are; what waits for others is lost, and counted."""
         async with self._turn:
             wanted = {each.key: each for each in receivers}
             for key, running in list(self._running.items()):
                 if wanted.get(key) != running.receiver:
                     del self._running[key]
                     await _end(running)
-            self._sweep({_folder(each) for each in receivers})
+                    self._tallies.leave(key)
+            await self._sweep({_folder(each) for each in receivers})
             for key, receiver in wanted.items():
                 if key not in self._running:
                     self._begin(receiver)
+            self._tallies.forget(set(self._running))
 
     async def stop(self) -> None:
         """What waits stays on disk."""
@@ -107,70 +119,103 @@ class Receivers:
         for each, bodies in await asyncio.to_thread(self._encode, running, records, messages, seconds):
             self._put(each, bodies)
 
+    def notice(self) -> bool:
+        """Whether a receiver fails, works again or has lost something since the last call."""
+        return self._tallies.notice()
+
     def status(self) -> list[dict[str, object]]:
-        """Of each receiver, for reports."""
-        return [
+        """Of each receiver, for reports. Those that are no more, but lost something, are there without a target."""
+        found: list[dict[str, object]] = [
             {
                 "receiver": key.path,
                 "target": _target(each.receiver),
-                "delivered": each.forwarder.delivered_requests,
+                "since": each.begun,
+                "delivered": each.tally.all_delivered(),
                 "waiting": {"items": each.spool.waiting_requests, "bytes": each.spool.size},
-                "lost": each.losses(),
+                "lost": each.tally.losses(),
+                "lostAt": each.tally.lost_at,
                 "error": each.forwarder.error,
+                "errorSince": each.forwarder.error_since,
             }
             for key, each in sorted(self._running.items())
         ]
+        for key, tally in self._tallies.gone(set(self._running)):
+            shown = {"receiver": key.path, "target": "", "delivered": tally.delivered, "lost": tally.losses()}
+            found.append({**shown, "waiting": {"items": 0, "bytes": 0}, "lostAt": tally.lost_at, "error": ""})
+        return found
 
     def collect(self) -> Iterable[Metric]:
         """For Prometheus."""
         delivered = CounterMetricFamily(
-            "isthmus_site_receiver_delivered", "Records, spans and points that a receiver took.", labels=["receiver"]
+            "isthmus_site_receiver_delivered",
+            "Records, spans and points that a receiver took.",
+            labels=["namespace", "receiver"],
         )
         lost = CounterMetricFamily(
-            "isthmus_site_receiver_lost", "Those that it will never get.", labels=["receiver", "reason"]
+            "isthmus_site_receiver_lost", "Those that it will never get.", labels=["namespace", "receiver", "reason"]
         )
         waiting = GaugeMetricFamily(
-            "isthmus_site_receiver_waiting_bytes", "What waits for a receiver.", labels=["receiver"]
+            "isthmus_site_receiver_waiting_bytes", "What waits for a receiver.", labels=["namespace", "receiver"]
+        )
+        failing = GaugeMetricFamily(
+            "isthmus_site_receiver_failing",
+            "Whether the last try to send to a receiver failed.",
+            labels=["namespace", "receiver"],
         )
         for key, each in sorted(self._running.items()):
-            delivered.add_metric([key.path], each.forwarder.delivered_requests)
-            waiting.add_metric([key.path], each.spool.size)
-            for reason, items in each.losses().items():
-                lost.add_metric([key.path, reason], items)
-        return (delivered, lost, waiting)
+            labels = [key.namespace, key.path]
+            delivered.add_metric(labels, each.tally.all_delivered())
+            waiting.add_metric(labels, each.spool.size)
+            failing.add_metric(labels, bool(each.forwarder.error))
+        tallies = [*((key, each.tally) for key, each in sorted(self._running.items()))]
+        for key, tally in (*tallies, *self._tallies.gone(set(self._running))):
+            for reason, items in tally.losses().items():
+                lost.add_metric([key.namespace, key.path, reason], items)
+        return (delivered, lost, waiting, failing)
 
     # ---- life of one
 
     def _begin(self, receiver: Receiver) -> None:
         try:
-            spool = Spool(self._spools / _folder(receiver), receiver.buffer)
             sender = make_sender(receiver.settings, self._secret, self._files)
+            folder, share = self._spools / _folder(receiver), receiver.key.namespace
+            spool = Spool(folder, receiver.buffer, MOST_FILES, self._quota, share)
         except (OSError, SettingError) as error:
             log.error("receiver.not_started", receiver=receiver.key.path, reason=str(error))
             return
         forwarder = Forwarder(spool, lambda body: self._send(receiver.key, body))
-        running = self._running[receiver.key] = _Running(receiver, spool, sender, forwarder)
+        tally = self._tallies.of(receiver.key)
+        tally.follow(spool, forwarder)
+        running = self._running[receiver.key] = _Running(receiver, spool, sender, forwarder, tally, time.time())
         running.tasks.append(asyncio.create_task(forwarder.run()))
         if receiver.metrics:
             running.tasks.append(asyncio.create_task(self._keep_measuring(running)))
 
     async def _send(self, key: ObjectKey, body: bytes) -> None:
         running = self._running[key]
-        running.lose("rejected", await running.sender.send(body))
+        running.tally.lose("rejected", await running.sender.send(body))
 
-    def _sweep(self, folders: set[str]) -> None:
-        """Remove what waits for receivers that are no more."""
-        with contextlib.suppress(OSError):
-            for path in self._spools.iterdir():
-                if path.name not in folders:
-                    shutil.rmtree(path, ignore_errors=True)
+    async def _sweep(self, folders: set[str]) -> None:
+        """Remove what waits for receivers that are no more, and say how much it was."""
+        if not await asyncio.to_thread(self._spools.is_dir):
+            return
+        for path in await asyncio.to_thread(lambda: sorted(self._spools.iterdir())):
+            if path.name in folders or not path.is_dir():
+                continue
+            items = await asyncio.to_thread(count_requests, path)
+            await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+            namespace, _, name = path.name.rpartition(".")[0].partition(".")
+            if items and name:
+                key = ObjectKey(self._tenant, "TelemetryReceiver", namespace, name)
+                self._tallies.of(key).lose("removed", items)
+                log.warning("receiver.removed", receiver=key.path, lost=items)
 
     def _put(self, running: _Running, bodies: Iterable[Body]) -> None:
         for body, items in bodies:
             try:
                 running.spool.put(running.spool.next_name(), body, items)
             except OSError as error:
-                running.lose("disk", items)
+                running.tally.lose("disk", items)
                 log.error("receiver.not_kept", receiver=running.receiver.key.path, error=str(error))
         running.forwarder.arrived()
 
@@ -199,7 +244,7 @@ class Receivers:
                 found.append((each, bodies))
             except Exception:  # one receiver's records must not cost another's
                 log.exception("receiver.not_encoded", receiver=each.receiver.key.path)
-                each.lose("encoding", records.height if records is not None else len(spans))
+                each.tally.lose("encoding", records.height if records is not None else len(spans))
         return found
 
     def _logged(self, receiver: Receiver, records: pl.DataFrame, seconds: float) -> Iterator[Body]:
@@ -235,6 +280,7 @@ async def _end(running: _Running) -> None:
         task.cancel()
     await asyncio.gather(*running.tasks, return_exceptions=True)
     await running.sender.close()
+    running.spool.close()
 
 
 def _pack(body: bytes, settings: HttpSettings | FileSettings) -> bytes:

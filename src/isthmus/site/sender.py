@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import socket
 from collections.abc import Callable
-from itertools import pairwise
-from pathlib import Path
 from typing import Protocol
 
 import httpx
@@ -23,6 +20,7 @@ from isthmus.discovery.http import make_client, short, transport_error
 from isthmus.discovery.tls import make_context
 from isthmus.generated import otlp_pb2 as wire
 from isthmus.model.key import ObjectKey
+from isthmus.site.log_file import LogFiles
 from isthmus.telemetry.batch import BatchInvalid
 from isthmus.telemetry.setting import FileSettings, HttpSettings, Settings, SyslogSettings
 from isthmus.telemetry.syslog import parse_frames
@@ -60,8 +58,8 @@ class Sender(Protocol):
         ...
 
 
-def make_sender(settings: Settings, secret: SecretValue, files: Path) -> Sender:
-    """`files`: the directory of file receivers. Raises ValueError: the trusted authority is not PEM."""
+def make_sender(settings: Settings, secret: SecretValue, files: LogFiles) -> Sender:
+    """`files`: those of file receivers. Raises SettingError: the trusted authority is not PEM; OSError."""
     match settings:
         case HttpSettings():
             return HttpSender(settings, secret)
@@ -200,45 +198,20 @@ class SyslogSender:
 
 
 class FileSender:
-    """Appends to a file and renames it when it is large."""
+    """Appends to a file."""
 
-    def __init__(self, settings: FileSettings, files: Path) -> None:
+    def __init__(self, settings: FileSettings, files: LogFiles) -> None:
         self._settings = settings
-        self._path = files / settings.path
+        self._files = files
+        files.use(settings)
 
     async def send(self, body: bytes) -> int:
         """As the module says."""
         try:
-            await asyncio.to_thread(self._append, body)
+            await asyncio.to_thread(self._files.append, self._settings, body)
         except OSError as error:
-            raise Unsent(f"{self._path}: {error.strerror}") from error
+            raise Unsent(f"{self._files.path(self._settings)}: {error.strerror}") from error
         return 0
 
     async def close(self) -> None:
         """Nothing stays open between bodies, so that others may rotate the file as well."""
-
-    def _append(self, body: bytes) -> None:
-        self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
-        try:
-            size = os.fstat(descriptor).st_size
-            try:
-                rest = memoryview(body)
-                while rest:
-                    rest = rest[os.write(descriptor, rest) :]
-            except OSError:
-                with contextlib.suppress(OSError):  # a full disk: half a line would be half a document
-                    os.ftruncate(descriptor, size)
-                raise
-        finally:
-            os.close(descriptor)
-        if size + len(body) >= self._settings.max_bytes:
-            self._rotate()
-
-    def _rotate(self) -> None:
-        names = [self._path, *(self._path.with_name(f"{self._path.name}.{n + 1}") for n in range(self._settings.keep))]
-        if len(names) == 1:
-            self._path.unlink()
-        for newer, older in reversed(list(pairwise(names))):
-            with contextlib.suppress(FileNotFoundError):
-                newer.replace(older)

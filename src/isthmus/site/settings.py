@@ -24,10 +24,14 @@ class SiteSettings:
             file is kept small. Telemetry does not need it.
         telemetry: tell the console what requests did.
         telemetry_buffer: bytes on disk for what no region takes; beyond it the oldest is dropped.
+        receiver_buffer: bytes on disk for what all TelemetryReceivers together have not taken; beyond it the namespace
+            that has most of it loses its oldest.
         record_share: of the requests that did not fail, how many are kept as whole records, 0 to 1.
         records_per_second: at most about so many of these; above it the share becomes smaller.
         certificates: the one folder that files of certificates may lie in, after symbolic links; None for any. Files
             in the state directory are never read.
+        log_files: bytes of all files of TelemetryReceivers together; beyond it the namespace that has most of it loses
+            its oldest file.
         log_directory: where files of TelemetryReceivers lie, in a folder per namespace; None for one in `state`, which
             only the agent's user can read.
     """
@@ -41,7 +45,9 @@ class SiteSettings:
     access_log: bool = False
     telemetry: bool = True
     telemetry_buffer: int = 256 << 20
+    receiver_buffer: int = 1 << 30
     record_share: float = 1.0
     records_per_second: int = 1000
     certificates: Path | None = None
     log_directory: Path | None = None
+    log_files: int = 10 << 30

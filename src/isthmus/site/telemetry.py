@@ -62,7 +62,8 @@ class SiteTelemetry:
         secret: SecretValue,
     ) -> None:
         site, files = identity.name, settings.log_directory or directory.log_files
-        self.receivers = Receivers(identity.tenant, site, directory.receivers, files, secret)
+        limits = (settings.receiver_buffer, settings.log_files)
+        self.receivers = Receivers(identity.tenant, site, directory.receivers, files, secret, *limits)
         self._subject = uplink.subject
         self._admin = admin
         self._sampling = Sampling(settings.record_share, settings.records_per_second)
@@ -88,6 +89,8 @@ class SiteTelemetry:
         self._samples: list[tuple[float, list[Gauge]]] = []
         self.measure: Callable[[], Awaitable[list[Gauge]]] | None = None
         """Takes a sample of the site's gauges."""
+        self.told: Callable[[], None] | None = None
+        """Is called when there is something new to say of receivers."""
 
     async def start(self) -> None:
         """Raises OSError."""
@@ -225,6 +228,8 @@ class SiteTelemetry:
                 await self._sample()
             except Exception:  # a gauge must not end the count of losses
                 log.exception("telemetry.gauges_not_taken")
+            if self.receivers.notice() and self.told is not None:
+                self.told()
 
     async def _sample(self) -> None:
         if self.measure is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -21,6 +22,7 @@ class Forwarder:
         delivered, delivered_requests: batches, and what they tell of, since this object was made.
         refused_requests: requests of batches that were refused for good.
         error: why the last try failed; empty when it did not.
+        error_since: Unix time since when tries have failed; None: the last did not.
     """
 
     def __init__(self, spool: Spool, deliver: Callable[[bytes], Awaitable[None]], abreast: int = 1) -> None:
@@ -35,6 +37,7 @@ class Forwarder:
         self.delivered_requests = 0
         self.refused_requests = 0
         self.error = ""
+        self.error_since: float | None = None
 
     def arrived(self) -> None:
         """There is a batch."""
@@ -89,13 +92,14 @@ class Forwarder:
             self.spool.remove(spooled)
             self.delivered += 1
             self.delivered_requests += spooled.requests
-            self.error, self._wait = "", 0.0
+            self.error, self.error_since, self._wait = "", None, 0.0
 
     def _put_off(self, error: BaseException) -> None:
         text = str(error) or type(error).__name__
         if text != self.error:
             log.warning("telemetry.not_delivered", reason=text, waiting=len(self.spool))
         self.error = text
+        self.error_since = time.time() if self.error_since is None else self.error_since
         now = asyncio.get_running_loop().time()
         if now >= self._next_try:  # once for all that fail together
             self._wait = min(max(2 * self._wait, _SHORTEST), _LONGEST)

@@ -1,7 +1,8 @@
-"""Batches on disk until somebody above has taken them: bounded, the oldest dropped first, every drop counted.
+"""Batches on disk until somebody above has taken them: bounded in bytes and in files, the oldest dropped first, every
+drop counted.
 
 Where several owners share a spool, room is made by whoever takes most of it: one that tells too much loses its own
-oldest batches, and what its neighbours may keep does not depend on it.
+oldest batches, and what its neighbours may keep does not depend on it. Spools that share a disk have a `Quota` besides.
 """
 
 import contextlib
@@ -11,6 +12,10 @@ from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from isthmus.telemetry.quota import Quota
+
+MOST_FILES = 100_000
+"""Batches of one spool: small ones would else use up a file system's inodes long before its bytes."""
 _SUFFIX = ".batch"
 
 
@@ -31,10 +36,20 @@ class Spool:
         dropped_batches, dropped_requests: lost for want of room, since this object was made.
     """
 
-    def __init__(self, directory: Path, limit: int) -> None:
-        """`limit` is in bytes. Raises OSError."""
+    def __init__(
+        self,
+        directory: Path,
+        limit: int,
+        most: int = MOST_FILES,
+        quota: Quota | None = None,
+        share: str = "",
+    ) -> None:
+        """`limit` is in bytes, `most` in batches. `quota`: of this spool and others, in which `share` names who
+        answers for this one. Raises OSError."""
         self._directory = directory
         self._limit = limit
+        self._most = most
+        self._quota = quota
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for stale in directory.glob("*.part"):
             stale.unlink(missing_ok=True)
@@ -43,11 +58,14 @@ class Spool:
         self._lent: set[Path] = set()
         self._sizes: Counter[str] = Counter()
         """Bytes by owner."""
+        self._waiting = 0
         for found in sorted(_read(directory), key=lambda each: each.path.name):
             self._enter(found)
         self._last = 0
         self.dropped_batches = 0
         self.dropped_requests = 0
+        if quota is not None:
+            quota.join(self, share)
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -60,7 +78,7 @@ class Spool:
     @property
     def waiting_requests(self) -> int:
         """Requests that the waiting batches tell of."""
-        return sum(each.requests for each in self._queue.values())
+        return self._waiting
 
     def next_name(self) -> str:
         """A name for the next batch: later ones sort behind earlier ones, over restarts too, and none comes twice."""
@@ -74,7 +92,7 @@ class Spool:
         the new batch's own owner, with nothing else to give up, the new batch is the one that is dropped.
         """
         short = hashlib.sha256(owner.encode()).hexdigest()[:16] if owner else ""
-        if not self._make_room(short, len(body)):
+        if not self._make_room(short, len(body)) or not (self._quota is None or self._quota.make_room(self, len(body))):
             self._count(1, requests)
             return
         path = self._directory / f"{name}-{requests}{'-' if short else ''}{short}{_SUFFIX}"
@@ -113,38 +131,60 @@ class Spool:
         self._leave(spooled)
         spooled.path.unlink(missing_ok=True)
 
+    def drop_oldest(self, owner: str | None = None) -> bool:
+        """Give up the oldest batch, of this owner if one is named, and count it. False: there is none, or all that
+        there are are on their way."""
+        queue = self._queue if owner is None else self._owned.get(owner, OrderedDict())
+        oldest = next((each for path, each in queue.items() if path not in self._lent), None)
+        if oldest is None:
+            return False
+        self.remove(oldest)
+        self._count(1, oldest.requests)
+        return True
+
+    def close(self) -> None:
+        """What is on disk stays there, and counts in the quota no more."""
+        if self._quota is not None:
+            self._quota.leave(self)
+
     def _make_room(self, owner: str, size: int) -> bool:
         if size > self._limit:
             return False
-        while self.size + size > self._limit:
+        while (large := self.size + size > self._limit) or len(self) >= self._most:
             heaviest = max(
-                self._sizes.keys() | {owner}, key=lambda each: (self._sizes[each] + size * (each == owner), each)
+                self._sizes.keys() | {owner},
+                key=lambda each: (
+                    self._sizes[each] + size * (each == owner) if large else len(self._owned.get(each, ())),
+                    each,
+                ),
             )
-            oldest = next(
-                (each for path, each in self._owned.get(heaviest, {}).items() if path not in self._lent), None
-            )
-            if oldest is None:
+            if not self.drop_oldest(heaviest):
                 return False
-            self.remove(oldest)
-            self._count(1, oldest.requests)
         return True
 
     def _enter(self, spooled: Spooled) -> None:
         self._queue[spooled.path] = spooled
         self._owned[spooled.owner][spooled.path] = spooled
         self._sizes[spooled.owner] += spooled.size
+        self._waiting += spooled.requests
 
     def _leave(self, spooled: Spooled) -> None:
         if self._queue.pop(spooled.path, None) is None:
             return
         del self._owned[spooled.owner][spooled.path]
         self._sizes[spooled.owner] -= spooled.size
+        self._waiting -= spooled.requests
         if not self._owned[spooled.owner]:
             del self._owned[spooled.owner], self._sizes[spooled.owner]
 
     def _count(self, batches: int, requests: int) -> None:
         self.dropped_batches += batches
         self.dropped_requests += requests
+
+
+def count_requests(directory: Path) -> int:
+    """Requests that the batches in a spool's directory tell of."""
+    return sum(each.requests for each in _read(directory))
 
 
 def _read(directory: Path) -> list[Spooled]:

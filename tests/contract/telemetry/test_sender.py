@@ -194,6 +194,51 @@ async def test_what_a_receiver_does_not_take_waits_over_a_restart_and_is_bounded
     assert paths == [f"/{number}" for number in range(dropped, 100)]
 
 
+async def test_what_waits_for_a_receiver_that_goes_is_counted(site: Site) -> None:
+    settings = HttpSettings(f"http://127.0.0.1:{free_port()}/in", "NDJSON")
+    gone, changed = receiver(settings, "gone"), receiver(settings, "changed")
+    await site.receivers.use([gone, changed])
+    await site.receivers.take(records("/a", "/b"), [], 2)
+    await site.until(lambda status: "cannot be reached" in status["error"])
+    assert site.receivers.notice()
+    other = FileSettings("shop/records.log", 1 << 20, 1)
+    await site.receivers.use([receiver(other, "changed")])
+    assert site.receivers.notice()
+    now, before = site.receivers.status()
+    assert (now["receiver"], now["target"], now["lost"]) == ("shop/changed", "file shop/records.log", {"removed": 2})
+    assert (before["receiver"], before["target"], before["lost"]) == ("shop/gone", "", {"removed": 2})
+    assert now["lostAt"] <= time.time()
+    lost = next(each for each in site.receivers.collect() if each.name == "isthmus_site_receiver_lost")
+    assert {each.labels["receiver"]: each.value for each in lost.samples} == {"shop/changed": 2, "shop/gone": 2}
+
+    again = Site(site.directory)  # what an agent finds of receivers that went while it was away counts too
+    await site.receivers.use([receiver(settings, "third")])
+    await site.receivers.take(records("/c"), [], 2)
+    await site.receivers.stop()
+    await again.receivers.use([])
+    assert again.receivers.status()[0]["lost"] == {"removed": 1}
+
+
+async def test_one_namespace_does_not_take_the_room_of_another(site: Site) -> None:
+    settings = HttpSettings(f"http://127.0.0.1:{free_port()}/in", "NDJSON", gzip=False)
+    site.receivers = Receivers(
+        "default", "ams", site.directory / "spool", site.directory / "files", site.secrets.get, 20_000
+    )
+    quiet = receiver(settings, "quiet", "blog", choice=Choice(namespaces=("blog",)), buffer=1 << 20)
+    loud = [receiver(settings, f"loud-{number}", "shop", buffer=1 << 20) for number in range(3)]
+    await site.receivers.use([quiet, *loud])
+    await site.receivers.take(records("/quiet", route="default/blog/site|blog/all"), [], 2)
+    for number in range(30):
+        await site.receivers.take(records(f"/{number}", f"/{number}/b"), [], 2)
+    found = {each["receiver"]: each for each in site.receivers.status()}
+    assert (found["blog/quiet"]["waiting"]["items"], found["blog/quiet"]["lost"]) == (1, {})
+    assert sum(each["waiting"]["bytes"] for each in found.values()) <= 20_000
+    for each in loud:
+        status = found[each.key.path]
+        assert status["waiting"]["items"] + status["lost"]["buffer"] == 61
+        assert status["waiting"]["items"] > 0
+
+
 async def test_files_are_renamed_when_they_are_large(site: Site) -> None:
     await site.receivers.use([receiver(FileSettings("shop/requests.log", 2_000, 2))])
     for number in range(12):

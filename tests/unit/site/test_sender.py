@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.site.log_file import LogFiles
 from isthmus.site.sender import FileSender, Unsent
 from isthmus.telemetry.setting import FileSettings
 
@@ -14,7 +15,9 @@ FIRST, LONG = b'{"n": 1}\n', b'{"n": 2, "text": "' + b"x" * 3_000 + b'"}\n'
 
 
 async def test_a_body_for_which_there_is_no_room_leaves_the_file_as_it_was(tmp_path: Path) -> None:
-    sender = FileSender(FileSettings("shop/requests.ndjson", 10**9, 1), tmp_path)
+    sender = FileSender(
+        FileSettings("shop/requests.ndjson", 10**9, 1), LogFiles(tmp_path, tmp_path / "files.json", 10**10)
+    )
     path = tmp_path / "shop" / "requests.ndjson"
     await sender.send(FIRST)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
