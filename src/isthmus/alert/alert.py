@@ -59,6 +59,12 @@ RULES: Mapping[str, Rule] = {
         Rule("configuration-rejected", "A site does not use an object as it was asked for.", 30, "warning"),
         Rule("lag", "A site has not used its newest manifest.", 120, "warning"),
         Rule("telemetry-lost", "Requests of the last ten minutes that nothing is told of.", 0, "warning"),
+        Rule(
+            "telemetry-receiver",
+            "A TelemetryReceiver fails at a site, or lost something.",
+            120,
+            "warning",
+        ),
         Rule("telemetry-store", "The console's telemetry store does not work.", 120, "warning"),
     )
 }

@@ -141,7 +141,30 @@ def print_site_report(report: Mapping[str, Any], now: float | None = None) -> No
             for each in report.get("remoteEndpoints", ())
         ],
     )
+    _print_receivers((report.get("telemetry") or {}).get("receivers") or (), now)
     print_rejections(report.get("rejections") or [])
+
+
+def _print_receivers(receivers: Sequence[Mapping[str, Any]], now: float) -> None:
+    """TelemetryReceivers of the site. One without a target is no more; what it lost is still told."""
+    _section(
+        "TELEMETRY RECEIVERS",
+        ("RECEIVER", "TARGET", "STATE", "FOR", "DELIVERED", "WAITING", "LOST", "LAST LOSS", "ERROR"),
+        [
+            (
+                each["receiver"],
+                each.get("target") or "",
+                "failing" if each.get("error") else ("sending" if each.get("target") else "removed"),
+                age(each.get("errorSince") or each.get("since"), now),
+                each["delivered"],
+                f"{each['waiting']['items']} ({each['waiting']['bytes']} bytes)" if each["waiting"]["items"] else "0",
+                ", ".join(f"{items} {reason}" for reason, items in each["lost"].items()) or "0",
+                age(each.get("lostAt"), now),
+                each.get("error") or "",
+            )
+            for each in receivers
+        ],
+    )
 
 
 def print_rejections(rejections: Sequence[Mapping[str, Any]]) -> None:

@@ -12,7 +12,7 @@ import structlog
 from isthmus.alert.alert import REMEMBERED, Alerts, AlertState, Condition
 from isthmus.console.database import StoreError
 from isthmus.console.deployment import Deployment
-from isthmus.console.finding import Findings, find_conditions, title_of
+from isthmus.console.finding import Findings, find_conditions, receiver_conditions, title_of
 from isthmus.console.finding import printable_line as _line
 from isthmus.console.notifier import Notifier
 from isthmus.console.observation import Observation
@@ -183,7 +183,7 @@ class Alerting:
             findings = self._findings.get(site)
             if findings is None or findings.status is not known.status:
                 findings = self._findings[site] = find_conditions(site, known.status)
-            for found in findings.conditions:
+            for found in (*findings.conditions, *receiver_conditions(findings, now)):
                 namespace, obj = self._about(found.object) if found.object else ("", key)
                 yield replace(found, namespace=namespace, object=obj)
             until = findings.certificate_until

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from isthmus.alert.alert import Condition
+from isthmus.console.receiver_state import ReceiverState, parse_receivers
 from isthmus.model.key import parse_key
 
 _LONGEST = 500
@@ -25,11 +26,13 @@ class Findings:
         status: the report.
         certificate_until: when the site's certificate ends, seconds since 1970; None when it does not say.
         conditions: `object` is what the site says; there may be no such object.
+        receivers: of telemetry, as far as they fail or have lost something. How long ago decides with each look.
     """
 
     status: bytes | None
     certificate_until: float | None
     conditions: tuple[Condition, ...]
+    receivers: tuple[ReceiverState, ...] = ()
 
 
 def find_conditions(site: str, status: bytes | None) -> Findings:
@@ -39,7 +42,23 @@ def find_conditions(site: str, status: bytes | None) -> Findings:
     certificate = report.get("certificate")
     until = certificate.get("validUntil") if isinstance(certificate, dict) else None
     number = until if isinstance(until, int | float) else None
-    return Findings(status, number, (*_engines(name, site, report), *_endpoints(name, site, report)))
+    conditions = (*_engines(name, site, report), *_endpoints(name, site, report))
+    receivers = tuple(each for each in parse_receivers(site, report) if each.error or each.lost_at is not None)
+    return Findings(status, number, conditions, receivers)
+
+
+def receiver_conditions(findings: Findings, now: float) -> Iterator[Condition]:
+    """Receivers of telemetry that fail, or have lost something lately; `now` is seconds since 1970."""
+    for receiver in findings.receivers:
+        loses = receiver.loses(now)
+        if receiver.error or loses:
+            name = f"Site {receiver.site}"
+            trouble = f"fails: {receiver.error}" if receiver.error else ""
+            lost = f"has lost {receiver.losses} items" if loses else ""
+            said = ", and ".join(each for each in (trouble, lost) if each)
+            text = printable_line(f"TelemetryReceiver {receiver.receiver} at {name} {said}.")
+            subject = printable_line(f"{name}: TelemetryReceiver {receiver.receiver}")
+            yield Condition("telemetry-receiver", subject, text, receiver.site, object=receiver.key)
 
 
 def printable_line(text: object) -> str:

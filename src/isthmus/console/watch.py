@@ -12,6 +12,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from isthmus.console.observation import Observation
+from isthmus.console.receiver_state import ReceiverState, parse_receivers
 from isthmus.console.recent import RecentEvents
 from isthmus.console.record import Event, Level
 from isthmus.protocol import AppliedReport, PresenceReport, StatusReport
@@ -47,6 +48,7 @@ class SiteBrief:
     remote: int = 0
     stale: int = 0
     certificate_until: float | None = None
+    receivers: tuple[ReceiverState, ...] = ()
 
     @property
     def unhealthy(self) -> tuple[EndpointState, ...]:
@@ -227,6 +229,7 @@ def parse_brief(site: str, document: Mapping[str, Any]) -> SiteBrief:
         remote=int(_number(remote.get("total")) or 0),
         stale=int(_number(remote.get("stale")) or 0),
         certificate_until=_number(certificate.get("validUntil")),
+        receivers=tuple(parse_receivers(site, document)),
     )
 
 

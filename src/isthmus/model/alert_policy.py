@@ -22,6 +22,7 @@ RuleName = Literal[
     "configuration-rejected",
     "lag",
     "telemetry-lost",
+    "telemetry-receiver",
     "telemetry-store",
 ]
 

@@ -128,6 +128,8 @@ class Email(Frozen):
 class AlertReceiverSpec(Spec):
     """Exactly one way to be told."""
 
+    alternatives: ClassVar[tuple[str, ...]] = ("webhook", "slack", "pager_duty", "email")
+
     webhook: Webhook | None = Field(None, description="JSON as Alertmanager sends it.")
     slack: Slack | None = Field(None, description="A message in a Slack channel.")
     pager_duty: PagerDuty | None = Field(None, description="An incident of PagerDuty.")
@@ -136,7 +138,7 @@ class AlertReceiverSpec(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if count_set(self, ("webhook", "slack", "pager_duty", "email")) != 1:
+        if count_set(self, self.alternatives) != 1:
             raise ValueError("set exactly one of webhook, slack, pagerDuty and email")
         return self
 

@@ -14,6 +14,7 @@ from isthmus.model.key import DEFAULT_TENANT, ObjectKey
 from isthmus.model.kind import PUBLIC_KINDS
 from isthmus.model.object import API_VERSION, Object
 from isthmus.model.suggestion import mend_field, suggest
+from isthmus.model.whole import find_whole_faults, find_wrong_choices
 
 _DEFAULT_NAMESPACE = "default"
 _SERVER_FIELDS = ("revision", "created", "updated")
@@ -171,26 +172,38 @@ def _parse_one(document: Any, tenant: str) -> Object | Parsed:
         text = json.dumps(clean, default=_refuse)
         return cls.model_validate_json(text)
     except ValidationError as error:
-        return Parsed((), tuple(_from_pydantic(cls, key, error)), _partial(cls, text, error))
+        found = _from_pydantic(cls, key, error)
+        partial, whole = _partial(cls, text, error)
+        known = {each.field for each in found}
+        for place, message in (*find_wrong_choices(cls, clean, error), *whole):
+            if (field := _path(place)) not in known:
+                known.add(field)
+                found.append(Diagnostic("invalid-value", key, field, message))
+        return Parsed((), tuple(found), partial)
     except (TypeError, ValueError, RecursionError) as error:
         return Parsed((), (Diagnostic("invalid-document", key, "", str(error)),))
 
 
-def _partial(cls: type[Object], text: str, error: ValidationError) -> tuple[Object, ...]:
-    """The object without its faulty fields. None when a faulty value is an item of a list (those behind it would move
-    up, and so would the fields of what is said about them), or when the object cannot do without a field."""
+def _partial(
+    cls: type[Object], text: str, error: ValidationError
+) -> tuple[tuple[Object, ...], list[tuple[tuple[str | int, ...], str]]]:
+    """The object without its faulty fields, and what is wrong with the rest of it.
+
+    There is none when a faulty value is an item of a list (those behind it would move up, and so would the fields of
+    what is said about them), or when the object cannot do without a field."""
     document = json.loads(text)
-    for part in error.errors(include_url=False):
+    faulty = [part["loc"] for part in error.errors(include_url=False)]
+    for loc in faulty:
         place = document
-        for step in part["loc"][:-1]:
+        for step in loc[:-1]:
             place = place[step] if _holds(place, step) else None
-        if not isinstance(place, dict) or not part["loc"]:
-            return ()
-        place.pop(part["loc"][-1], None)
+        if not isinstance(place, dict) or not loc:
+            return (), []
+        place.pop(loc[-1], None)
     try:
-        return (cls.model_validate_json(json.dumps(document)),)
-    except ValidationError:
-        return ()
+        return (cls.model_validate_json(json.dumps(document)),), []
+    except ValidationError as rest:
+        return (), list(find_whole_faults(rest, faulty))
 
 
 def _holds(place: Any, step: str | int) -> bool:

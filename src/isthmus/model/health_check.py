@@ -109,6 +109,8 @@ class UdpHealthCheck(Frozen):
 class HealthCheckSpec(Spec):
     """Exactly one kind of probe, and its timing."""
 
+    alternatives: ClassVar[tuple[str, ...]] = ("http", "tcp", "grpc", "udp")
+
     http: HttpHealthCheck | None = Field(None, description="Probe by HTTP.")
     tcp: TcpHealthCheck | None = Field(None, description="Probe by TCP connection; write `tcp: {}` for that alone.")
     grpc: GrpcHealthCheck | None = Field(None, description="Probe by gRPC; write `grpc: {}` for the server as a whole.")
@@ -128,7 +130,7 @@ class HealthCheckSpec(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if count_set(self, ("http", "tcp", "grpc", "udp")) != 1:
+        if count_set(self, self.alternatives) != 1:
             raise ValueError("set exactly one of http, tcp, grpc and udp")
         return self
 

@@ -26,6 +26,9 @@ class Frozen(BaseModel):
         populate_by_name=True,
         ser_json_inf_nan="null",
     )
+    alternatives: ClassVar[tuple[str, ...]] = ()
+    """Fields of which exactly one is to be set, where a part has such: its validator says so of a whole part, and this
+    of one with other faults."""
 
 
 def _check_name(value: str) -> str:

@@ -59,6 +59,8 @@ class DirectResponse(Frozen):
 class RouteSpec(Spec):
     """Match, and exactly one action."""
 
+    alternatives: ClassVar[tuple[str, ...]] = ("forward", "redirect", "direct_response")
+
     match: tuple[Match, ...] = Field((), max_length=32, description="Any one of these; every request when empty.")
     forward: Forward | None = Field(None, description="Action: send to clusters.")
     redirect: Redirect | None = Field(None, description="Action: redirect the client.")
@@ -75,7 +77,7 @@ class RouteSpec(Spec):
 
     @model_validator(mode="after")
     def _one_action(self) -> Self:
-        if count_set(self, ("forward", "redirect", "direct_response")) != 1:
+        if count_set(self, self.alternatives) != 1:
             raise ValueError("set exactly one of forward, redirect and directResponse")
         needs_literal = (self.forward is not None and self.forward.prefix_rewrite is not None) or (
             self.redirect is not None and self.redirect.prefix is not None

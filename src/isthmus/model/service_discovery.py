@@ -10,6 +10,7 @@ from isthmus.model.dns_discovery import DnsLookup, DnsMethod
 from isthmus.model.kubernetes_discovery import KubernetesLookup, KubernetesMethod
 from isthmus.model.object import Frozen, Object, Reference, Spec, Use
 from isthmus.model.reference import resolve
+from isthmus.model.value import count_set
 from isthmus.model.where import Where
 
 Method = Literal["dns", "kubernetes", "consul"]
@@ -18,6 +19,8 @@ Method = Literal["dns", "kubernetes", "consul"]
 class ServiceDiscoverySpec(Spec):
     """Sites, and exactly one method with its credentials."""
 
+    alternatives: ClassVar[tuple[str, ...]] = ("dns", "kubernetes", "consul")
+
     where: Where = Field(description="The site, or the virtual site, that uses this registry.")
     dns: DnsMethod | None = Field(None, description="A DNS resolver; write `dns: {}` for the system's.")
     kubernetes: KubernetesMethod | None = Field(None, description="A Kubernetes cluster.")
@@ -25,7 +28,7 @@ class ServiceDiscoverySpec(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if sum(each is not None for each in (self.dns, self.kubernetes, self.consul)) != 1:
+        if count_set(self, self.alternatives) != 1:
             raise ValueError("set exactly one of dns, kubernetes and consul")
         return self
 
@@ -56,6 +59,8 @@ class ServiceDiscovery(Object):
 class EndpointDiscovery(Frozen):
     """What an endpoint's site asks its registries for. Exactly one method."""
 
+    alternatives: ClassVar[tuple[str, ...]] = ("dns", "kubernetes", "consul")
+
     dns: DnsLookup | None = Field(
         None, description="By a DNS name. Without any ServiceDiscovery for DNS, the site's system resolver is used."
     )
@@ -67,7 +72,7 @@ class EndpointDiscovery(Frozen):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if sum(each is not None for each in (self.dns, self.kubernetes, self.consul)) != 1:
+        if count_set(self, self.alternatives) != 1:
             raise ValueError("set exactly one of dns, kubernetes and consul")
         return self
 

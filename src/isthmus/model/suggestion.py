@@ -24,7 +24,7 @@ def mend_field(cls: type[BaseModel], place: tuple[str | int, ...]) -> str:
         cls: what the document was to be.
         place: where the field stands in it, its own name last, as pydantic tells it.
     """
-    fields = _fields(cls, place[:-1])
+    fields = [info.alias or name for part in find_parts(cls, place[:-1]) for name, info in part.model_fields.items()]
     near = suggest(str(place[-1]), fields)
     if near is not None:
         return f"did you mean {near}?"
@@ -33,13 +33,13 @@ def mend_field(cls: type[BaseModel], place: tuple[str | int, ...]) -> str:
     return "remove it, or see the object reference for the right name"
 
 
-def _fields(cls: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
-    """The names of what may stand in a part of a document."""
+def find_parts(cls: type[BaseModel], place: tuple[str | int, ...]) -> list[type[BaseModel]]:
+    """What may stand at a place of a document."""
     parts = [cls]
     for step in place:
         if isinstance(step, str):  # the place in a list has the type of the list's items
             parts = [inner for part in parts for inner in _inner(part, step)]
-    return [info.alias or name for part in parts for name, info in part.model_fields.items()]
+    return parts
 
 
 def _inner(part: type[BaseModel], field: str) -> Iterator[type[BaseModel]]:

@@ -13,7 +13,7 @@ from isthmus.model.label import Expression
 from isthmus.model.object import Frozen, Name, Object, Reference, Spec, Use
 from isthmus.model.reference import resolve
 from isthmus.model.tls import ServerName
-from isthmus.model.value import HeaderName, HeaderValue, Percent, Port, PositiveDuration
+from isthmus.model.value import HeaderName, HeaderValue, Percent, Port, PositiveDuration, count_set
 from isthmus.model.where import Where
 
 Method = Literal["syslog", "http", "file", "otlp"]
@@ -210,6 +210,8 @@ class OtlpTarget(_OverHttp):
 class TelemetryReceiverSpec(Spec):
     """Sites, exactly one target, and what it is sent."""
 
+    alternatives: ClassVar[tuple[str, ...]] = ("syslog", "http", "file", "otlp")
+
     where: Where = Field(description="The site, or the virtual site, that sends.")
     syslog: SyslogTarget | None = Field(None, description="Records by syslog.")
     http: HttpTarget | None = Field(None, description="Records by HTTP.")
@@ -227,7 +229,7 @@ class TelemetryReceiverSpec(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if sum(each is not None for each in (self.syslog, self.http, self.file, self.otlp)) != 1:
+        if count_set(self, self.alternatives) != 1:
             raise ValueError("set exactly one of syslog, http, file and otlp")
         return self
 

@@ -1,7 +1,7 @@
 """`where`: one site, or all sites of a virtual site."""
 
 from collections.abc import Iterator
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,8 @@ from isthmus.model.object import Frozen, Name, Use
 
 class Where(Frozen):
     """Exactly one of a site and a virtual site."""
+
+    alternatives: ClassVar[tuple[str, ...]] = ("site", "virtual_site")
 
     site: Name | None = Field(None, description="Name of one Site.")
     virtual_site: Name | None = Field(None, description="Name of a VirtualSite: all sites that it selects.")

@@ -61,3 +61,19 @@ def test_what_is_told_to_the_console_does_not_change_with_each_answer() -> None:
     told = {each["registry"]: each["answeredAt"] for each in report(exceptions_only=True)["discovery"]}
     assert told == {str(REGISTRY): 100, "": None}
     assert all(each["answeredAt"] == 100 for each in report(broken=False)["discovery"])
+
+
+def test_receivers_of_telemetry_with_what_was_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    idle = {"waiting": {"items": 0, "bytes": 0}, "lost": {}, "lostAt": None, "error": "", "errorSince": None}
+    found = [
+        {"receiver": "shop/logs", "target": "http https://a.b", "since": 100, "delivered": 7, **idle},
+        {
+            **{"receiver": "shop/far", "target": "otlp https://c.d", "since": 100, "delivered": 0},
+            **{"waiting": {"items": 12, "bytes": 800}, "lost": {"buffer": 3}, "lostAt": 210},
+            **{"error": "c.d does not answer", "errorSince": 160},
+        },
+    ]
+    print_site_report({"telemetry": {"receivers": found}}, now=220)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "shop/logs http https://a.b sending 2 min 7 0 0" in lines
+    assert "shop/far otlp https://c.d failing 1 min 0 12 (800 bytes) 3 buffer 10 s c.d does not answer" in lines

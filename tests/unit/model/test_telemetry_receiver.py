@@ -58,6 +58,31 @@ def test_what_cannot_be_is_said(spec: dict[str, Any], problem: str) -> None:
     assert problem in problems(spec)
 
 
+def test_faults_of_the_whole_are_said_beside_those_of_fields() -> None:
+    spec = {"syslog": {"host": "no host"}, "file": {"name": "../a"}, "bufferMiB": 0}
+    found = problems(spec).splitlines()
+    assert [line.partition(":")[0] for line in found] == [
+        "spec.syslog.host", "spec.file.name", "spec.bufferMiB", "spec",
+    ]  # fmt: skip
+    assert found[-1] == "spec: set exactly one of syslog, http, file and otlp"
+    both = {"where": {"site": "NO", "virtualSite": "all"}, "file": {"name": "a"}}
+    assert "spec.where: set exactly one of site and virtualSite" in problems(both)
+    other = {"file": {"name": "a"}, "logs": {"namespaces": ["blog"], "sampling": 101}}
+    assert "a receiver in the namespace shop gets records of that alone" in problems(other, "shop")
+
+
+def test_a_faulty_or_misspelt_alternative_is_not_called_missing() -> None:
+    assert "exactly one" not in problems({"file": "a.log"})
+    assert "exactly one" not in problems({"sylog": {"host": "a.b"}})
+    assert "exactly one" not in problems({"file": {"name": "a"}, "bufferMiB": 0})
+
+
+def test_only_shared_receivers_decide_on_traces_of_all_namespaces() -> None:
+    spec = {"otlp": {"url": "https://a.b", "traces": {"clientContext": "RESTART"}}}
+    assert problems(spec) == ""
+    assert "which the namespace shop cannot decide" in problems(spec, "shop")
+
+
 def test_another_namespace_is_for_shared_receivers() -> None:
     spec = {"file": {"name": "a.log"}, "logs": {"namespaces": ["blog"]}}
     assert problems(spec) == ""

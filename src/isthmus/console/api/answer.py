@@ -158,6 +158,21 @@ class ObjectSite(Answer):
     rejected: RejectionAnswer | None = None
 
 
+class ReceiverStatus(Answer):
+    """A TelemetryReceiver at one site. Times are seconds since 1970."""
+
+    site: str
+    target: str = Field(description="Where the site sends; empty when it does so no more.")
+    since: float | None = Field(description="When the site began, with the settings of now.")
+    delivered: int = Field(description="Records, spans and points that the receiver took.")
+    waiting: int = Field(description="Those that wait on the site's disk.")
+    waiting_bytes: int
+    lost: dict[str, int] = Field(description="Those that it will never get, by reason.")
+    lost_at: float | None
+    error: str = Field(description="Why the last try failed; empty when it did not.")
+    error_since: float | None
+
+
 class ObjectStatus(Answer):
     """Where an object is in use, and what stands against it."""
 
@@ -165,6 +180,7 @@ class ObjectStatus(Answer):
     revision: int
     sites: list[ObjectSite]
     diagnostics: list[DiagnosticAnswer]
+    receivers: list[ReceiverStatus] = Field([], description="Of a TelemetryReceiver, as its sites told last.")
 
 
 class TokenRequest(Answer):

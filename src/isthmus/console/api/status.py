@@ -13,6 +13,7 @@ from isthmus.console.api.answer import (
     ExplainRequest,
     ObjectSite,
     ObjectStatus,
+    ReceiverStatus,
     RegionStatus,
     RejectionAnswer,
     SiteStatus,
@@ -23,6 +24,7 @@ from isthmus.console.api.answer import (
 from isthmus.console.api.context import ApiContext, Caller, Context
 from isthmus.console.error import RequestRefused
 from isthmus.console.observation import Observed
+from isthmus.console.receiver_state import ReceiverState
 from isthmus.console.record import StoredObject
 from isthmus.model.key import DEFAULT_TENANT, ObjectKey, parse_key
 from isthmus.model.site import Site
@@ -141,9 +143,23 @@ def object_status(context: ApiContext, record: StoredObject) -> ObjectStatus:
             )
         )
     standing = deployment.validation.of(key)
+    told = receiver_states(context, key)
     return ObjectStatus(
-        key=str(key), revision=record.revision, sites=sites, diagnostics=[answer_diagnostic(each) for each in standing]
+        key=str(key),
+        revision=record.revision,
+        sites=sites,
+        diagnostics=[answer_diagnostic(each) for each in standing],
+        receivers=[ReceiverStatus.model_validate(each, from_attributes=True) for each in told],
     )
+
+
+def receiver_states(context: ApiContext, key: ObjectKey) -> list[ReceiverState]:
+    """A TelemetryReceiver as its sites told last, by site; empty for any other object."""
+    if key.kind != "TelemetryReceiver":
+        return []
+    sites = sorted(context.deployment.index.sites_of(key))
+    briefs = (context.watch.brief(site_subject(site)) for site in sites)
+    return [each for brief in briefs for each in brief.receivers if each.receiver == key.path]
 
 
 @router.get("/status/objects", responses={404: {"model": ErrorAnswer}})

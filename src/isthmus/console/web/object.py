@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Response
 
 from isthmus.console.api.context import ApiContext
-from isthmus.console.api.status import object_status
+from isthmus.console.api.status import object_status, receiver_states
 from isthmus.console.difference import document_of, emit_yaml
 from isthmus.console.error import RequestRefused
 from isthmus.console.record import StoredObject
@@ -144,6 +144,7 @@ async def one(plural: str, namespace: str, name: str, visit: Reader) -> Response
         uses=[(use.field, use.target, use.target in known) for use in obj.uses()],
         users=sorted(context.deployment.validation.users(obj.key)),
         place=place,
+        receivers=[(each, *each.word(time.time())) for each in receiver_states(context, obj.key)],
         states=states,
         traffic=traffic,
         gauges=gauges,

@@ -156,6 +156,7 @@ async def _site(visit: Visit, name: str, token: str = "", expires: Any = None) -
         clusters=report.get("clusters") or [],
         streams={each.get("region"): each for each in report.get("streams") or []},
         kinds=sorted(kinds.items()),
+        receivers=[(each, *each.word(time.time())) for each in context.watch.brief(subject).receivers],
         events=list(itertools.islice(context.watch.events(subject), _EVENTS)),
         joined_at=joined_at,
         fresh=joined_at is not None and datetime.now(UTC) - joined_at < _FRESH,
