@@ -15,7 +15,7 @@ OF_SITE = 500
 """The same of what one site says; within this part places are taken in the same way."""
 OF_NAMESPACE = 1_000
 """The same of what is about one namespace."""
-_SAID = ("endpoint-down", "cluster-down", "configuration-rejected", "telemetry-lost")
+_SAID = ("endpoint-down", "cluster-down", "configuration-rejected", "telemetry-lost", "telemetry-receiver")
 """Rules of which a site can break any number."""
 _OF_HOSTS = ("error-rate", "latency")
 """Those of which it can by telling of virtual hosts that are not declared: they are of no namespace."""

@@ -117,6 +117,13 @@ def test_what_one_site_says_takes_no_place_of_another() -> None:
     assert alerts.left_out == {}
 
 
+def test_invented_receivers_take_the_part_of_their_site() -> None:
+    alerts = Alerts()
+    alerts.update([*invented(MOST, "telemetry-receiver"), LOST], 100)
+    assert len(alerts.list()) == OF_SITE + 1
+    assert alerts.left_out == {"Site liar": MOST - OF_SITE}
+
+
 def test_within_its_part_the_worst_of_a_site_is_kept() -> None:
     alerts = Alerts()
     small, bad = invented(OF_SITE, "endpoint-down"), invented(1)
