@@ -110,4 +110,5 @@ def _http(memo: Memo, key: ObjectKey, target: HttpTarget | OtlpTarget, form: str
         token=resolve(target.token, "Secret", key.tenant, key.namespace) if target.token is not None else None,
         trusted_ca=trusted,
         timeout=milliseconds(target.timeout),
+        protocol=target.protocol if isinstance(target, OtlpTarget) else "HTTP",
     )

@@ -19,6 +19,8 @@ from isthmus.model.where import Where
 Method = Literal["syslog", "http", "file", "otlp"]
 Signal = Literal["LOGS", "METRICS", "TRACES"]
 Facility = Literal["USER", "DAEMON", "LOCAL0", "LOCAL1", "LOCAL2", "LOCAL3", "LOCAL4", "LOCAL5", "LOCAL6", "LOCAL7"]
+OTLP_GRPC_PORT = 4317
+_METADATA = re.compile(r"(?!grpc-)[a-z0-9_.-]+")
 _FILE = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._]{0,126}")
 
 
@@ -39,6 +41,12 @@ def _check_url(value: str) -> str:
         raise ValueError("must hold no user or password; put them into a Secret and refer to it")
     if parts.query or parts.fragment:
         raise ValueError("must end with the path")
+    try:
+        good = parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("must have a port from 1 to 65535, or none")
     return value
 
 
@@ -189,10 +197,16 @@ class TraceSetting(Frozen):
 
 
 class OtlpTarget(_OverHttp):
-    """An OpenTelemetry collector, or anything else that takes OTLP over HTTP (protobuf)."""
+    """An OpenTelemetry collector, or anything else that takes OTLP over HTTP (protobuf) or gRPC."""
 
     url: Url = Field(
-        description="Address of the receiver without `/v1/…`, for example `https://collector.internal:4318`."
+        description="Address of the receiver without `/v1/…`, for example `https://collector.internal:4318`. By gRPC "
+        "it has no path, and its port is 4317 when left out; by HTTP that of the scheme."
+    )
+    protocol: Literal["HTTP", "GRPC"] = Field(
+        "HTTP",
+        description="`HTTP`: OTLP/HTTP, `/v1/logs`, `/v1/metrics` and `/v1/traces` below `url`. `GRPC`: OTLP/gRPC, "
+        "over TLS with `https://` and in the clear with `http://`; headers and token are the calls' metadata.",
     )
     signals: tuple[Signal, ...] = Field(
         ("LOGS", "METRICS", "TRACES"), min_length=1, max_length=3, description="What is sent."
@@ -204,6 +218,20 @@ class OtlpTarget(_OverHttp):
     def _distinct(self) -> Self:
         if len(set(self.signals)) != len(self.signals):
             raise ValueError("the same signal stands twice in signals")
+        return self
+
+    @model_validator(mode="after")
+    def _callable(self) -> Self:
+        if self.protocol != "GRPC":
+            return self
+        if urlsplit(self.url).path not in ("", "/"):
+            raise ValueError("url has a path, and gRPC has none; leave it out, or use protocol HTTP")
+        for header in self.headers:
+            if not _METADATA.fullmatch(header.name) or header.name.endswith("-bin"):
+                raise ValueError(
+                    f"the header {header.name} cannot go with gRPC; use letters, digits, '-', '_' and '.', without "
+                    "grpc- in front and without -bin at the end"
+                )
         return self
 
 

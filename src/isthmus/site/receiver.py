@@ -22,8 +22,9 @@ from prometheus_client.metrics_core import Metric
 
 from isthmus.discovery.error import SettingError
 from isthmus.model.key import ObjectKey
+from isthmus.site.delivery import SecretValue
 from isthmus.site.log_file import LogFiles
-from isthmus.site.sender import SecretValue, Sender, make_sender
+from isthmus.site.sender import Sender, make_sender
 from isthmus.site.tally import Tallies, Tally
 from isthmus.telemetry.document import choose, documents_of, emit_array, emit_lines, slices_of
 from isthmus.telemetry.forwarder import Forwarder
@@ -307,5 +308,7 @@ def _target(receiver: Receiver) -> str:
             return f"syslog {host}:{port} {transport}"
         case FileSettings(path):
             return f"file {path}"
+        case HttpSettings(url, form, protocol="GRPC"):
+            return f"{form} over gRPC {url}"
         case HttpSettings(url, form):
             return f"{form} {url}"

@@ -1,4 +1,4 @@
-"""How bodies reach receivers of telemetry: by HTTP, by syslog, into a file. One sender per receiver.
+"""How bodies reach receivers of telemetry: by HTTP, by gRPC, by syslog, into a file. One sender per receiver.
 
 `send` returns how many items the receiver said it did not take, once the others are taken. It raises `BodyRefused` for
 a body that will never be taken, and anything else for one to be tried again.
@@ -8,42 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import socket
-from collections.abc import Callable
 from typing import Protocol
 
 import httpx
-from google.protobuf.message import DecodeError
 
 from isthmus.discovery.http import make_client, short, transport_error
 from isthmus.discovery.tls import make_context
-from isthmus.generated import otlp_pb2 as wire
-from isthmus.model.key import ObjectKey
+from isthmus.site.delivery import GZIP, BodyRefused, SecretValue, Unsent, rejected_items, secret_headers
+from isthmus.site.grpc_sender import GrpcSender
 from isthmus.site.log_file import LogFiles
-from isthmus.telemetry.batch import BatchInvalid
 from isthmus.telemetry.setting import FileSettings, HttpSettings, Settings, SyslogSettings
 from isthmus.telemetry.syslog import parse_frames
 
-SecretValue = Callable[[ObjectKey], str | None]
-_GZIP = b"\x1f\x8b"
 _HOPELESS = frozenset((400, 405, 411, 413, 414, 415, 422, 501))
 """Statuses that say that this body will never be taken. Others may end: a wrong token, a path that is yet to come."""
-_HEADER = re.compile(r"[\x21-\x7e \t]*")
-"""What a header may hold. It is looked at before: the library's refusal shows the value."""
 _SYSLOG_TIMEOUT = 10.0
 _LINGER = 0.05
 """Seconds in which a receiver's end of a connection is noticed before its next use."""
 OTLP_PATHS = {b"L": "/v1/logs", b"M": "/v1/metrics", b"T": "/v1/traces"}
 """First byte of an OTLP body on the spool, and where the rest goes."""
-
-
-class BodyRefused(BatchInvalid):
-    """The receiver will never take this body."""
-
-
-class Unsent(Exception):
-    """Why a body could not be sent now, for people."""
 
 
 class Sender(Protocol):
@@ -61,6 +45,8 @@ class Sender(Protocol):
 def make_sender(settings: Settings, secret: SecretValue, files: LogFiles) -> Sender:
     """`files`: those of file receivers. Raises SettingError: the trusted authority is not PEM; OSError."""
     match settings:
+        case HttpSettings(protocol="GRPC"):
+            return GrpcSender(settings, secret)
         case HttpSettings():
             return HttpSender(settings, secret)
         case SyslogSettings():
@@ -87,14 +73,14 @@ class HttpSender:
         if settings.form == "OTLP":
             kind, body = body[:1], body[1:]
             url += OTLP_PATHS[kind]
-        if body.startswith(_GZIP):
+        if body.startswith(GZIP):
             headers["content-encoding"] = "gzip"
         try:
             response = await self._client.post(url, content=body, headers=headers, timeout=settings.timeout / 1000)
         except (httpx.HTTPError, OSError) as error:
             raise Unsent(str(transport_error(self._host, error))) from error
         if response.is_success:
-            return _rejected(response.content) if kind else 0
+            return rejected_items(response.content) if kind else 0
         secrets = [value for name, value in headers.items() if name not in ("content-type", "content-encoding")]
         text = f"{self._host} answered {response.status_code}: {short(response.text, secrets)}"
         raise BodyRefused(text) if response.status_code in _HOPELESS else Unsent(text)
@@ -107,29 +93,7 @@ class HttpSender:
         """With the secrets as they are now."""
         form = {"NDJSON": "application/x-ndjson", "JSON": "application/json"}
         headers = {"content-type": form.get(self._settings.form, "application/x-protobuf")}
-        for name, key in self._settings.secret_headers:
-            headers[name] = self._value(key)
-        if self._settings.token is not None:
-            headers["authorization"] = f"Bearer {self._value(self._settings.token)}"
-        return headers
-
-    def _value(self, key: ObjectKey) -> str:
-        value = self._secret(key)
-        if value is None:
-            raise Unsent(f"the site has no copy of {key.title} yet")
-        value = value.strip()
-        if not _HEADER.fullmatch(value):
-            text = "holds a line break, a control character or one beyond ASCII; no HTTP header can"
-            raise Unsent(f"{key.title} {text}")
-        return value
-
-
-def _rejected(answer: bytes) -> int:
-    """What an OTLP receiver did not take of a body that it took (partial success)."""
-    try:
-        return wire.Response.FromString(answer).partial_success.rejected
-    except DecodeError:
-        return 0  # it took the body, whatever it says
+        return headers | secret_headers(self._settings, self._secret)
 
 
 class SyslogSender:

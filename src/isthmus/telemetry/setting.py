@@ -45,6 +45,7 @@ class HttpSettings:
         secret_headers: name and the secret that holds the value.
         token: the secret that holds a bearer token.
         trusted_ca: PEM; the system's when empty.
+        protocol: HTTP; or GRPC, for OTLP alone: then the URL has no path, and headers are the calls' metadata.
     """
 
     url: str
@@ -55,6 +56,7 @@ class HttpSettings:
     token: ObjectKey | None = None
     trusted_ca: str = ""
     timeout: int = 10_000
+    protocol: str = "HTTP"
 
 
 Settings = SyslogSettings | FileSettings | HttpSettings

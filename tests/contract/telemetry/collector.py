@@ -1,4 +1,4 @@
-"""A receiver of OTLP over HTTP, from OpenTelemetry's own messages, that takes nothing which is not exactly that.
+"""Receivers of OTLP over HTTP and over gRPC, that take nothing which is not exactly OpenTelemetry's own messages.
 
 They are of an early release, as xds-protos has them: what is called a scope today has another name there.
 """
@@ -10,9 +10,14 @@ import gzip
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import grpc
 from aiohttp import web
+from google.protobuf.message_factory import GetMessageClass
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from isthmus.generated import otlp_pb2 as wire
@@ -90,6 +95,48 @@ class Collector:
                 if scope.instrumentation_library.name != "isthmus":
                     self.faults.append(f"{kind} of {scope.instrumentation_library.name!r}")
                 kept.extend((site, item) for item in getattr(scope, kind))
+
+
+class GrpcCollector(Collector):
+    """Serves on a free port of `localhost`, over TLS. `refusals`: codes and details of the next calls, before they are
+    taken."""
+
+    def __init__(self, key_pem: bytes, chain_pem: bytes) -> None:
+        super().__init__()
+        self.refusals: list[tuple[grpc.StatusCode, str]] = []
+        self._credentials = grpc.ssl_server_credentials([(key_pem, chain_pem)])
+        self._server: grpc.aio.Server | None = None
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.port}"
+
+    async def start(self) -> None:
+        self._server = grpc.aio.server()
+        for module in (logs_service_pb2, metrics_service_pb2, trace_service_pb2):
+            [service] = module.DESCRIPTOR.services_by_name.values()
+            [method] = service.methods
+            request = GetMessageClass(method.input_type)
+            handler = grpc.unary_unary_rpc_method_handler(
+                self._export, request_deserializer=request.FromString, response_serializer=bytes
+            )
+            handlers = grpc.method_handlers_generic_handler(service.full_name, {method.name: handler})
+            self._server.add_generic_rpc_handlers((handlers,))
+        self.port = self._server.add_secure_port("localhost:0", self._credentials)
+        await self._server.start()
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            await self._server.stop(None)
+
+    async def _export(self, message: Any, context: Any) -> bytes:
+        self.asked += 1
+        self.headers.append(dict(context.invocation_metadata()))
+        if self.refusals:
+            await context.abort(*self.refusals.pop(0))
+        self._keep(message)
+        rejected, self.rejected = self.rejected, 0
+        return wire.Response(partial_success={"rejected": rejected}).SerializeToString()
 
 
 def attributes(holder: Any) -> dict[str, Any]:

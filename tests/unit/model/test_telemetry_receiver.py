@@ -52,6 +52,17 @@ def problems(spec: dict[str, Any], namespace: str = "shared") -> str:
         ({"otlp": {"url": "http://a.b", "trustedAuthority": {"name": "ca"}}}, "trustedAuthority means nothing"),
         ({"syslog": {"host": "a.b", "transport": "UDP", "trustedAuthority": {"name": "ca"}}}, "use TLS"),
         ({"otlp": {"url": "https://a.b", "signals": ["LOGS", "LOGS"]}}, "the same signal stands twice"),
+        ({"otlp": {"url": "https://a.b:70000", "protocol": "GRPC"}}, "must have a port from 1 to 65535"),
+        ({"otlp": {"url": "https://a.b/otlp", "protocol": "GRPC"}}, "url has a path, and gRPC has none"),
+        (
+            {"otlp": {"url": "https://a.b", "protocol": "GRPC", "headers": [{"name": "x-bin", "value": "x"}]}},
+            "the header x-bin cannot go with gRPC",
+        ),
+        (
+            {"otlp": {"url": "https://a.b", "protocol": "GRPC", "headers": [{"name": "Grpc-Timeout", "value": "1S"}]}},
+            "the header grpc-timeout cannot go with gRPC",
+        ),
+        ({"otlp": {"url": "https://a.b", "protocol": "grpc"}}, "protocol"),
     ],
 )
 def test_what_cannot_be_is_said(spec: dict[str, Any], problem: str) -> None:

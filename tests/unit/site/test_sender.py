@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.site.delivery import Unsent
 from isthmus.site.log_file import LogFiles
-from isthmus.site.sender import FileSender, Unsent
+from isthmus.site.sender import FileSender
 from isthmus.telemetry.setting import FileSettings
 
 FIRST, LONG = b'{"n": 1}\n', b'{"n": 2, "text": "' + b"x" * 3_000 + b'"}\n'
