@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.load import Load, drive
+from bench.log_receiver import receiving
 from bench.process import cores, free_port
 from bench.proxy import Server, origin
 from bench.report import Result, Target, Value
@@ -89,9 +90,11 @@ async def _measure(rounds: int, seconds: int) -> tuple[Series, Series, int, int]
         )
         known |= access("far", ["ams"])
         async with (
-            data_path(folder / "fra", "fra", known, authority, measured) as egress,
-            data_path(folder / "ams", "ams", known, authority, measured) as ingress,
+            data_path(folder / "fra", "fra", known, authority, measured, "service") as egress,
+            data_path(folder / "ams", "ams", known, authority, measured, "service") as ingress,
         ):
+            for told in ("fra", "ams"):
+                await asyncio.to_thread(stack.enter_context, receiving(folder / told, others))
             paths = [
                 (one, Server(near, egress.pid, "near.example"), {"egress": egress.pid}),
                 (two, Server(far, ingress.pid, "far.example"), {"ingress": ingress.pid, "egress": egress.pid}),

@@ -16,6 +16,7 @@ from typing import Any
 from bench.certificate import issue
 from bench.gateway import order
 from bench.load import Load, drive, drive_http2, drive_http3
+from bench.log_receiver import receiving
 from bench.process import cores, free_port
 from bench.proxy import Server, haproxy, nginx, origin
 from bench.report import Result, Target, Value
@@ -72,9 +73,11 @@ async def _measure(rounds: int, seconds: int) -> Runs:
         )
         known |= access("far", ["ams"])
         async with (
-            data_path(folder / "fra", "fra", known, authority, measured) as egress,
-            data_path(folder / "ams", "ams", known, authority, measured) as ingress,
+            data_path(folder / "fra", "fra", known, authority, measured, "service") as egress,
+            data_path(folder / "ams", "ams", known, authority, measured, "service") as ingress,
         ):
+            for told in ("fra", "ams"):
+                await asyncio.to_thread(stack.enter_context, receiving(folder / told, others))
             contestants = {
                 ONE: Contestant(Server(near, egress.pid, tls=True), {"site": egress.pid}),
                 TWO: Contestant(Server(far, ingress.pid, tls=True), {"ingress": ingress.pid, "egress": egress.pid}),
