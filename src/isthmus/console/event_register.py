@@ -9,6 +9,9 @@ from isthmus.console import schema
 from isthmus.console.record import Event
 from isthmus.console.register import Register
 
+_AT_ONCE = 500
+"""Numbers in one statement."""
+
 
 class EventRegister(Register):
     """What was noticed of regions and sites."""
@@ -42,14 +45,20 @@ class EventRegister(Register):
     def trim_events(self, part: Literal["subject", "namespace"], name: str, most: int) -> int:
         """Forget all but the newest of one subject, or about objects of one namespace; how many were forgotten."""
         table = schema.event
-        # a key is tenant/kind/namespace/name
-        of = table.c.subject == name if part == "subject" else table.c.key.contains(f"/{name}/", autoescape=True)
-        newest = select(table.c.number).where(of).order_by(table.c.number.desc()).offset(most).limit(1)
+        near = table.c.subject == name if part == "subject" else table.c.key.contains(f"/{name}/", autoescape=True)
+        newest = select(table.c.number, table.c.key).where(near).order_by(table.c.number.desc())
         with self._transaction() as connection:
-            last = connection.execute(newest).scalar()
-            if last is None:
-                return 0
-            return connection.execute(table.delete().where(of, table.c.number <= last)).rowcount
+            found = [
+                number for number, key in connection.execute(newest) if part == "subject" or _namespace(key) == name
+            ]
+            for begin in range(most, len(found), _AT_ONCE):
+                connection.execute(table.delete().where(table.c.number.in_(found[begin : begin + _AT_ONCE])))
+        return max(0, len(found) - most)
+
+
+def _namespace(key: str) -> str:
+    """Of a key as it is written: tenant/kind/namespace/name."""
+    return [*key.split("/"), "", "", ""][2]
 
 
 def _event(row: Row[Any]) -> Event:

@@ -10,7 +10,7 @@ from isthmus.model.value import HeaderName, HeaderValue, Path, PositiveDuration,
 
 def _check_statuses(value: int | str) -> int | str:
     status_range(value)
-    return value
+    return int(value) if str(value).isdecimal() else value  # one way to write a code, in quotes or not
 
 
 def status_range(value: int | str) -> tuple[int, int]:

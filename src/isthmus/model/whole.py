@@ -20,14 +20,14 @@ Place = tuple[str | int, ...]
 def find_wrong_choices(cls: type[BaseModel], document: Any, error: ValidationError) -> Iterator[tuple[Place, str]]:
     """Parts around faulty fields of whose alternatives not exactly one is written, and what to say of them."""
     faults = [(each["loc"], each["type"]) for each in error.errors(include_url=False)]
+    misspelt = {loc[:-1] for loc, kind in faults if kind == "extra_forbidden"}  # perhaps one of them is an alternative
     for place in sorted({loc[:length] for loc, _ in faults for length in range(len(loc))}, key=str):
         written = _at(document, place)
-        unknown = any(loc[:-1] == place and kind == "extra_forbidden" for loc, kind in faults)  # perhaps one, misspelt
         for part in find_parts(cls, place):
             if not issubclass(part, Frozen) or not part.alternatives or not isinstance(written, Mapping):
                 continue
             given = sum(any(written.get(key) is not None for key in {to_camel(n), n}) for n in part.alternatives)
-            if given > 1 or (given == 0 and not unknown):
+            if given > 1 or (given == 0 and place not in misspelt):
                 yield place, _text(part.alternatives)
 
 
@@ -38,9 +38,10 @@ def find_whole_faults(rest: ValidationError, faulty: list[Place]) -> Iterator[tu
         rest: how it was refused.
         faulty: where the fields stood that were left out.
     """
+    around = {left[:-1] for left in faulty}
     for each in rest.errors(include_url=False):
         place = each["loc"]
-        if each["type"] == "value_error" and all(place != left[:-1] for left in faulty):
+        if each["type"] == "value_error" and place not in around:
             yield place, each["msg"].removeprefix("Value error, ")
 
 

@@ -304,8 +304,7 @@ class SiteAgent(UplinkHandler):
 
     async def _resume(self, plan: Plan) -> None:
         """Speak of what an adopted Envoy checks already: a new BGP speaker hears nothing before the first word."""
-        if self.plan is None:
-            await self.envoy.learn_health()
+        if self.plan is None and await self.envoy.learn_health():  # or else it is unknown what Envoy has
             self._confirm(replace(plan, intent=self.egress.in_force(plan.intent)))
 
     def _push(self, plan: Plan) -> Push:

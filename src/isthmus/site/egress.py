@@ -136,7 +136,9 @@ class Egress:
             for cluster in self._clusters.values()
             for name in cluster.drained
         }
-        if (changed or gone or self._heard) and not again:
+        if again:  # perhaps before this intent was confirmed for the first time
+            self._keep_numbers(self._numbers.allocate(_names(self._clusters.values())))
+        elif changed or gone or self._heard:
             self._retain()
         if turned:
             self._wanted.clear()
@@ -152,11 +154,8 @@ class Egress:
         return replace(intent, hosted=hosted)
 
     def _known(self, cluster: LocalCluster) -> Hosted:
-        known = tuple(
-            member.endpoint
-            for member in cluster.members
-            if member.checked or any(host in self._verdicts for host in member.hosts)
-        )
+        found = (each for each in cluster.members if each.checked or not self._verdicts.keys().isdisjoint(each.hosts))
+        known = tuple(each.endpoint for each in found)
         return cluster.hosted if len(known) == len(cluster.members) else replace(cluster.hosted, endpoints=known)
 
     def hear(self, event: HealthEvent, now: float) -> float | None:
@@ -350,14 +349,16 @@ class Egress:
         names = _names(self._clusters.values())
         for name in self._transitions.keys() - names:
             del self._transitions[name]
-        numbers = self._numbers.retain(names).allocate(names)
-        if numbers is not self._numbers:
-            self._save(numbers)
-            self._numbers = numbers
+        self._keep_numbers(self._numbers.retain(names).allocate(names))
         hosts: set[Host] = set()
         hosts.update(*(cluster.hosts for cluster in self._clusters.values()))
         for host in self._verdicts.keys() - hosts:
             del self._verdicts[host]
+
+    def _keep_numbers(self, numbers: EndpointNumbers) -> None:
+        if numbers is not self._numbers:
+            self._save(numbers)
+            self._numbers = numbers
 
     def _take(self, names: Iterable[str], port: int | None = None) -> None:
         """The health of clusters that Envoy checks by these names has changed: of all endpoints, or those at a port."""

@@ -84,10 +84,13 @@ class LocalEnvoy:
         """Bring the process's facts in the state up to date."""
         self._state.pid, self._state.restarts = self._process.pid, self._process.restarts
 
-    async def learn_health(self) -> None:
-        """Look at once at the health of every endpoint that Envoy has. Without an answer nothing is learned."""
-        with contextlib.suppress(httpx.HTTPError):
+    async def learn_health(self) -> bool:
+        """Look at once at the health of every endpoint that Envoy has. False when it does not answer."""
+        try:
             await self._health.reconcile()
+        except httpx.HTTPError:
+            return False
+        return True
 
     def healthy(self) -> tuple[bool, str]:
         """Whether Envoy runs and has what it needs, and a word why not."""

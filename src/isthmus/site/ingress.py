@@ -79,7 +79,6 @@ class Ingress:
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
-        self._patience = PATIENCE if table.clusters() else LONG_PATIENCE
         self._round_trips = RoundTrips()
         self._declared: Mapping[str, int] = {}
         self._changed = False
@@ -136,7 +135,7 @@ class Ingress:
         wanted = frozenset(numbers)
         await self._until(
             lambda: wanted <= self.table.clusters() or SessionState.LIVE in self.table.sessions().values(),
-            self._patience,
+            PATIENCE if self.table.clusters() else LONG_PATIENCE,
         )
         await self._until(lambda: wanted <= self.table.clusters(), HEARING)
 

@@ -17,6 +17,7 @@ from isthmus.console.record import (
     AuditEntry,
     Change,
     Commit,
+    Event,
     IssuedCertificate,
     JoinGrant,
     SubjectVersion,
@@ -213,3 +214,12 @@ def test_an_unreachable_database_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConsoleError, match="not supported"):
         database_url(tmp_path, "mysql://x")
     assert sqlite3.sqlite_version_info >= (3, 35)
+
+
+def test_events_of_a_namespace_are_trimmed_without_those_of_others(store: Store) -> None:
+    keys = ["default/Endpoint/shop/a", "default/Route/endpoint/r", "default/Route/endpoint/s", "default/Site//Endpoint"]
+    store.add_events([Event(number, 1.0, "info", "fra", "up", key) for number, key in enumerate(keys, 1)], 0, 0.0)
+    assert store.trim_events("namespace", "endpoint", 1) == 1
+    assert [each.number for each in store.events(10)] == [4, 3, 1]
+    assert store.trim_events("subject", "fra", 2) == 1
+    assert [each.number for each in store.events(10)] == [4, 3]

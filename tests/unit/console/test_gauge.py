@@ -70,11 +70,13 @@ async def test_charts_of_gauges() -> None:
 @pytest.mark.usefixtures("store")
 async def test_changes_of_health_are_of_the_endpoints_behind_an_object() -> None:
     page: Any = Page()
-    [both] = await draw_gauges(page, of_cluster("shop/web", ["default/Endpoint/shop/a", "default/Endpoint/shop/b"]), [])
+    [both] = await draw_gauges(
+        page, of_cluster("shop/web", ["default/Endpoint/shop/a", "default/Endpoint/shop/b"]), ["fra"]
+    )
     assert json.loads(both.data)["series"] == [["3", "0", None, "1"]]
-    [one] = await draw_gauges(page, of_cluster("shop/web", ["default/Endpoint/shop/b"]), [])
+    [one] = await draw_gauges(page, of_cluster("shop/web", ["default/Endpoint/shop/b"]), ["fra"])
     assert json.loads(one.data)["series"] == [["1", "0", None, "1"]]
-    [calm] = await draw_gauges(page, of_cluster("shop/web", ["default/Endpoint/shop/c"]), [])
+    [calm] = await draw_gauges(page, of_cluster("shop/web", ["default/Endpoint/shop/c"]), ["fra"])
     assert json.loads(calm.data)["series"] == [["0", "0", None, "0"]]
 
 

@@ -400,3 +400,7 @@ def test_a_request_awaits_the_site_that_it_went_out_at() -> None:
     assert awaited(came, hop("egress", "fra", "ams")) == ""
     assert awaited(hop("ingress", "ams", "ams")) == ""
     assert awaited(hop("ingress", "ams", "")) == ""
+
+
+def test_a_number_that_no_float_holds_is_none() -> None:
+    assert parse_brief("fra", {"started": 10**400}) == parse_brief("fra", {})

@@ -84,3 +84,19 @@ def test_what_is_no_kubeconfig_is_said_without_quoting_it(text: str, message: st
         parse_kubeconfig(text)
     assert message in str(error.value)
     assert "t0k3n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        config(cluster={"server": "https://[abc"}),
+        config(cluster={"server": "https://a.example:x"}),
+        config(cluster={"proxy-url": "http://[abc"}),
+        "a: 2026-99-99",
+        "[" * 20_000,
+    ],
+)
+def test_what_is_no_url_or_no_yaml_is_refused_in_words(text: str) -> None:
+    with pytest.raises(SettingError) as error:
+        parse_kubeconfig(text)
+    assert "abc" not in str(error.value)

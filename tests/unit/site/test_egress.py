@@ -135,6 +135,15 @@ def test_an_adopted_envoy_is_spoken_of_before_it_has_taken_an_intent() -> None:
     assert desk.announced() == ["a"]
 
 
+def test_an_envoy_that_connects_before_its_intent_was_confirmed_has_its_endpoints_announced() -> None:
+    desk = Desk()
+    desk.egress.reconcile([HostHealth("web@local", "127.0.0.1", 8000 + ord("a"), True, False)], 1.0)
+    desk.egress.confirm(intent("a"), 2.0, again=True)
+    assert desk.announced() == ["a"]
+    desk.egress.confirm(intent("a"), 3.0)
+    assert desk.announced() == ["a"]
+
+
 def test_an_envoy_that_comes_back_while_something_new_is_on_its_way_says_its_findings_once() -> None:
     desk = ready("a")
     desk.event("a", True)

@@ -68,6 +68,10 @@ class CheckedAdapter(HTTPAdapter):
             def _new_conn(self) -> socket.socket:
                 return line.hold(self, _connect(self, allowed))
 
+            def close(self) -> None:
+                super().close()
+                line.release(self)
+
         class Pool(HTTPSConnectionPool):
             ConnectionCls = Connection
 
@@ -79,7 +83,7 @@ class _Line:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: list[socket.socket] = []
+        self._held: dict[HTTPSConnection, socket.socket] = {}
         self._is_cut = False
 
     def hold(self, connection: HTTPSConnection, made: socket.socket) -> socket.socket:
@@ -87,20 +91,29 @@ class _Line:
             if self._is_cut:
                 made.close()
                 raise NewConnectionError(connection, "nobody waits for the answer any more")
-            self._held.append(made.dup())
+            before, self._held[connection] = self._held.get(connection), made.dup()
+        if before is not None:
+            before.close()
         return made
+
+    def release(self, connection: HTTPSConnection) -> None:
+        """It is closed: a server that ends each connection takes no descriptors by it."""
+        with self._lock:
+            held = self._held.pop(connection, None)
+        if held is not None:
+            held.close()
 
     def cut(self) -> None:
         with self._lock:
             self._is_cut = True
-            for each in self._held:
+            for each in self._held.values():
                 with contextlib.suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         with self._lock:
-            held, self._held = self._held, []
-        for each in held:
+            held, self._held = self._held, {}
+        for each in held.values():
             each.close()
 
 

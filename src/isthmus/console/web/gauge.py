@@ -146,9 +146,9 @@ async def _ask(
 ) -> Answers | None:
     """The gauges of some drawings and others, and the heartbeat; None where nobody answers."""
     traces = [trace for drawing in drawings for trace in drawing.traces]
-    if not traces:
+    if not traces or not sites:
         return None
-    where = {"site": sites[:_MOST_SITES]} if sites else {}
+    where = {"site": sites[:_MOST_SITES]}
     if not others and all(trace.labels for trace in traces):
         labels = {label for trace in traces for label in trace.labels}
         where["label"] = [_HEARTBEAT[1], *sorted(labels)[:_MOST_LABELS]]

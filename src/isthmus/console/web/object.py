@@ -158,9 +158,8 @@ async def _measure(
     if obj.kind == "Route":
         return await measure(visit, [f"route={obj.key.path}"], closely=True), ()
     if obj.kind == "Cluster":
-        watch = visit.context.watch
         endpoints = [str(use.target) for use in obj.uses() if use.target.kind == "Endpoint"]
-        sites = sorted({each.site for key in endpoints for each in watch.endpoint(key)})
+        sites = sorted(site.name for site in visit.context.deployment.index.sites_of(obj.key))
         gauges = await draw_gauges(visit, of_cluster(obj.key.path, endpoints), sites)
         return await measure(visit, [f"cluster={obj.key.path}"], closely=True), gauges
     if states:

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import yaml
 
@@ -64,7 +64,7 @@ def parse_kubeconfig(text: str, context: str = "") -> Access:
     """
     try:
         document = yaml.safe_load(text)
-    except yaml.YAMLError:  # whose text would quote the secret
+    except (yaml.YAMLError, ValueError, RecursionError):  # whose text would quote the secret
         raise SettingError(f"the kubeconfig is not YAML; {_MEND}") from None
     if not isinstance(document, Mapping):
         raise SettingError(f"the secret does not hold a kubeconfig; {_MEND}")
@@ -81,8 +81,8 @@ def parse_kubeconfig(text: str, context: str = "") -> Access:
 
 def _access(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> Access:
     server = _text(cluster, "server", "cluster").rstrip("/")
-    parts = urlsplit(server)
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+    parts = _split(server)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise SettingError("the cluster's server must be an http:// or https:// URL without a user")
     token, password = _optional(user, "token").strip(), _optional(user, "password")
     place = find_unsendable(token)
@@ -125,9 +125,20 @@ def _refuse(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> None:
 
 def _proxy(cluster: Mapping[str, Any]) -> str:
     proxy = _optional(cluster, "proxy-url")
-    if proxy and urlsplit(proxy).scheme not in ("http", "https"):
+    parts = _split(proxy)
+    if proxy and (parts is None or parts.scheme not in ("http", "https")):
         raise SettingError("the cluster's proxy-url must be an http:// or https:// URL")
     return proxy
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of a URL; None when it is none."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
 
 
 def _named(document: Mapping[str, Any], collection: str, item: str, name: str) -> Mapping[str, Any]:

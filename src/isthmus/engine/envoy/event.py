@@ -87,6 +87,7 @@ class HealthLog:
         self._rest = b""
         self._read = 0
         self._held: list[HealthEvent] | None = None
+        self._looking = asyncio.Lock()
         self._poll: asyncio.Task[None] | None = None
         self._rotation: asyncio.Task[None] | None = None
 
@@ -119,16 +120,16 @@ class HealthLog:
             self._file = -1
 
     async def reconcile(self) -> None:
-        """Report the health of every host now. Raises httpx.HTTPError when Envoy does not answer."""
-        if self._held is not None:
-            return  # one is under way
-        self._held = []
-        try:
-            self._on_snapshot(await self._admin.hosts())
-        finally:
-            held, self._held = self._held, None
-            for event in held:
-                self._on_event(event)
+        """Report the health of every host now, after a look that is under way. Raises httpx.HTTPError when Envoy does
+        not answer."""
+        async with self._looking:
+            self._held = []
+            try:
+                self._on_snapshot(await self._admin.hosts())
+            finally:
+                held, self._held = self._held, None
+                for event in held:
+                    self._on_event(event)
 
     @property
     def _old(self) -> Path:
