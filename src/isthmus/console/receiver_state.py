@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from isthmus.console.figure import read_count, read_figure
+
 LOSS_SHOWN = 600.0
 """Seconds for which a loss is a concern."""
 _MOST = 1000
@@ -71,26 +73,16 @@ def _state(site: str, each: Mapping[str, Any]) -> ReceiverState:
         site=site,
         receiver=_line(each.get("receiver")),
         target=_line(each.get("target")),
-        since=_number(each.get("since")),
-        delivered=_count(each.get("delivered")),
-        waiting=_count(waiting.get("items")),
-        waiting_bytes=_count(waiting.get("bytes")),
-        lost={_line(name): _count(items) for name, items in lost.items()} if isinstance(lost, dict) else {},
-        lost_at=_number(each.get("lostAt")),
+        since=read_figure(each.get("since")),
+        delivered=read_count(each.get("delivered")),
+        waiting=read_count(waiting.get("items")),
+        waiting_bytes=read_count(waiting.get("bytes")),
+        lost={_line(name): read_count(items) for name, items in lost.items()} if isinstance(lost, dict) else {},
+        lost_at=read_figure(each.get("lostAt")),
         error=_line(each.get("error")),
-        error_since=_number(each.get("errorSince")),
+        error_since=read_figure(each.get("errorSince")),
     )
 
 
 def _line(value: Any) -> str:
     return "".join(char if char.isprintable() else " " for char in str(value or "")[:_LONGEST])
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15:
-        return float(value)
-    return None
-
-
-def _count(value: Any) -> int:
-    return max(0, int(_number(value) or 0))

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from isthmus.console.figure import read_count, read_figure
 from isthmus.console.observation import Observation
 from isthmus.console.receiver_state import ReceiverState, parse_receivers
 from isthmus.console.recent import RecentEvents
@@ -220,21 +221,21 @@ def parse_brief(site: str, document: Mapping[str, Any]) -> SiteBrief:
     sessions = [_mapping(each) for each in _list(bgp.get("sessions"))]
     return SiteBrief(
         release=str(document.get("release") or ""),
-        started=_number(document.get("started")),
+        started=read_figure(document.get("started")),
         envoy=str(envoy.get("state") or ""),
         envoy_error=str(envoy.get("error") or ""),
         bgp=str(bgp.get("state") or ""),
         sessions={str(each.get("region")): str(each.get("state")) for each in sessions},
         endpoints=tuple(_endpoint(site, _mapping(each)) for each in _list(document.get("endpoints"))),
-        remote=int(_number(remote.get("total")) or 0),
-        stale=int(_number(remote.get("stale")) or 0),
-        certificate_until=_number(certificate.get("validUntil")),
+        remote=read_count(remote.get("total")),
+        stale=read_count(remote.get("stale")),
+        certificate_until=read_figure(certificate.get("validUntil")),
         receivers=tuple(parse_receivers(site, document)),
     )
 
 
 def _endpoint(site: str, document: Mapping[str, Any]) -> EndpointState:
-    healthy, since = document.get("healthy"), _number(document.get("since"))
+    healthy, since = document.get("healthy"), read_figure(document.get("since"))
     if healthy is False and since is None:  # no probe has ended yet
         healthy = None
     address = str(document.get("address") or "")
@@ -256,9 +257,3 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:  # more is no float
-        return float(value)
-    return None

@@ -1,11 +1,11 @@
 """What senders to receivers of telemetry have in common: how a delivery fails, and the secrets that go with it."""
 
-import re
 from collections.abc import Callable
 
 from google.protobuf.message import DecodeError
 
 from isthmus.generated import otlp_pb2 as wire
+from isthmus.model.header_text import find_unsendable
 from isthmus.model.key import ObjectKey
 from isthmus.telemetry.batch import BatchInvalid
 from isthmus.telemetry.setting import HttpSettings
@@ -13,8 +13,6 @@ from isthmus.telemetry.setting import HttpSettings
 SecretValue = Callable[[ObjectKey], str | None]
 GZIP = b"\x1f\x8b"
 """How a compressed body begins."""
-_HEADER = re.compile(r"[\x21-\x7e \t]*")
-"""What a header may hold. It is looked at before: the library's refusal shows the value."""
 
 
 class BodyRefused(BatchInvalid):
@@ -45,8 +43,7 @@ def _value(key: ObjectKey, secret: SecretValue) -> str:
     value = secret(key)
     if value is None:
         raise Unsent(f"the site has no copy of {key.title} yet")
-    value = value.strip()
-    if not _HEADER.fullmatch(value):
+    if find_unsendable(value) is not None:  # looked at before: the library's refusal shows the value
         text = "holds a line break, a control character or one beyond ASCII; no HTTP header can"
         raise Unsent(f"{key.title} {text}")
-    return value
+    return value.strip()

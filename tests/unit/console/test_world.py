@@ -59,8 +59,8 @@ def test_lines_count_every_stream() -> None:
     assert not [link for link in links if link.level == "bad"]
     lost = [place(3, "good", "eu"), place(4, "idle")]
     (down, up) = reversed(link_marks(lambda key: ("eu", "us"), place_marks(lost, "site", WHOLE), gates))
-    assert (down.level, down.text) == ("bad", "s3 – us: 0 of 1 streams")
-    assert (up.level, up.text) == ("good", "s3 – eu: 1 of 1 streams")
+    assert (down.level, down.text) == ("bad", "s3 – us: 0 of 1 streams up, 0 of 1 BGP sessions live")
+    assert (up.level, up.text) == ("good", "s3 – eu: 1 of 1 streams up, 1 of 1 BGP sessions live")
 
 
 def test_every_site_and_region_says_how_many_of_its_streams_and_sessions_are_up() -> None:

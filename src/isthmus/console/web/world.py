@@ -260,28 +260,22 @@ def link_marks(regions_of: Callable[[ObjectKey], Iterable[str]], marks: list[Mar
                 tally = tallies.get((id(mark), id(gate)))
                 if tally is None:
                     tally = tallies[id(mark), id(gate)] = _Tally(mark, gate)
-                tally.streams += 1
-                tally.down += region not in via
-                tally.unsure += sessions.get(region, "live") != "live"
+                tally.reach.add(region in via, sessions.get(region))
     links = [tally.link() for tally in tallies.values()]
     return sorted(links, key=lambda link: _SEVERITY.index(link.level))[-_MOST_LINKS:]
 
 
 @dataclass(slots=True)
 class _Tally:
-    """Streams between two marks: all, those that are down, and those whose BGP session is not live."""
+    """What there is between two marks."""
 
     mark: Mark
     gate: Mark
-    streams: int = 0
-    down: int = 0
-    unsure: int = 0
+    reach: Reach = field(default_factory=Reach)
 
     def link(self) -> Link:
-        level = "bad" if self.down else "warn" if self.unsure else "good"
-        text = f"{self.mark.label} – {self.gate.label}: {self.streams - self.down} of {self.streams} streams"
-        text += f", {self.unsure} BGP sessions not live" if self.unsure else ""
-        return Link(_curve(self.mark, self.gate), level, text)
+        text = f"{self.mark.label} – {self.gate.label}: {self.reach.words}"
+        return Link(_curve(self.mark, self.gate), self.reach.level, text)
 
 
 async def _between(visit: Visit) -> dict[tuple[str, str], SignalAnswer]:
