@@ -21,10 +21,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from isthmus.discovery.error import SettingError
+from isthmus.exporter.delivery import Sender
 from isthmus.model.key import ObjectKey
-from isthmus.site.delivery import SecretValue
 from isthmus.site.log_file import LogFiles
-from isthmus.site.sender import Sender, make_sender
+from isthmus.site.sender import SecretValue, make_sender
 from isthmus.site.tally import Tallies, Tally
 from isthmus.telemetry.document import choose, documents_of, emit_array, emit_lines, slices_of
 from isthmus.telemetry.forwarder import Forwarder

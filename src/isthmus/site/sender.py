@@ -1,99 +1,54 @@
-"""How bodies reach receivers of telemetry: by HTTP, by gRPC, by syslog, into a file. One sender per receiver.
-
-`send` returns how many items the receiver said it did not take, once the others are taken. It raises `BodyRefused` for
-a body that will never be taken, and anything else for one to be tried again.
-"""
+"""How bodies reach receivers of telemetry: by HTTP, by gRPC, by syslog, into a file. One sender per receiver."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
-from typing import Protocol
+from collections.abc import Callable
+from functools import partial
 
-import httpx
-
-from isthmus.discovery.http import make_client, short, transport_error
+from isthmus.discovery.http import transport_error
 from isthmus.discovery.tls import make_context
-from isthmus.site.delivery import GZIP, BodyRefused, SecretValue, Unsent, rejected_items, secret_headers
-from isthmus.site.grpc_sender import GrpcSender
+from isthmus.exporter.delivery import BodyRefused, Sender, Unsent, header_text
+from isthmus.exporter.grpc_sender import GrpcSender
+from isthmus.exporter.http_sender import HttpSender
+from isthmus.model.key import ObjectKey
 from isthmus.site.log_file import LogFiles
 from isthmus.telemetry.setting import FileSettings, HttpSettings, Settings, SyslogSettings
 from isthmus.telemetry.syslog import parse_frames
 
-_HOPELESS = frozenset((400, 405, 411, 413, 414, 415, 422, 501))
-"""Statuses that say that this body will never be taken. Others may end: a wrong token, a path that is yet to come."""
+SecretValue = Callable[[ObjectKey], str | None]
 _SYSLOG_TIMEOUT = 10.0
 _LINGER = 0.05
 """Seconds in which a receiver's end of a connection is noticed before its next use."""
-OTLP_PATHS = {b"L": "/v1/logs", b"M": "/v1/metrics", b"T": "/v1/traces"}
-"""First byte of an OTLP body on the spool, and where the rest goes."""
-
-
-class Sender(Protocol):
-    """One receiver's."""
-
-    async def send(self, body: bytes) -> int:
-        """As the module says."""
-        ...
-
-    async def close(self) -> None:
-        """End connections."""
-        ...
 
 
 def make_sender(settings: Settings, secret: SecretValue, files: LogFiles) -> Sender:
     """`files`: those of file receivers. Raises SettingError: the trusted authority is not PEM; OSError."""
     match settings:
         case HttpSettings(protocol="GRPC"):
-            return GrpcSender(settings, secret)
+            return GrpcSender(settings, partial(secret_headers, settings, secret))
         case HttpSettings():
-            return HttpSender(settings, secret)
+            return HttpSender(settings, partial(secret_headers, settings, secret))
         case SyslogSettings():
             return SyslogSender(settings)
     return FileSender(settings, files)
 
 
-class HttpSender:
-    """Posts bodies."""
+def secret_headers(settings: HttpSettings, secret: SecretValue) -> dict[str, str]:
+    """The headers that hold secrets, with these as they are now. Raises Unsent: one is not here, or no header."""
+    headers = {name: _value(key, secret) for name, key in settings.secret_headers}
+    if settings.token is not None:
+        headers["authorization"] = f"Bearer {_value(settings.token, secret)}"
+    return headers
 
-    def __init__(self, settings: HttpSettings, secret: SecretValue) -> None:
-        self._settings = settings
-        self._secret = secret
-        secure = settings.url.startswith("https://")
-        context = make_context(settings.trusted_ca.encode()) if secure else None
-        self._client = make_client("", context, dict(settings.headers))
-        self._host = httpx.URL(settings.url).host
 
-    async def send(self, body: bytes) -> int:
-        """As the module says."""
-        settings, kind = self._settings, b""
-        url = settings.url
-        headers = self._headers()
-        if settings.form == "OTLP":
-            kind, body = body[:1], body[1:]
-            url += OTLP_PATHS[kind]
-        if body.startswith(GZIP):
-            headers["content-encoding"] = "gzip"
-        try:
-            response = await self._client.post(url, content=body, headers=headers, timeout=settings.timeout / 1000)
-        except (httpx.HTTPError, OSError) as error:
-            raise Unsent(str(transport_error(self._host, error))) from error
-        if response.is_success:
-            return rejected_items(response.content) if kind else 0
-        secrets = [value for name, value in headers.items() if name not in ("content-type", "content-encoding")]
-        text = f"{self._host} answered {response.status_code}: {short(response.text, secrets)}"
-        raise BodyRefused(text) if response.status_code in _HOPELESS else Unsent(text)
-
-    async def close(self) -> None:
-        """End connections."""
-        await self._client.aclose()
-
-    def _headers(self) -> dict[str, str]:
-        """With the secrets as they are now."""
-        form = {"NDJSON": "application/x-ndjson", "JSON": "application/json"}
-        headers = {"content-type": form.get(self._settings.form, "application/x-protobuf")}
-        return headers | secret_headers(self._settings, self._secret)
+def _value(key: ObjectKey, secret: SecretValue) -> str:
+    value = secret(key)
+    if value is None:
+        raise Unsent(f"the site has no copy of {key.title} yet")
+    return header_text(value, key.title)
 
 
 class SyslogSender:
@@ -105,7 +60,7 @@ class SyslogSender:
         self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def send(self, body: bytes) -> int:
-        """As the module says. A receiver of syslog acknowledges nothing: taken is what the kernel took."""
+        """See Sender. A receiver of syslog acknowledges nothing: taken is what the kernel took."""
         settings = self._settings
         try:
             async with asyncio.timeout(_SYSLOG_TIMEOUT):
@@ -170,7 +125,7 @@ class FileSender:
         files.use(settings)
 
     async def send(self, body: bytes) -> int:
-        """As the module says."""
+        """See Sender."""
         try:
             await asyncio.to_thread(self._files.append, self._settings, body)
         except OSError as error:

@@ -21,10 +21,10 @@ from isthmus.compile.intent import Intent
 from isthmus.engine.envoy import Admin, LogServer
 from isthmus.identity import Identity
 from isthmus.protocol import DeliveryClient, Uplink
-from isthmus.site.delivery import SecretValue
 from isthmus.site.directory import SiteDirectory
 from isthmus.site.inventory import Refusal
 from isthmus.site.receiver import Receivers
+from isthmus.site.sender import SecretValue
 from isthmus.site.settings import SiteSettings
 from isthmus.telemetry.batch import Batch, BatchInvalid, emit_batch
 from isthmus.telemetry.collection import decode, tables_of

@@ -4,14 +4,33 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import structlog
 
 from isthmus.telemetry.batch import BatchInvalid
-from isthmus.telemetry.spool import Spool, Spooled
+from isthmus.telemetry.spool import Spooled
 
 _SHORTEST, _LONGEST = 0.2, 10.0
 log = structlog.get_logger()
+
+
+class Waiting(Protocol):
+    """Where batches wait: a spool."""
+
+    def __len__(self) -> int: ...
+
+    def lend(self) -> tuple[Spooled, bytes] | None:
+        """The oldest batch that is not lent already; None when there is none."""
+        ...
+
+    def give_back(self, spooled: Spooled) -> None:
+        """It is on its way no more."""
+        ...
+
+    def remove(self, spooled: Spooled) -> None:
+        """It was delivered."""
+        ...
 
 
 class Forwarder:
@@ -25,7 +44,7 @@ class Forwarder:
         error_since: Unix time since when tries have failed; None: the last did not.
     """
 
-    def __init__(self, spool: Spool, deliver: Callable[[bytes], Awaitable[None]], abreast: int = 1) -> None:
+    def __init__(self, spool: Waiting, deliver: Callable[[bytes], Awaitable[None]], abreast: int = 1) -> None:
         self.spool = spool
         self._deliver = deliver
         self._abreast = abreast
@@ -78,7 +97,7 @@ class Forwarder:
         try:
             await self._deliver(body)
         except BatchInvalid as error:
-            log.error("telemetry.refused", batch=spooled.path.name, reason=str(error))
+            log.error("telemetry.refused", batch=spooled.name, reason=str(error))
             self.refused_requests += spooled.requests
             self.spool.remove(spooled)
         except asyncio.CancelledError as error:  # of a call whose connection was given up, or of this task itself

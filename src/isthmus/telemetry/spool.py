@@ -21,9 +21,9 @@ _SUFFIX = ".batch"
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """A batch on disk. `requests` are those that it tells of; `owner` is a short name for whose it is."""
+    """A batch that waits. `requests` are those that it tells of; `owner` is a short name for whose it is."""
 
-    path: Path
+    name: str
     size: int
     requests: int
     owner: str
@@ -53,13 +53,13 @@ class Spool:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for stale in directory.glob("*.part"):
             stale.unlink(missing_ok=True)
-        self._queue: OrderedDict[Path, Spooled] = OrderedDict()
-        self._owned: defaultdict[str, OrderedDict[Path, Spooled]] = defaultdict(OrderedDict)
-        self._lent: set[Path] = set()
+        self._queue: OrderedDict[str, Spooled] = OrderedDict()
+        self._owned: defaultdict[str, OrderedDict[str, Spooled]] = defaultdict(OrderedDict)
+        self._lent: set[str] = set()
         self._sizes: Counter[str] = Counter()
         """Bytes by owner."""
         self._waiting = 0
-        for found in sorted(_read(directory), key=lambda each: each.path.name):
+        for found in sorted(_read(directory), key=lambda each: each.name):
             self._enter(found)
         self._last = 0
         self.dropped_batches = 0
@@ -104,38 +104,38 @@ class Spool:
         except OSError:
             part.unlink(missing_ok=True)
             raise
-        self._enter(Spooled(path, len(body), requests, short))
+        self._enter(Spooled(path.name, len(body), requests, short))
 
     def lend(self) -> tuple[Spooled, bytes] | None:
         """The oldest batch that is not lent already; None when there is none. It stays here until it is removed, and
         makes no room for others until it is given back."""
         while True:
-            first = next((each for path, each in self._queue.items() if path not in self._lent), None)
+            first = next((each for name, each in self._queue.items() if name not in self._lent), None)
             if first is None:
                 return None
             try:
-                body = first.path.read_bytes()
+                body = (self._directory / first.name).read_bytes()
             except OSError:  # somebody tidied up, or the disk is damaged
                 self._leave(first)
                 self._count(1, first.requests)
                 continue
-            self._lent.add(first.path)
+            self._lent.add(first.name)
             return first, body
 
     def give_back(self, spooled: Spooled) -> None:
         """It is on its way no more."""
-        self._lent.discard(spooled.path)
+        self._lent.discard(spooled.name)
 
     def remove(self, spooled: Spooled) -> None:
         """It was delivered."""
         self._leave(spooled)
-        spooled.path.unlink(missing_ok=True)
+        (self._directory / spooled.name).unlink(missing_ok=True)
 
     def drop_oldest(self, owner: str | None = None) -> bool:
         """Give up the oldest batch, of this owner if one is named, and count it. False: there is none, or all that
         there are are on their way."""
         queue = self._queue if owner is None else self._owned.get(owner, OrderedDict())
-        oldest = next((each for path, each in queue.items() if path not in self._lent), None)
+        oldest = next((each for name, each in queue.items() if name not in self._lent), None)
         if oldest is None:
             return False
         self.remove(oldest)
@@ -163,15 +163,15 @@ class Spool:
         return True
 
     def _enter(self, spooled: Spooled) -> None:
-        self._queue[spooled.path] = spooled
-        self._owned[spooled.owner][spooled.path] = spooled
+        self._queue[spooled.name] = spooled
+        self._owned[spooled.owner][spooled.name] = spooled
         self._sizes[spooled.owner] += spooled.size
         self._waiting += spooled.requests
 
     def _leave(self, spooled: Spooled) -> None:
-        if self._queue.pop(spooled.path, None) is None:
+        if self._queue.pop(spooled.name, None) is None:
             return
-        del self._owned[spooled.owner][spooled.path]
+        del self._owned[spooled.owner][spooled.name]
         self._sizes[spooled.owner] -= spooled.size
         self._waiting -= spooled.requests
         if not self._owned[spooled.owner]:
@@ -193,5 +193,5 @@ def _read(directory: Path) -> list[Spooled]:
         _, requests, owner = (*path.stem.split("-"), "", "")[:3]
         if requests.isdigit():
             with contextlib.suppress(FileNotFoundError):
-                found.append(Spooled(path, path.stat().st_size, int(requests), owner))
+                found.append(Spooled(path.name, path.stat().st_size, int(requests), owner))
     return found

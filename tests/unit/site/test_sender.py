@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.site.delivery import Unsent
+from isthmus.exporter.delivery import Unsent
 from isthmus.site.log_file import LogFiles
 from isthmus.site.sender import FileSender
 from isthmus.telemetry.setting import FileSettings

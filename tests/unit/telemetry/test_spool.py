@@ -111,7 +111,7 @@ def test_a_full_spool_drops_the_oldest_and_counts(tmp_path: Path) -> None:
 
 
 def waiting(spool: Spool) -> list[bytes]:
-    return [each.path.read_bytes() for each in spool._queue.values()]
+    return [(spool._directory / name).read_bytes() for name in spool._queue]
 
 
 def test_who_tells_most_makes_room_and_its_neighbours_keep_theirs(tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_a_batch_on_its_way_makes_no_room(tmp_path: Path) -> None:
     assert lent is not None
     spool.put(spool.next_name(), b"cccc", 1)
     assert [each.requests for each in spool._queue.values()] == [1, 1]
-    assert lent[0].path.exists()
+    assert (tmp_path / "spool" / lent[0].name).exists()
     assert spool.dropped_requests == 1
     spool.remove(lent[0])
     spool.give_back(lent[0])

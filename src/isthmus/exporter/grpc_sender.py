@@ -9,8 +9,8 @@ import grpc
 
 from isthmus.discovery.http import short
 from isthmus.discovery.tls import make_context
+from isthmus.exporter.delivery import GZIP, BodyRefused, SecretHeaders, Unsent, rejected_items
 from isthmus.model.telemetry_receiver import OTLP_GRPC_PORT
-from isthmus.site.delivery import GZIP, BodyRefused, SecretValue, Unsent, rejected_items, secret_headers
 from isthmus.telemetry.setting import HttpSettings
 
 METHODS = {
@@ -38,10 +38,10 @@ class GrpcSender:
     """Calls one collector, over a channel that connects when it is used. Raises SettingError: what is trusted is not
     PEM."""
 
-    def __init__(self, settings: HttpSettings, secret: SecretValue) -> None:
+    def __init__(self, settings: HttpSettings, secrets: SecretHeaders) -> None:
         parts = urlsplit(settings.url)
         self._settings = settings
-        self._secret = secret
+        self._secrets = secrets
         self._host = parts.hostname or ""
         host = f"[{self._host}]" if ":" in self._host else self._host
         target = f"dns:///{host}:{parts.port or OTLP_GRPC_PORT}"
@@ -54,9 +54,9 @@ class GrpcSender:
         self._calls = {kind: self._channel.unary_unary(method) for kind, method in METHODS.items()}
 
     async def send(self, body: bytes) -> int:
-        """As the module `sender` says."""
+        """See Sender."""
         settings = self._settings
-        secrets = secret_headers(settings, self._secret)
+        secrets = self._secrets()
         kind, message = body[:1], body[1:]
         if message.startswith(GZIP):  # of gRPC, compression is a matter of frames
             message = gzip.decompress(message)
