@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from isthmus.cli.option import DatabaseOption, StateOption
-from isthmus.cli.process import MetricsOption, TelemetryOption
+from isthmus.cli.process import MetricsOption, OtlpOption, TelemetryOption
 
 
 def console(
@@ -40,6 +40,7 @@ def console(
         ),
     ] = None,
     metrics: MetricsOption = "",
+    otlp: OtlpOption = "",
     telemetry: TelemetryOption = True,
     telemetry_url: Annotated[
         str,
@@ -68,8 +69,10 @@ def console(
 
     The first start writes the administrator's token to STATE/admin.token and the authority to STATE/ca.pem.
     """
+    from functools import partial
+
     from isthmus.cli.address import parse_address, parse_network
-    from isthmus.cli.process import console_errors, run_process
+    from isthmus.cli.process import console_errors, make_journal, read_export, run_process
     from isthmus.console.process import run
     from isthmus.console.settings import ConsoleSettings
     from isthmus.telemetry.retention import Retention
@@ -90,6 +93,8 @@ def console(
         telemetry_url=telemetry_url or None,
         retention=Retention(records=keep_records),
         alert_networks=tuple(parse_network(each, "--alert-network") for each in alert_network or ()),
+        otlp=read_export(otlp),
     )
+    journal = make_journal(settings.otlp)
     with console_errors():
-        run_process(run, settings)
+        run_process(partial(run, journal=journal), settings, journal=journal)

@@ -1,11 +1,20 @@
 """The log of a process: one JSON object a line, on stderr."""
 
+from __future__ import annotations
+
 import logging
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import structlog
 
 
-def configure_log() -> None:
-    """Send structlog's events, and the warnings of libraries, to stderr as JSON lines with level and UTC time."""
+def configure_log(*more: structlog.typing.Processor) -> None:
+    """Send structlog's events, and the warnings of libraries, to stderr as JSON lines with level and UTC time.
+
+    `more`: processors that see each event as it will be written.
+    """
     import structlog
 
     shared: list[structlog.typing.Processor] = [
@@ -14,6 +23,7 @@ def configure_log() -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         # without local variables: tokens and keys are among them
         structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+        *more,
     ]
     renderer = structlog.processors.JSONRenderer()
     structlog.configure(

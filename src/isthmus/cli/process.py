@@ -1,13 +1,19 @@
 """What the verbs that are processes share: options, and how their end becomes an exit code."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from isthmus.cli.error import CommandError, Exit
+
+if TYPE_CHECKING:
+    from isthmus.exporter.journal import Journal
+    from isthmus.exporter.setting import OtlpSettings
 
 TokenFileOption = Annotated[
     str,
@@ -35,6 +41,32 @@ TelemetryOption = Annotated[
     bool, typer.Option("--telemetry/--no-telemetry", help="Whether what requests did is told and kept.")
 ]
 
+OtlpOption = Annotated[
+    str,
+    typer.Option(
+        "--otlp",
+        metavar="FILE",
+        help="Send the process's own metrics and log to an OpenTelemetry collector, as this YAML file says.",
+    ),
+]
+
+
+def read_export(file: str) -> OtlpSettings | None:
+    """What `--otlp` says; None without it."""
+    from isthmus.exporter.setting import OtlpInvalid, read_otlp
+
+    try:
+        return read_otlp(Path(file)) if file else None
+    except OtlpInvalid as error:
+        raise CommandError(f"--otlp: {error}", Exit.USAGE, error.faults) from None
+
+
+def make_journal(otlp: OtlpSettings | None) -> Journal | None:
+    """Where a process's log waits for the collector, from the process's beginning; None: it is not sent."""
+    from isthmus.exporter.journal import Journal
+
+    return Journal() if otlp is not None and otlp.logs else None
+
 
 def state_directory(path: Path) -> Path:
     """The state directory as an absolute path that Unix sockets fit into."""
@@ -47,18 +79,21 @@ def state_directory(path: Path) -> Path:
 
 
 def run_process(
-    run: Callable[[Any], Coroutine[Any, Any, None]], settings: Any, refused: tuple[type[Exception], ...] = ()
+    run: Callable[[Any], Coroutine[Any, Any, None]],
+    settings: Any,
+    refused: tuple[type[Exception], ...] = (),
+    journal: Journal | None = None,
 ) -> None:
     """Run a process until it is told to end. What keeps it from starting becomes a sentence.
 
-    `refused`: what it raises when it is started wrongly.
+    `refused`: what it raises when it is started wrongly. `journal`: gets its log too.
     """
     import asyncio
 
     from isthmus.cli.log import configure_log
     from isthmus.identity import CredentialMissing, IdentityError, JoinUnreachable
 
-    configure_log()
+    configure_log(*[journal] if journal is not None else [])
     try:
         asyncio.run(run(settings))
     except JoinUnreachable as error:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from isthmus.cli.option import StateOption
-from isthmus.cli.process import MetricsOption, StopEnginesOption, TokenFileOption, state_directory
+from isthmus.cli.process import MetricsOption, OtlpOption, StopEnginesOption, TokenFileOption, state_directory
 
 
 def region(
@@ -20,6 +20,7 @@ def region(
         typer.Option("--bgp-listen", metavar="HOST:PORT", help="Address of BGP; the Region object's when left out."),
     ] = "",
     metrics: MetricsOption = "",
+    otlp: OtlpOption = "",
     stop_engines: StopEnginesOption = False,
     telemetry_buffer: Annotated[
         int,
@@ -30,9 +31,11 @@ def region(
 
     At the first start it joins with a token; afterwards everything comes from the state directory.
     """
+    from functools import partial
+
     from isthmus.cli.address import parse_address
     from isthmus.cli.join_token import read_join_token
-    from isthmus.cli.process import run_process
+    from isthmus.cli.process import make_journal, read_export, run_process
     from isthmus.region.error import RegionRefused
     from isthmus.region.process import run
     from isthmus.region.settings import RegionSettings
@@ -45,5 +48,7 @@ def region(
         metrics=parse_address(metrics, "--metrics") if metrics else None,
         stop_engines=stop_engines,
         telemetry_buffer=telemetry_buffer << 20,
+        otlp=read_export(otlp),
     )
-    run_process(run, settings, (RegionRefused,))
+    journal = make_journal(settings.otlp)
+    run_process(partial(run, journal=journal), settings, (RegionRefused,), journal)

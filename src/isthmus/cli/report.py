@@ -157,14 +157,45 @@ def _print_receivers(receivers: Sequence[Mapping[str, Any]], now: float) -> None
                 "failing" if each.get("error") else ("sending" if each.get("target") else "removed"),
                 age(each.get("errorSince") or each.get("since"), now),
                 each["delivered"],
-                f"{each['waiting']['items']} ({each['waiting']['bytes']} bytes)" if each["waiting"]["items"] else "0",
-                ", ".join(f"{items} {reason}" for reason, items in each["lost"].items()) or "0",
+                _waiting(each["waiting"]["items"], each["waiting"]["bytes"]),
+                _lost(each["lost"]),
                 age(each.get("lostAt"), now),
                 each.get("error") or "",
             )
             for each in receivers
         ],
     )
+
+
+def print_signals(told: Sequence[tuple[str, Mapping[str, Any]]], now: float) -> None:
+    """What processes, by name, send of themselves to collectors; nothing if there are none."""
+    _section(
+        "OTLP",
+        ("PROCESS", "SIGNAL", "TARGET", "STATE", "FOR", "DELIVERED", "LAST", "WAITING", "LOST", "ERROR"),
+        [
+            (
+                name,
+                each["signal"],
+                each["target"],
+                "failing" if each["error"] else "sending",
+                age(each["errorSince"] or each["since"], now),
+                each["delivered"],
+                age(each["deliveredAt"], now),
+                _waiting(each["waiting"], each["waitingBytes"]),
+                _lost(each["lost"]),
+                each["error"],
+            )
+            for name, each in told
+        ],
+    )
+
+
+def _waiting(items: int, size: int) -> str:
+    return f"{items} ({size} bytes)" if items else "0"
+
+
+def _lost(lost: Mapping[str, int]) -> str:
+    return ", ".join(f"{items} {reason}" for reason, items in lost.items()) or "0"
 
 
 def print_rejections(rejections: Sequence[Mapping[str, Any]]) -> None:

@@ -81,6 +81,7 @@ def _print_deployment(answer: Mapping[str, Any]) -> None:
             for each in answer["sites"]
         ),
     )
+    _print_collectors(answer)
     rejections = [
         {**rejection, "message": f"{each['name']}: {rejection['message']}"}
         for each in answer["sites"]
@@ -89,6 +90,16 @@ def _print_deployment(answer: Mapping[str, Any]) -> None:
     print_rejections(rejections)
     for diagnostic in answer.get("diagnostics") or ():
         print(f"\n{diagnostic_text(diagnostic)}")
+
+
+def _print_collectors(answer: Mapping[str, Any]) -> None:
+    """Where console and regions send their own metrics and log (`--otlp`)."""
+    import time
+
+    from isthmus.cli.report import print_signals
+
+    told = [("console", answer.get("console") or {}), *((each["name"], each) for each in answer["regions"])]
+    print_signals([(name, each) for name, status in told for each in status.get("otlp") or ()], time.time())
 
 
 def _connected(each: Mapping[str, Any]) -> str:

@@ -53,9 +53,12 @@ from isthmus.console.store import Store
 from isthmus.console.telemetry import ConsoleTelemetry
 from isthmus.console.token import TokenBook
 from isthmus.console.watch import Watch
+from isthmus.exporter.export import Exporter
+from isthmus.exporter.journal import Journal
 from isthmus.identity import Credential, Role
 from isthmus.protocol import DeliveryService, Hub, StreamServer, make_trust
 from isthmus.telemetry.batch import subject_of
+from isthmus.telemetry.otlp import process_resource
 
 _RENEWAL_CHECK_SECONDS = 3600.0
 _log = structlog.get_logger()
@@ -77,8 +80,9 @@ class Console:
     keyring: Keyring
     context: ApiContext
 
-    def __init__(self, settings: ConsoleSettings) -> None:
+    def __init__(self, settings: ConsoleSettings, journal: Journal | None = None) -> None:
         self.settings = settings
+        self._journal = journal
         self.url = ""
         self.port = 0
         self.stream_port = 0
@@ -205,6 +209,7 @@ class Console:
             await self._serve_metrics(context.metrics, settings.metrics)
         api.start()
         self._stack.push_async_callback(api.stop)
+        self._export(context)
         renewal = asyncio.create_task(self._renew(store, keyring, deployment, api, holder))
         self._stack.callback(renewal.cancel)
         _log.info(
@@ -233,6 +238,22 @@ class Console:
         self.metrics_port = server.port
         server.start()
         self._stack.push_async_callback(server.stop)
+
+    def _export(self, context: ApiContext) -> None:
+        """Send the process's own metrics and log, if the settings say where to."""
+        if self.settings.otlp is None:
+            return
+
+        async def text() -> bytes:
+            return context.metrics.text()
+
+        instance = self.url.removeprefix("https://")
+        domain = self.keyring.authority.trust_domain
+        resource = process_resource("console", instance, context.release, trust_domain=domain)
+        context.exporter = exporter = Exporter(self.settings.otlp, resource, text, self._journal)
+        context.metrics.registry.register(exporter)
+        exporter.start()
+        self._stack.push_async_callback(exporter.stop)
 
     async def _renew(
         self, store: Store, keyring: Keyring, deployment: Deployment, api: HttpServer, holder: list[Credential]
@@ -276,8 +297,8 @@ class _Announcer:
         self._hub.changed(subjects)
 
 
-async def run(settings: ConsoleSettings) -> None:
-    """Run a console until SIGTERM or SIGINT.
+async def run(settings: ConsoleSettings, journal: Journal | None = None) -> None:
+    """Run a console until SIGTERM or SIGINT. `journal` has its log, for a collector.
 
     Raises:
         ConsoleError: it cannot start, or lost the right to write.
@@ -287,7 +308,7 @@ async def run(settings: ConsoleSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    console = Console(settings)
+    console = Console(settings, journal)
     stopping = asyncio.create_task(stop.wait())
     starting = asyncio.create_task(console.start())
     await asyncio.wait({stopping, starting}, return_when=asyncio.FIRST_COMPLETED)

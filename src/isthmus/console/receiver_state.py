@@ -33,6 +33,12 @@ class ReceiverState:
     lost_at: float | None = None
     error: str = ""
     error_since: float | None = None
+    delivered_at: float | None = None
+
+    @property
+    def signal(self) -> str:
+        """Of what a process sends of itself: which of its signals it is."""
+        return self.receiver
 
     @property
     def key(self) -> str:
@@ -66,6 +72,14 @@ def parse_receivers(site: str, report: Mapping[str, Any]) -> Iterator[ReceiverSt
             yield _state(site, each)
 
 
+def parse_signals(report: Any) -> Iterator[ReceiverState]:
+    """What a console or region sends of itself to a collector."""
+    found = report.get("otlp") if isinstance(report, dict) else None
+    for each in found[:_MOST] if isinstance(found, list) else ():
+        if isinstance(each, dict):
+            yield _state("", {**each, "receiver": each.get("signal")})
+
+
 def _state(site: str, each: Mapping[str, Any]) -> ReceiverState:
     waiting, lost = each.get("waiting"), each.get("lost")
     waiting = waiting if isinstance(waiting, dict) else {}
@@ -81,6 +95,7 @@ def _state(site: str, each: Mapping[str, Any]) -> ReceiverState:
         lost_at=read_figure(each.get("lostAt")),
         error=_line(each.get("error")),
         error_since=read_figure(each.get("errorSince")),
+        delivered_at=read_figure(each.get("deliveredAt")),
     )
 
 

@@ -5,6 +5,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from isthmus.console.error import ConsoleError
+from isthmus.exporter.setting import OtlpSettings
 from isthmus.telemetry.retention import Retention
 
 
@@ -29,6 +30,7 @@ class ConsoleSettings:
         alert_networks: networks besides the public internet to which alerts may be sent, and where ACME servers may
             be: both are declared by people of every namespace, who may not reach what the console can reach.
         metrics: host:port on a loopback address for /healthz and /metrics over plain HTTP; none when None.
+        otlp: where the process's own metrics and log are sent; None for nowhere.
     """
 
     state: Path
@@ -43,6 +45,7 @@ class ConsoleSettings:
     telemetry_url: str | None = None
     retention: Retention = field(default_factory=Retention)
     alert_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    otlp: OtlpSettings | None = None
 
     @property
     def database_url(self) -> str:

@@ -4,15 +4,15 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.key import DEFAULT_TENANT, ObjectKey
 from isthmus.model.kind import PUBLIC_KINDS
-from isthmus.model.object import API_VERSION, Object
+from isthmus.model.object import API_VERSION, Frozen, Object
 from isthmus.model.suggestion import mend_field, suggest
 from isthmus.model.whole import find_whole_faults, find_wrong_choices
 
@@ -21,6 +21,9 @@ _SERVER_FIELDS = ("revision", "created", "updated")
 """What `get` adds to metadata; accepted and ignored so that its output can be applied again."""
 _DEEPEST = 64
 """Levels of nesting; documents of the kinds that exist need 8."""
+
+
+P = TypeVar("P", bound=Frozen)
 
 
 class _Loader(yaml.CSafeLoader):
@@ -172,21 +175,41 @@ def _parse_one(document: Any, tenant: str) -> Object | Parsed:
         text = json.dumps(clean, default=_refuse)
         return cls.model_validate_json(text)
     except ValidationError as error:
-        found = _from_pydantic(cls, key, error)
-        partial, whole = _partial(cls, text, error)
-        known = {each.field for each in found}
-        for place, message in (*find_wrong_choices(cls, clean, error), *whole):
-            if (field := _path(place)) not in known:
-                known.add(field)
-                found.append(Diagnostic("invalid-value", key, field, message))
-        return Parsed((), tuple(found), partial)
+        found, partial = _faults(cls, key, clean, text, error)
+        return Parsed((), found, partial)
     except (TypeError, ValueError, RecursionError) as error:
         return Parsed((), (Diagnostic("invalid-document", key, "", str(error)),))
 
 
+def parse_part(cls: type[P], document: Any) -> P | tuple[Diagnostic, ...]:
+    """Turn a decoded document that is no object, such as the settings of a process, into its type, or say all that is
+    wrong with it. Values are not repeated: they may be private."""
+    try:
+        text = json.dumps(document, default=_refuse)
+        return cls.model_validate_json(text)
+    except ValidationError as error:
+        return _faults(cls, None, document, text, error)[0]
+    except (TypeError, ValueError, RecursionError) as error:
+        return (Diagnostic("invalid-document", None, "", str(error)),)
+
+
+def _faults(
+    cls: type[P], key: ObjectKey | None, document: Any, text: str, error: ValidationError
+) -> tuple[tuple[Diagnostic, ...], tuple[P, ...]]:
+    """What is wrong with a document, its text in JSON, and the document without its faulty fields."""
+    found = _from_pydantic(cls, key, error)
+    partial, whole = _partial(cls, text, error)
+    known = {each.field for each in found}
+    for place, message in (*find_wrong_choices(cls, document, error), *whole):
+        if (field := _path(place)) not in known:
+            known.add(field)
+            found.append(Diagnostic("invalid-value", key, field, message))
+    return tuple(found), partial
+
+
 def _partial(
-    cls: type[Object], text: str, error: ValidationError
-) -> tuple[tuple[Object, ...], list[tuple[tuple[str | int, ...], str]]]:
+    cls: type[P], text: str, error: ValidationError
+) -> tuple[tuple[P, ...], list[tuple[tuple[str | int, ...], str]]]:
     """The object without its faulty fields, and what is wrong with the rest of it.
 
     There is none when a faulty value is an item of a list (those behind it would move up, and so would the fields of
@@ -243,7 +266,7 @@ _MENDS = {
 }
 
 
-def _from_pydantic(cls: type[Object], key: ObjectKey, error: ValidationError) -> list[Diagnostic]:
+def _from_pydantic(cls: type[BaseModel], key: ObjectKey | None, error: ValidationError) -> list[Diagnostic]:
     """One diagnostic per field: pydantic reports a field of several types once per type, and a list that lost its
     faulty items as too short."""
     found: dict[str, Diagnostic] = {}
@@ -255,7 +278,7 @@ def _from_pydantic(cls: type[Object], key: ObjectKey, error: ValidationError) ->
     return list(found.values())
 
 
-def _diagnostic(cls: type[Object], key: ObjectKey, path: str, error: Any) -> Diagnostic:
+def _diagnostic(cls: type[BaseModel], key: ObjectKey | None, path: str, error: Any) -> Diagnostic:
     kind, mend = error["type"], _MENDS.get(error["type"], "")
     message = error["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
@@ -265,7 +288,10 @@ def _diagnostic(cls: type[Object], key: ObjectKey, path: str, error: Any) -> Dia
     elif kind != "value_error":
         message = re.sub(r"^[A-Z][a-z]+ should ", "must ", message).replace(" after validation", "")
         given = error.get("input")
-        secretive = key.kind in ("Secret", "Certificate")  # a private value in the wrong place is no less private
+        secretive = key is None or key.kind in (
+            "Secret",
+            "Certificate",
+        )  # a private value in the wrong place is no less private
         if isinstance(given, str | int | float | bool) and len(str(given)) < 80 and not secretive:
             message += f", not {given!r}"
     code = {"extra_forbidden": "unknown-field", "missing": "missing-field", "value_error": "invalid-value"}.get(

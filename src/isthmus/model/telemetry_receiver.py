@@ -53,6 +53,39 @@ def _check_url(value: str) -> str:
 Url = Annotated[str, Field(max_length=1024), AfterValidator(_check_url)]
 
 
+def check_headers(url: str, names: list[str], *, secret: bool, trusting: bool) -> None:
+    """What a receiver's URL and its headers ask of each other.
+
+    Args:
+        url: where bodies go.
+        names: of all headers, that of a token included.
+        secret: whether one of them holds a secret.
+        trusting: whether an authority is named.
+
+    Raises:
+        ValueError: it could not work, or would show the secret.
+    """
+    parts = urlsplit(url)
+    if secret and parts.scheme == "http" and not _is_local(parts.hostname or ""):
+        raise ValueError("secrets could be read on their way over http://; use https://, or a receiver on this machine")
+    if trusting and parts.scheme == "http":
+        raise ValueError("trustedAuthority means nothing with http://; use https://")
+    if len(set(names)) != len(names):
+        raise ValueError("the same header stands twice; a token is the header authorization")
+
+
+def check_metadata(url: str, names: list[str]) -> None:
+    """What gRPC asks of a receiver's URL and the names of its headers. Raises ValueError."""
+    if urlsplit(url).path not in ("", "/"):
+        raise ValueError("url has a path, and gRPC has none; leave it out, or use protocol HTTP")
+    for name in names:
+        if not _METADATA.fullmatch(name) or name.endswith("-bin"):
+            raise ValueError(
+                f"the header {name} cannot go with gRPC; use letters, digits, '-', '_' and '.', without grpc- in front "
+                "and without -bin at the end"
+            )
+
+
 class LogSelection(Frozen):
     """Which records are sent. Every condition must hold."""
 
@@ -149,15 +182,13 @@ class _OverHttp(Frozen):
 
     @model_validator(mode="after")
     def _guarded(self) -> Self:
-        secret = self.token is not None or any(header.secret is not None for header in self.headers)
-        parts = urlsplit(self.url)
-        if secret and parts.scheme == "http" and not _is_local(parts.hostname or ""):
-            raise ValueError("secrets could be read on their way over http://; use https://, or a receiver on the site")
-        if parts.scheme == "http" and self.trusted_authority is not None:
-            raise ValueError("trustedAuthority means nothing with http://; use https://")
-        names = [header.name for header in self.headers] + (["authorization"] if self.token is not None else [])
-        if len(set(names)) != len(names):
-            raise ValueError("the same header stands twice; a token is the header authorization")
+        names = [header.name for header in self.headers]
+        check_headers(
+            self.url,
+            [*names, "authorization"] if self.token is not None else names,
+            secret=self.token is not None or any(header.secret is not None for header in self.headers),
+            trusting=self.trusted_authority is not None,
+        )
         return self
 
     def uses(self, tenant: str, namespace: str, field: str) -> Iterator[Use]:
@@ -222,16 +253,8 @@ class OtlpTarget(_OverHttp):
 
     @model_validator(mode="after")
     def _callable(self) -> Self:
-        if self.protocol != "GRPC":
-            return self
-        if urlsplit(self.url).path not in ("", "/"):
-            raise ValueError("url has a path, and gRPC has none; leave it out, or use protocol HTTP")
-        for header in self.headers:
-            if not _METADATA.fullmatch(header.name) or header.name.endswith("-bin"):
-                raise ValueError(
-                    f"the header {header.name} cannot go with gRPC; use letters, digits, '-', '_' and '.', without "
-                    "grpc- in front and without -bin at the end"
-                )
+        if self.protocol == "GRPC":
+            check_metadata(self.url, [header.name for header in self.headers])
         return self
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
+from prometheus_client.registry import Collector
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,10 @@ class Metrics:
             "certificate_expires": "When the own certificate expires, seconds since 1970.",
         }
         self._gauges = {name: Gauge(f"isthmus_region_{name}", text, registry=registry) for name, text in names.items()}
+
+    def register(self, collector: Collector) -> None:
+        """Show what this collects, too."""
+        self._registry.register(collector)
 
     def emit(self, reading: Reading) -> bytes:
         """Prometheus' text format."""

@@ -16,6 +16,8 @@ from typing import Any
 import structlog
 
 from isthmus import __version__
+from isthmus.exporter.export import Exporter
+from isthmus.exporter.journal import Journal
 from isthmus.identity import (
     Credential,
     CredentialDirectory,
@@ -48,6 +50,7 @@ from isthmus.region.settings import RegionSettings
 from isthmus.region.telemetry import RegionTelemetry
 from isthmus.region.web import WebServer
 from isthmus.telemetry.batch import subject_of
+from isthmus.telemetry.otlp import process_resource
 
 _log = structlog.get_logger()
 
@@ -59,13 +62,13 @@ _CONSOLE_WAIT = 2.0
 sites hear nothing of clusters that they have just begun to use."""
 
 
-async def run(settings: RegionSettings) -> None:
-    """Runs a region until SIGTERM or SIGINT.
+async def run(settings: RegionSettings, journal: Journal | None = None) -> None:
+    """Runs a region until SIGTERM or SIGINT. `journal` has its log, for a collector.
 
     Raises RegionRefused for settings that cannot work, IdentityError when it cannot join, OSError when an address or
     the state directory cannot be used.
     """
-    region = await RegionProcess.prepare(settings)
+    region = await RegionProcess.prepare(settings, journal)
     stopped: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def stop(engines: bool) -> None:
@@ -88,7 +91,9 @@ async def run(settings: RegionSettings) -> None:
 class RegionProcess(UplinkHandler):
     """One region. `prepare` makes it, joining if need be; `start` and `stop` once each."""
 
-    def __init__(self, settings: RegionSettings, membership: Membership, lock: int) -> None:
+    def __init__(
+        self, settings: RegionSettings, membership: Membership, lock: int, journal: Journal | None = None
+    ) -> None:
         self._settings = settings
         self._lock = lock
         self._credentials = CredentialDirectory(settings.state)
@@ -122,18 +127,24 @@ class RegionProcess(UplinkHandler):
         self._bound: tuple[str, int] | None = None
         self._web: WebServer | None = None
         self._metrics = Metrics()
+        self.exporter: Exporter | None = None
+        if settings.otlp is not None:
+            identity = self.identity
+            resource = process_resource("region", identity.name, __version__, tenant=identity.tenant)
+            self.exporter = Exporter(settings.otlp, resource, self.metrics, journal)
+            self._metrics.register(self.exporter)
         self._moved = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.port = 0
 
     @classmethod
-    async def prepare(cls, settings: RegionSettings) -> "RegionProcess":
+    async def prepare(cls, settings: RegionSettings, journal: Journal | None = None) -> "RegionProcess":
         """Joins with the token if the state directory holds no credential yet. Raises as `run`."""
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings.state.chmod(0o700)
         lock = _lock(settings.state)
         try:
-            return cls(settings, await cls._join(settings), lock)
+            return cls(settings, await cls._join(settings), lock, journal)
         except BaseException:
             os.close(lock)
             raise
@@ -165,6 +176,8 @@ class RegionProcess(UplinkHandler):
         self.uplink.start()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._keep_bound()), loop.create_task(self._keep_reporting())]
+        if self.exporter is not None:
+            self.exporter.start()
         _log.info("region.started", subject=self.identity.subject, port=self.port, release=__version__)
 
     async def stop(self, *, engines: bool) -> None:
@@ -182,6 +195,8 @@ class RegionProcess(UplinkHandler):
             await self._web.stop()
         os.close(self._lock)
         _log.info("region.stopped", subject=self.identity.subject, engines=engines)
+        if self.exporter is not None:
+            await self.exporter.stop()
 
     # ---- from the console
 
@@ -268,6 +283,7 @@ class RegionProcess(UplinkHandler):
             },
             "certificate": {"validUntil": self.uplink.credential.leaf.valid_until.timestamp()},
             "telemetry": self.telemetry.status(),
+            "otlp": self.exporter.status() if self.exporter is not None else [],
         }
         if sites:
             versions = self.uplink.holdings.versions()

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from isthmus.exporter.setting import OtlpSettings
+
 
 @dataclass(frozen=True, slots=True)
 class RegionSettings:
@@ -19,6 +21,7 @@ class RegionSettings:
         stop_engines: stop GoBGP on SIGTERM too. By default it runs on, so that a restarted region adopts it with all
             routes; SIGINT always stops it.
         telemetry_buffer: bytes on disk for telemetry that the console has not taken; beyond it the oldest is dropped.
+        otlp: where the process's own metrics and log are sent; None for nowhere.
     """
 
     state: Path
@@ -28,3 +31,4 @@ class RegionSettings:
     metrics: tuple[str, int] | None = None
     stop_engines: bool = False
     telemetry_buffer: int = 1 << 30
+    otlp: OtlpSettings | None = None

@@ -65,6 +65,17 @@ def resource_of(tenant: str, site: str) -> wire.Resource:
     return wire.Resource(attributes=[attribute(name, value) for name, value in names.items()])
 
 
+def process_resource(plane: str, instance: str, release: str, **more: str) -> wire.Resource:
+    """A process of ours that tells of itself. `more`: attributes of Isthmus's own, without `isthmus.` in front."""
+    names = {
+        "service.name": f"isthmus-{plane}",
+        "service.instance.id": instance,
+        "service.version": release,
+        **{f"isthmus.{name}": value for name, value in more.items()},
+    }
+    return wire.Resource(attributes=[attribute(name, value) for name, value in names.items()])
+
+
 def attribute(name: str, value: str | int | float) -> wire.KeyValue:
     """One attribute."""
     match value:
@@ -81,7 +92,11 @@ def emit_logs(records: pl.DataFrame, resource: wire.Resource) -> bytes:
     """An export request of records."""
     columns = ["time", "trace_id", *_ATTRIBUTES]
     times = records.select(pl.col("time").dt.epoch("us"), *columns[1:])
-    logs = [_log(dict(zip(columns, row, strict=True))) for row in times.iter_rows()]
+    return emit_log_records([_log(dict(zip(columns, row, strict=True))) for row in times.iter_rows()], resource)
+
+
+def emit_log_records(logs: list[wire.LogRecord], resource: wire.Resource) -> bytes:
+    """An export request of log records that are written already."""
     scopes = [wire.ScopeLogs(scope=SCOPE, log_records=logs)]
     request = wire.LogsRequest(resource_logs=[wire.ResourceLogs(resource=resource, scope_logs=scopes)])
     return request.SerializeToString()

@@ -30,11 +30,13 @@ REQUESTS: Mapping[str, Any] = {
 
 
 class Collector:
-    """Serves on a free port. `status` other than 200 is answered for as long as it stands."""
+    """Serves on a free port. `status` other than 200 is answered for as long as it stands; paths that are `unserved`
+    are not found."""
 
     def __init__(self) -> None:
         self.port = 0
         self.status = 200
+        self.unserved: set[str] = set()
         self.rejected = 0
         self.asked = 0
         self.headers: list[dict[str, str]] = []
@@ -42,6 +44,8 @@ class Collector:
         self.spans: list[tuple[str, Any]] = []
         self.metrics: list[tuple[str, Any]] = []
         self.faults: list[str] = []
+        self.resources: dict[str, dict[str, Any]] = {}
+        """Of each instance, who it says that it is."""
         self._runner: web.AppRunner | None = None
 
     @property
@@ -71,8 +75,8 @@ class Collector:
     async def _take(self, request: web.Request) -> web.Response:
         self.asked += 1
         self.headers.append(dict(request.headers))
-        if self.status != 200:
-            return web.Response(status=self.status, text="not now")
+        if self.status != 200 or request.path in self.unserved:
+            return web.Response(status=404 if request.path in self.unserved else self.status, text="not now")
         if request.headers.get("content-type") != "application/x-protobuf":
             self.faults.append(f"content-type {request.headers.get('content-type')}")
         body = await request.read()  # aiohttp has undone the encoding
@@ -90,7 +94,9 @@ class Collector:
 
     def _keep_groups(self, groups: Any, kind: str, kept: list[tuple[str, Any]]) -> None:
         for group in groups:
-            site = attributes(group.resource)["service.instance.id"]
+            resource = attributes(group.resource)
+            site = resource["service.instance.id"]
+            self.resources[site] = resource
             for scope in getattr(group, f"instrumentation_library_{kind}"):
                 if scope.instrumentation_library.name != "isthmus":
                     self.faults.append(f"{kind} of {scope.instrumentation_library.name!r}")

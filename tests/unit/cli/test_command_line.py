@@ -104,6 +104,19 @@ def test_no_site_agent(isthmus: Run, tmp_path: Path) -> None:
     assert f"No site agent answers in {tmp_path}: No such file or directory." in outcome.err
 
 
+@pytest.mark.parametrize("plane", ["console", "region"])
+def test_settings_of_a_collector_that_cannot_work(isthmus: Run, tmp_path: Path, plane: str) -> None:
+    settings = tmp_path / "otlp.yaml"
+    settings.write_text("{url: 'https://collector.example', token: s3cret, protcol: GRPC}")
+    done = isthmus(plane, "--state", str(tmp_path / "state"), "--otlp", str(settings))
+    assert done.code == 2
+    assert "token: must be an object; write a mapping" in done.err
+    assert "protcol: unknown field; did you mean protocol?" in done.err
+    assert f"--otlp: The settings in {settings} cannot be used." in done.err
+    assert "s3cret" not in done.err
+    assert not (tmp_path / "state").exists()
+
+
 def test_defect_is_a_sentence_too(isthmus: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: str) -> None:
         raise RuntimeError("a wheel came off")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from isthmus.cli.report import print_site_report
+from isthmus.cli.report import print_signals, print_site_report
 from isthmus.discovery.found import Found, failed, good
 from isthmus.discovery.ledger import Ledger, Lookup
 from isthmus.discovery.query import DnsQuery
@@ -77,3 +77,22 @@ def test_receivers_of_telemetry_with_what_was_lost(capsys: pytest.CaptureFixture
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "shop/logs http https://a.b sending 2 min 7 0 0" in lines
     assert "shop/far otlp https://c.d failing 1 min 0 12 (800 bytes) 3 buffer 10 s c.d does not answer" in lines
+
+
+def test_what_planes_send_of_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+    fine = {"signal": "metrics", "target": "OTLP http://a.b", "since": 100, "delivered": 7, "deliveredAt": 210}
+    fails = {"signal": "logs", "target": "OTLP http://a.b", "since": 100, "delivered": 0, "deliveredAt": None}
+    told = [
+        ("console", {**fine, "waiting": 0, "waitingBytes": 0, "lost": {}, "error": "", "errorSince": None}),
+        (
+            "eu",
+            {
+                **{**fails, "waiting": 5, "waitingBytes": 900, "lost": {"buffer": 3}},
+                **{"error": "a.b answered 404: no", "errorSince": 160},
+            },
+        ),
+    ]
+    print_signals(told, now=220)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "console metrics OTLP http://a.b sending 2 min 7 10 s 0 0" in lines
+    assert "eu logs OTLP http://a.b failing 1 min 0 5 (900 bytes) 3 buffer a.b answered 404: no" in lines

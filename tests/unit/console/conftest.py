@@ -15,6 +15,7 @@ import pytest
 from isthmus.console.acme.worker import AcmeWorker
 from isthmus.console.process import Console
 from isthmus.console.settings import ConsoleSettings
+from isthmus.exporter.journal import Journal
 
 from .visitor import Browser
 
@@ -46,9 +47,9 @@ SHOP = [
 class Running:
     """A running console and a client with the administrator's token."""
 
-    def __init__(self, settings: ConsoleSettings) -> None:
+    def __init__(self, settings: ConsoleSettings, journal: Journal | None = None) -> None:
         self.settings = settings
-        self.console = Console(settings)
+        self.console = Console(settings, journal)
         self.http: httpx.AsyncClient
 
     @property

@@ -17,6 +17,12 @@ import pytest
 from isthmus.console.error import ConsoleError
 from isthmus.console.process import Console
 from isthmus.console.settings import ConsoleSettings
+from isthmus.exporter.journal import Journal
+from isthmus.exporter.setting import OtlpSettings
+from isthmus.telemetry.setting import HttpSettings
+
+from ...contract.telemetry.collector import Collector
+from .conftest import Running
 
 
 def _mode(path: Path) -> int:
@@ -97,6 +103,34 @@ async def test_monitoring_on_loopback_asks_for_no_token(settings: ConsoleSetting
         assert "isthmus_revision 0.0" in (await client.get("/metrics")).text
         assert (await client.get("/api/v1/sites")).status_code == 404
     await running.stop()
+
+
+async def test_a_collector_gets_what_monitoring_shows(settings: ConsoleSettings) -> None:
+    collector = Collector()
+    await collector.start()
+    journal = Journal()
+    otlp = OtlpSettings(HttpSettings(collector.url, "OTLP"), metrics=100)
+    running = Running(replace(settings, metrics="127.0.0.1:0", otlp=otlp), journal)
+    await running.start()
+    try:
+        instance = f"127.0.0.1:{running.console.port}"
+        journal(None, "info", {"event": "marked", "level": "info"})
+        await collector.until(lambda: {instance} == {name for name, _ in collector.logs} and bool(collector.metrics))
+        assert collector.resources[instance]["service.name"] == "isthmus-console"
+        assert collector.resources[instance]["isthmus.trust_domain"] == "test.example"
+        async with httpx.AsyncClient() as client:
+            shown = (await client.get(f"http://127.0.0.1:{running.console.metrics_port}/metrics")).text
+        families = {line.split()[2] for line in shown.splitlines() if line.startswith("# TYPE isthmus_")}
+        families -= {name for name in families if name.endswith("_created")}
+        valued = {name for name in families if f"\n{name}" in shown}
+        await collector.until(lambda: valued <= {metric.name for _, metric in collector.metrics})
+        assert {"isthmus_revision", "isthmus_otlp_failing", "isthmus_joins_total"} <= valued
+        [logs, metrics] = (await running.ask("GET", "/status"))["console"]["otlp"]
+        assert (logs["signal"], logs["delivered"], logs["error"]) == ("logs", 1, "")
+        assert (metrics["signal"], metrics["target"]) == ("metrics", f"OTLP {collector.url}")
+    finally:
+        await running.stop()
+        await collector.stop()
 
 
 _PROGRAM = """

@@ -102,3 +102,18 @@ def test_a_report_of_another_form_is_read_as_far_as_it_goes(report: dict[str, An
         assert each.word(0.0)[1]
         assert each.losses >= 0
         assert (each.receiver + each.error).isprintable()
+
+
+@pytest.mark.parametrize(
+    "status",
+    ["nothing", [1], {"otlp": 5}, {"otlp": [3, None]}, {"otlp": [{"signal": ["logs"], "waiting": 4, "lost": [1]}]}],
+)
+async def test_a_region_may_say_anything_of_its_collector(shop: Running, status: Any) -> None:
+    context = shop.console.context
+    context.observation.status(StatusReport("default/region/eu", json.dumps(status).encode(), time.time()))
+    answer = await shop.ask("GET", "/status")
+    told = next(each for each in answer["regions"] if each["name"] == "eu")["otlp"]
+    assert [(each["delivered"], each["waiting"], each["lost"], each["error"]) for each in told] in (
+        [],
+        [(0, 0, {}, "")],
+    )

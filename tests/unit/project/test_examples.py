@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
-from isthmus.model.document import parse_yaml
+from isthmus.exporter.setting import OtlpExport
+from isthmus.model.document import parse_part, parse_yaml
 from isthmus.model.validation import validate
 
 ROOT = Path(__file__).parents[3]
@@ -22,6 +24,14 @@ def test_yaml_of_a_document_is_valid(path: Path) -> None:
         parsed = parse_yaml(block)
         assert parsed.diagnostics == ()
         assert parsed.objects
+
+
+def test_the_settings_of_a_collector_are_valid() -> None:
+    text = (ROOT / "docs/observability.md").read_text()
+    [block] = re.findall(r"^```yaml title=\"otlp.yaml\"\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    [document] = yaml.safe_load_all(block)
+    parsed = parse_part(OtlpExport, document)
+    assert isinstance(parsed, OtlpExport), parsed
 
 
 def test_the_example_of_the_readme_is_the_file_and_complete() -> None:

@@ -97,6 +97,27 @@ class RejectionAnswer(Answer):
     message: str
 
 
+class Delivery(Answer):
+    """How it goes with a receiver of telemetry. Times are seconds since 1970."""
+
+    target: str = Field(description="Where it is sent to; empty when nothing is sent any more.")
+    since: float | None = Field(description="Since when, with the settings of now.")
+    delivered: int = Field(description="Records, spans and points that the receiver took.")
+    waiting: int = Field(description="Those that wait.")
+    waiting_bytes: int
+    lost: dict[str, int] = Field(description="Those that it will never get, by reason.")
+    lost_at: float | None
+    error: str = Field(description="Why the last try failed; empty when it did not.")
+    error_since: float | None
+
+
+class SignalStatus(Delivery):
+    """Logs or metrics of a process itself, on their way to a collector."""
+
+    signal: str
+    delivered_at: float | None = Field(description="When the collector last took something.")
+
+
 class RegionStatus(Answer):
     """What is known of a region."""
 
@@ -108,6 +129,7 @@ class RegionStatus(Answer):
     applied: VersionAnswer | None
     lag_seconds: float = Field(description="How long it has not used its newest manifest; 0 when it does.")
     sites: int = Field(description="Sites that name it.")
+    otlp: list[SignalStatus] = Field([], description="What it sends of itself to a collector (`--otlp`).")
     status: Any = None
 
 
@@ -135,6 +157,7 @@ class ConsoleStatus(Answer):
     started: float
     database: str
     objects: int
+    otlp: list[SignalStatus] = Field([], description="What it sends of itself to a collector (`--otlp`).")
 
 
 class StatusAnswer(Answer):
@@ -158,19 +181,10 @@ class ObjectSite(Answer):
     rejected: RejectionAnswer | None = None
 
 
-class ReceiverStatus(Answer):
+class ReceiverStatus(Delivery):
     """A TelemetryReceiver at one site. Times are seconds since 1970."""
 
     site: str
-    target: str = Field(description="Where the site sends; empty when it does so no more.")
-    since: float | None = Field(description="When the site began, with the settings of now.")
-    delivered: int = Field(description="Records, spans and points that the receiver took.")
-    waiting: int = Field(description="Those that wait on the site's disk.")
-    waiting_bytes: int
-    lost: dict[str, int] = Field(description="Those that it will never get, by reason.")
-    lost_at: float | None
-    error: str = Field(description="Why the last try failed; empty when it did not.")
-    error_since: float | None
 
 
 class ObjectStatus(Answer):

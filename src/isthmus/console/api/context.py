@@ -21,6 +21,7 @@ from isthmus.console.store import Store
 from isthmus.console.telemetry import ConsoleTelemetry
 from isthmus.console.token import TokenBook
 from isthmus.console.watch import Watch
+from isthmus.exporter.export import Exporter
 from isthmus.protocol import Hub
 
 
@@ -32,6 +33,7 @@ class ApiContext:
         alerting: what is wrong.
         acme: what gets certificates.
         events: what happened.
+        exporter: what sends the console's own metrics and log to a collector; None when nothing does.
         telemetry: what requests did; None when the console takes no telemetry.
         stream_host: the host of the stream's address; empty when it listens on every address.
         stream_port: TCP port of the stream.
@@ -53,6 +55,7 @@ class ApiContext:
     alerting: Alerting | None = None
     acme: AcmeWorker | None = None
     events: EventLog | None = None
+    exporter: Exporter | None = None
     stream_host: str = ""
     stream_port: int = 0
 

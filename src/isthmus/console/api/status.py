@@ -16,6 +16,7 @@ from isthmus.console.api.answer import (
     ReceiverStatus,
     RegionStatus,
     RejectionAnswer,
+    SignalStatus,
     SiteStatus,
     StatusAnswer,
     VersionAnswer,
@@ -24,7 +25,7 @@ from isthmus.console.api.answer import (
 from isthmus.console.api.context import ApiContext, Caller, Context
 from isthmus.console.error import RequestRefused
 from isthmus.console.observation import Observed
-from isthmus.console.receiver_state import ReceiverState
+from isthmus.console.receiver_state import ReceiverState, parse_signals
 from isthmus.console.record import StoredObject
 from isthmus.model.key import DEFAULT_TENANT, ObjectKey, parse_key
 from isthmus.model.site import Site
@@ -77,6 +78,7 @@ async def status(
             started=context.started,
             database=context.store.kind,
             objects=len(deployment.records),
+            otlp=_signals({"otlp": context.exporter.status()} if context.exporter is not None else {}),
         ),
         regions=regions,
         sites=sites,
@@ -108,6 +110,7 @@ def _region_status(context: ApiContext, record: StoredObject, now: float, sites:
     name = record.object.metadata.name
     subject = region_subject(record.object.key)
     known = context.observation.of(subject)
+    report = report_of(known)
     release = next((s.release for s in context.hub.streams if s.identity.subject == subject and s.opened), None)
     return RegionStatus(
         name=name,
@@ -118,8 +121,13 @@ def _region_status(context: ApiContext, record: StoredObject, now: float, sites:
         applied=_version(known.applied),
         lag_seconds=_lag(known, now),
         sites=sum(name in site.regions for site in sites),
-        status=report_of(known),
+        otlp=_signals(report),
+        status=report,
     )
+
+
+def _signals(report: Any) -> list[SignalStatus]:
+    return [SignalStatus.model_validate(each, from_attributes=True) for each in parse_signals(report)]
 
 
 def object_status(context: ApiContext, record: StoredObject) -> ObjectStatus:
