@@ -16,8 +16,10 @@ from hypothesis import HealthCheck, settings
 
 from .schedule import WORKERS, Schedule, find_place
 
-# How fast the machine is, or how busy, is no property of the code.
-settings.register_profile("isthmus", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How fast the machine is, or how busy, is no property of the code. A commit has the same examples each time; others
+# come with `--hypothesis-profile=explore`.
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("isthmus", settings.get_profile("explore"), derandomize=True)
 settings.load_profile("isthmus")
 
 

@@ -104,6 +104,12 @@ def no_orders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("isthmus.console.process.AcmeWorker", Idle)
 
 
+@pytest.fixture(autouse=True)
+def no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks for alerts when a test has it look, at the time that the test says, and not between."""
+    monkeypatch.setattr("isthmus.console.alerting.INTERVAL", 86_400.0)
+
+
 @pytest.fixture
 def directory() -> Any:
     with tempfile.TemporaryDirectory(prefix="isc") as name:

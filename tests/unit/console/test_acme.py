@@ -264,7 +264,7 @@ async def test_a_certificate_that_is_due_once_issued_is_asked_for_later(desk: An
     assert told["certificate"]["names"] == [DOMAIN, "www.shop.example"], "it is served meanwhile"
     assert told["acme"]["lastError"] == "the server issued one, but its renewal is due"
     assert told["acme"]["nextAttempt"] > (datetime.now(UTC) + timedelta(minutes=2)).isoformat()
-    (kept,) = found.console.console.context.store.acme_attempts()
+    (kept,) = await found.until(found.console.console.context.store.acme_attempts)
     assert kept.failures == 1
 
 

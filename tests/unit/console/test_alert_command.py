@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 import time
 from typing import Any
@@ -50,7 +51,8 @@ async def test_alerts_are_shown_silenced_and_sent(shop: Running) -> None:
         isthmus(shop, "dry-run"),
         isthmus(shop, "silence", "create", "colour=red", "--comment", "x"),
     )
-    assert (listed[0], name in listed[1], "in 30 min" in listed[1]) == (0, True, True)
+    assert (listed[0], name in listed[1]) == (0, True)
+    assert re.search(r"in (30|29|28|27) min", listed[1]), listed[1]
     assert (run[0], run[1], "silent: Site nyc" in run[2]) == (0, "", True)
     assert (wrong[0], "is no matcher" in wrong[2]) == (1, True)
     assert (await isthmus(shop, "silence", "expire", name))[0] == 0
