@@ -1,10 +1,10 @@
 """ACME challenges: on which sockets a site answers which."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
-from isthmus.compile.intent import Challenge, ChallengeChain, Socket, VirtualHost
+from isthmus.compile.intent import Challenge, ChallengeChain, Listener, Socket, VirtualHost
 from isthmus.compile.memo import Memo
 from isthmus.compile.source import find, foreign, keys
 from isthmus.compile.tls import compile_certificates
@@ -15,6 +15,9 @@ from isthmus.model.overlap import server_name
 
 _PORT = 80
 """Where an ACME server asks for pages (RFC 8555, 8.3)."""
+PAGES_ELSEWHERE = "pages-elsewhere"
+"""Code of what is said of a certificate whose pages are served on other ports of an address than they are asked for: it
+is proven nevertheless where something before the site leads port 80 there."""
 
 
 class Asked(NamedTuple):
@@ -122,3 +125,25 @@ def compile_challenge_chain(memo: Memo, asked: Asked) -> ChallengeChain | None:
 def page_socket(socket: Socket) -> Socket:
     """Where pages are asked for of an address."""
     return Socket(socket.address, _PORT)
+
+
+def reaching(address: str) -> tuple[str, str]:
+    """The addresses of listeners that get the connections to an address: that of the first one that there is."""
+    return address, "::" if ":" in address else "0.0.0.0"  # noqa: S104  # compared, not listened on
+
+
+def find_holder(sockets: Collection[Socket], socket: Socket) -> Socket | None:
+    """The one of the sockets that gets the connections to another."""
+    able = (replace(socket, address=each) for each in reaching(socket.address))
+    return next((each for each in able if each in sockets), None)
+
+
+def spare_pages(listeners: Collection[Listener]) -> dict[Socket, tuple[ObjectKey, ...]]:
+    """Sockets that are for pages alone, at addresses where plaintext HTTP on other ports has these too, and the
+    certificates that they are for. The site can do without them: whatever has the port may lead it to one of those."""
+    plain = {each.socket.address for each in listeners if each.virtual_hosts and not each.for_challenges}
+    return {
+        each.socket: tuple(host.key for host in each.virtual_hosts)
+        for each in listeners
+        if each.virtual_hosts and each.for_challenges and not plain.isdisjoint(reaching(each.socket.address))
+    }

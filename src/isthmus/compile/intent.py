@@ -174,6 +174,12 @@ class Listener:
     stream: Stream | None = None
     challenges: tuple[ChallengeChain, ...] = ()
 
+    @property
+    def for_challenges(self) -> bool:
+        """Whether it is there for what an ACME server asks, and nothing else: its virtual hosts are certificates'."""
+        others = self.chains or self.stream or (self.virtual_hosts and self.virtual_hosts[0].key.kind == "VirtualHost")
+        return not others
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:

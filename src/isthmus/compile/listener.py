@@ -6,18 +6,22 @@ from itertools import chain
 from typing import NamedTuple
 
 from isthmus.compile.acme import (
+    PAGES_ELSEWHERE,
     Asked,
     compile_answering_host,
     compile_chain_challenges,
     compile_challenge_chain,
     compile_challenges,
+    find_holder,
     own_hosts,
     page_socket,
+    reaching,
     serves,
 )
 from isthmus.compile.intent import Challenge, ChallengeChain, Listener, Socket, TlsChain, VirtualHost
 from isthmus.compile.memo import Memo
-from isthmus.compile.source import keys
+from isthmus.compile.place import compile_site_fact
+from isthmus.compile.source import keys, scope
 from isthmus.compile.stream import compile_stream
 from isthmus.compile.tls import compile_downstream_tls
 from isthmus.compile.virtual_host import Advertisement, compile_advertisement, compile_virtual_host
@@ -253,35 +257,52 @@ def _asked(kept: Kept) -> Asked:
 
 
 def _challenge_listeners(memo: Memo, _: None) -> _ChallengeListeners:
-    """Port 80 of addresses where TLS is terminated and nothing else speaks plaintext HTTP, for the pages of challenges
-    and as long as these are asked for."""
+    """Port 80 of addresses where TLS is terminated and nothing has it, for the pages of challenges and as long as these
+    are asked for. Where plaintext HTTP has it, the pages are among its virtual hosts."""
     if not memo.ask(compile_challenges, "HTTP_01"):
         return _ChallengeListeners((), ())
-    claims = memo.ask(compile_claims, None).sockets
-    plain = {claim.socket.address for claim in claims if claim.family == "HTTP"}
-    taken = {claim.socket for claim in claims}
+    claims = {claim.socket: claim for claim in memo.ask(compile_claims, None).sockets}
     wanted: dict[Socket, dict[Challenge, None]] = {}
-    for claim in claims:
-        if claim.family != "TLS" or claim.socket.address in plain:
+    for socket, claim in claims.items():
+        holder = find_holder(claims, page_socket(socket))
+        if claim.family != "TLS" or (holder is not None and claims[holder].family == "HTTP"):
             continue
         for kept in claim.kept:
             if kept.proxy == "HTTPS":
                 pages = [e for e in memo.ask(compile_chain_challenges, _asked(kept)) if e.type == "HTTP_01"]
-                wanted.setdefault(page_socket(claim.socket), {}).update(dict.fromkeys(pages))
-    found = [
-        Diagnostic(
-            "socket-in-use",
-            certificate,
-            "spec.acme.challenge",
-            f"{socket} is not for HTTP, so the ACME server's question is not answered there",
-            "use the challenge TLS_ALPN_01, or another address",
-        )
-        for socket, pages in wanted.items()
-        if socket in taken
-        for certificate in dict.fromkeys(each.certificate for each in pages)
-    ]
-    free = (Listener(socket, virtual_hosts=own_hosts(pages)) for socket, pages in wanted.items() if socket not in taken)
+                wanted.setdefault(page_socket(socket), {}).update(dict.fromkeys(pages))
+    plain = {socket.address for socket, claim in claims.items() if claim.family == "HTTP"}
+    free, found = [], []
+    for socket, asked in wanted.items():
+        title = _holder_title(memo, claims, socket)
+        if title is None:
+            free.append(Listener(socket, virtual_hosts=own_hosts(asked)))
+        else:
+            elsewhere = not plain.isdisjoint(reaching(socket.address))
+            found += [_no_pages(key, socket, title, elsewhere) for key in {each.certificate: None for each in asked}]
     return _ChallengeListeners(tuple(free), tuple(found))
+
+
+def _holder_title(memo: Memo, claims: Mapping[Socket, Claim], socket: Socket) -> str | None:
+    """Who has a socket, or None."""
+    holder = find_holder(claims, socket)
+    if holder is not None:
+        return claims[holder].kept[0].key.title
+    here = scope(memo).site
+    own = memo.ask(compile_site_fact, here)
+    return f"the fabric of {here.title}" if own is not None and find_holder(own.fabric, socket) is not None else None
+
+
+def _no_pages(certificate: ObjectKey, socket: Socket, holder: str, elsewhere: bool) -> Diagnostic:
+    """`elsewhere`: plaintext HTTP on other ports of the address answers, if something leads port 80 there."""
+    message = (
+        f"{socket} is used by {holder}, not for plaintext HTTP: pages for {certificate.title} are not served there"
+    )
+    mend = "set spec.acme.challenge to TLS_ALPN_01, or free the port"
+    if not elsewhere:
+        return Diagnostic("socket-in-use", certificate, "spec.acme.challenge", message, mend)
+    message += ", but on the ports of plaintext HTTP alone"
+    return Diagnostic(PAGES_ELSEWHERE, certificate, "spec.acme.challenge", message, f"lead port 80 to one; or {mend}")
 
 
 def compile_tls_diagnostics(memo: Memo, _: None) -> tuple[Diagnostic, ...]:

@@ -114,7 +114,7 @@ def _refused(
 
 def _listener(intent: Intent, request: Request) -> tuple[Listener | None, str]:
     wanted = request.port or (443 if request.secure else 80)
-    known = [each for each in intent.listeners if each.socket.transport == "tcp" and not _is_for_challenges(each)]
+    known = [each for each in intent.listeners if each.socket.transport == "tcp" and not each.for_challenges]
     able = [each for each in known if each.socket.port == wanted]
     reason = f"listens on port {wanted}"
     if not able and request.port is None:
@@ -129,11 +129,6 @@ def _listener(intent: Intent, request: Request) -> tuple[Listener | None, str]:
         if named or find_virtual_host(listener.virtual_hosts, request.host, listener.socket.port) is not None:
             return listener, reason
     return able[0], reason
-
-
-def _is_for_challenges(listener: Listener) -> bool:
-    """Whether it is there for what an ACME server asks, and nothing else."""
-    return not (listener.virtual_hosts or listener.chains or listener.stream)
 
 
 def _server_name(host: str) -> str:

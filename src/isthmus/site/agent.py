@@ -37,7 +37,7 @@ from isthmus.site.envoy import LocalEnvoy
 from isthmus.site.ingress import Assignments, Ingress
 from isthmus.site.inventory import Inventory, Refusal
 from isthmus.site.local_endpoint import emit_local_assignments
-from isthmus.site.plan import Join, Plan, Planner
+from isthmus.site.plan import Join, Plan, Planner, excuse_pages
 from isthmus.site.report import SiteState, emit_report
 from isthmus.site.rollout import Outcome, Rollout, refusal_of
 from isthmus.site.round_trip import keep_measuring
@@ -104,7 +104,8 @@ class SiteAgent(UplinkHandler):
         paths = directory.envoy_paths(access_log=settings.access_log, log_service=settings.telemetry)
         self._planner = Planner(self.key, identity.trust_domain, paths, self.discovery.take)
         self._endpoints = Join()
-        self._rollout = Rollout(self._inventory, self._build, self._push, self._configuration.newer, self.key)
+        newer = self._configuration.newer
+        self._rollout = Rollout(self._inventory, self._build, self._push, newer, self.key, excuse_pages)
         self.envoy = LocalEnvoy(
             settings,
             directory,

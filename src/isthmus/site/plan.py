@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from isthmus.compile import Compiler
+from isthmus.compile.acme import PAGES_ELSEWHERE, spare_pages
 from isthmus.compile.intent import Cluster, Intent
 from isthmus.discovery.found import Found
 from isthmus.discovery.ledger import Lookup
+from isthmus.emit.envoy import name
 from isthmus.emit.envoy.emitter import EnvoyEmitter
 from isthmus.emit.envoy.endpoint import emit_assignments
 from isthmus.emit.envoy.setting import EnvoyPaths
+from isthmus.engine.envoy import LISTENER, Nack
 from isthmus.health.choice import SiteChoice
 from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.key import ObjectKey
@@ -69,6 +72,19 @@ class Planner:
             compilation = self._compiler.update(changed)
             diagnostics = tuple(_refusal(each) for each in compilation.diagnostics)
             return Plan(compilation.intent, diagnostics, self._emitter.emit(compilation.intent))
+
+
+def excuse_pages(plan: Plan, nack: Nack) -> dict[ObjectKey, Refusal] | None:
+    """What is told of the certificates whose pages are on other ports of the address, too, when Envoy refuses the
+    listener for them on port 80: another program may have the port, or the site's user may not. None of all else."""
+    spare = {name.ingress_listener(socket): owners for socket, owners in spare_pages(plan.intent.listeners).items()}
+    if nack.type_url != LISTENER or nack.name not in spare:
+        return None
+    text = (
+        f"{nack.name} is not open, so pages are served on the ports of plaintext HTTP alone: {nack.message}; lead port "
+        "80 to one of those, free it, or set spec.acme.challenge to TLS_ALPN_01"
+    )
+    return {key: Refusal(str(key), PAGES_ELSEWHERE, "spec.acme.challenge", text) for key in spare[nack.name]}
 
 
 class Join:

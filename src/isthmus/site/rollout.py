@@ -2,7 +2,7 @@
 
 1. Build a plan from the wanted objects, with what was refused before, and has not changed since, at its good version.
 2. Give the plan's resources to the discovery server and wait for Envoy's answers.
-3. Nothing refused: these versions are good now, in memory and on disk.
+3. Nothing refused, or only listeners that the site can do without: these versions are good now, in memory and on disk.
 4. Something refused: isolate the objects at fault among those that differ from their good versions, revert them, and
    go on with 3. Envoy itself keeps the old version of a refused resource meanwhile.
 
@@ -52,7 +52,8 @@ class Outcome(Generic[P]):
 
 class Rollout(Generic[P]):
     """`build` makes the next plan from changed objects (None: gone); `push` makes a plan the one in force and gives its
-    resources to Envoy.
+    resources to Envoy; `excuse` says what is told when Envoy refuses a resource that the plan can do without, and None
+    of all others.
     """
 
     def __init__(
@@ -62,12 +63,15 @@ class Rollout(Generic[P]):
         push: Callable[[P], Push],
         superseded: asyncio.Event,
         site: ObjectKey,
+        excuse: Callable[[P, Nack], Mapping[ObjectKey, Refusal] | None] = lambda plan, nack: None,
     ) -> None:
         self._inventory = inventory
         self._build = build
         self._push = push
         self._superseded = superseded
         self._site = site
+        self._excuse = excuse
+        self._excused: dict[ObjectKey, Refusal] = {}
         self._refused: dict[ObjectKey, tuple[bytes, Refusal]] = {}
 
     def forget_refusals(self) -> None:
@@ -91,6 +95,7 @@ class Rollout(Generic[P]):
         refusals = fresh | {key: entry[1] for key, entry in self._refused.items()}
         for key, target in self._inventory.held_back(self._refused).items():
             refusals.setdefault(key, Refusal(str(key), "held-back", "", f"it uses {target.title}, which is refused"))
+        refusals = self._excused | refusals
         changed, removed = self._inventory.accept(self._reverted())
         return Outcome(plan, refusals, changed, removed)
 
@@ -107,11 +112,17 @@ class Rollout(Generic[P]):
         try:
             await asyncio.wait((answered, newer), return_when=asyncio.FIRST_COMPLETED)
             if answered.done():
-                return plan, answered.result()
+                return plan, self._counted(plan, answered.result())
             raise Superseded
         finally:
             answered.cancel()
             newer.cancel()
+
+    def _counted(self, plan: P, nacks: tuple[Nack, ...]) -> tuple[Nack, ...]:
+        """Those that are not excused."""
+        excuses = [(nack, self._excuse(plan, nack)) for nack in nacks]
+        self._excused = {key: told for _, excuse in excuses for key, told in (excuse or {}).items()}
+        return tuple(nack for nack, excuse in excuses if excuse is None)
 
     async def _isolate(self, nacks: tuple[Nack, ...]) -> dict[ObjectKey, Refusal]:
         known = self._reverted()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from isthmus.compile import Compilation, Compiler, compile_site
+from isthmus.compile.acme import spare_pages
 from isthmus.compile.intent import Listener, VirtualHost
 from isthmus.model import KINDS, Certificate, Object, ObjectKey
 from isthmus.model.acme import AcmeState, Challenge
@@ -32,15 +35,28 @@ def certificate(name: str, *tokens: str, namespace: str = "shop", kind: str = "H
     return found.with_acme(AcmeState(challenges=asked))
 
 
-def plain(name: str, *domains: str, namespace: str = "shop") -> list[Object]:
-    spec = {"domains": domains, "routes": [{"name": "all"}], "advertisePolicies": [{"name": "plain"}]}
+def plain(name: str, *domains: str, namespace: str = "shop", port: int = 80, **more: str) -> list[Object]:
+    spec = {"domains": domains, "routes": [{"name": "all"}], "advertisePolicies": [{"name": f"plain-{port}"}]}
     return [
         make("VirtualHost", name, spec, namespace),
-        make("AdvertisePolicy", "plain", {"where": {"site": "fra"}, "port": 80}, namespace),
+        make("AdvertisePolicy", f"plain-{port}", {"where": {"site": "fra"}, "port": port, **more}, namespace),
     ]
 
 
-def secure(certificates: list[str], *domains: str, address: str = "192.0.2.1") -> list[Object]:
+def stream(port: int = 80) -> list[Object]:
+    """One virtual host of TCP, in another namespace."""
+    policies = [{"name": "raw"}]
+    return [
+        make(
+            "VirtualHost", "raw", {"proxy": "TCP", "routes": [{"name": "on"}], "advertisePolicies": policies}, "other"
+        ),
+        make("AdvertisePolicy", "raw", {"where": {"site": "fra"}, "port": port}, "other"),
+        make("Route", "on", {"forward": {"clusters": [{"cluster": {"name": "web"}}]}}, "other"),
+        make("Cluster", "web", {"endpoints": [{"name": "web"}]}, "other"),
+    ]
+
+
+def secure(certificates: list[str], *domains: str, address: str = "192.0.2.1", port: int = 443) -> list[Object]:
     spec = {
         "proxy": "HTTPS",
         "domains": domains or [NAME],
@@ -48,7 +64,7 @@ def secure(certificates: list[str], *domains: str, address: str = "192.0.2.1") -
         "advertisePolicies": [{"name": "secure"}],
         "tls": {"certificates": [{"name": each} for each in certificates]},
     }
-    policy = {"where": {"site": "fra"}, "port": 443, "address": address}
+    policy = {"where": {"site": "fra"}, "port": port, "address": address}
     return [make("VirtualHost", "secure", spec), make("AdvertisePolicy", "secure", policy)]
 
 
@@ -135,19 +151,86 @@ def test_port_80_is_open_while_it_is_asked_and_only_then() -> None:
     assert compiler.update({quiet.key: quiet}).intent.listeners == ()
 
 
-def test_port_80_that_is_something_else_is_told() -> None:
-    stream = [
-        make(
-            "VirtualHost", "raw", {"proxy": "TCP", "routes": [{"name": "on"}], "advertisePolicies": [{"name": "raw"}]}
-        ),
-        make("AdvertisePolicy", "raw", {"where": {"site": "fra"}, "port": 80}),
-        make("Route", "on", {"forward": {"clusters": [{"cluster": {"name": "web"}}]}}),
-        make("Cluster", "web", {"endpoints": [{"name": "web"}]}),
+def sockets(found: Compilation) -> dict[str, list[str]]:
+    """The pages on each listener that is not for TLS or a stream."""
+    return {
+        str(each.socket): [token for host in each.virtual_hosts for token in tokens(host)]
+        for each in found.intent.listeners
+        if each.virtual_hosts
+    }
+
+
+def test_port_80_that_nothing_has_is_opened_beside_plaintext_on_other_ports_which_answer_too() -> None:
+    compiler = Compiler(SITE, "isthmus.example")
+    quiet, others = certificate("a"), plain("other", "*", port=8080)
+    before = compiler.update(objects(quiet, *secure(["a"]), *others))
+    assert sockets(before) == {"192.0.2.1:8080": []}
+    found = compiler.update({quiet.key: certificate("a", "t")})
+    assert sockets(found) == {"192.0.2.1:80": ["t"], "192.0.2.1:8080": ["t"]}
+    assert [each.code for each in found.diagnostics] == ["certificate-pending"]
+    opened = listener(found, "192.0.2.1:80")
+    assert spare_pages(found.intent.listeners) == {opened.socket: (quiet.key,)}, (
+        "who leads port 80 elsewhere may have it"
+    )
+    assert compiler.update({quiet.key: quiet}).intent.listeners == before.intent.listeners
+
+
+def test_pages_of_an_address_are_on_its_own_port_80_and_needed_there() -> None:
+    at = "192.0.2.7"
+    found = compiled(certificate("a", "t"), *secure(["a"], address=at), *plain("other", "else.example", port=8080))
+    assert sockets(found) == {"192.0.2.1:8080": ["t"], "192.0.2.7:80": ["t"]}
+    assert spare_pages(found.intent.listeners) == {}, "no plaintext HTTP has that address"
+
+
+@pytest.mark.parametrize("every", ["0.0.0.0", "192.0.2.1"])
+def test_port_80_of_every_address_is_that_of_each(every: str) -> None:
+    found = compiled(certificate("a", "t"), *secure(["a"]), *plain("other", "*", address=every))
+    assert sockets(found) == {f"{every}:80": ["t"]}, "a listener of one address would take its clients from the others"
+
+
+def told(found: Compilation) -> list[tuple[str, str, str, str]]:
+    """Why pages are not answered where they are asked for."""
+    return [
+        (each.code, str(each.object), each.message, each.mend)
+        for each in found.diagnostics
+        if each.field == "spec.acme.challenge"
     ]
-    found = compiled(certificate("a", "t"), *secure(["a"]), *stream)
-    (told,) = [each for each in found.diagnostics if each.code == "socket-in-use"]
-    assert (str(told.object), told.field) == ("default/Certificate/shop/a", "spec.acme.challenge")
-    assert "192.0.2.1:80 is not for HTTP" in told.message
+
+
+def test_port_80_that_is_something_else_is_told_with_who_has_it() -> None:
+    found = compiled(certificate("a", "t"), *secure(["a"]), *stream())
+    assert told(found) == [
+        (
+            "socket-in-use",
+            "default/Certificate/shop/a",
+            "192.0.2.1:80 is used by VirtualHost other/raw, not for plaintext HTTP: pages for Certificate shop/a are "
+            "not served there",
+            "set spec.acme.challenge to TLS_ALPN_01, or free the port",
+        )
+    ]
+    ((code, owner, message, _),) = told(compiled(certificate("a", "t"), *secure(["a"], port=80)))
+    assert (code, owner) == ("socket-in-use", "default/Certificate/shop/a")
+    assert "192.0.2.1:80 is used by VirtualHost shop/secure" in message
+
+
+def test_port_80_that_the_site_listens_on_for_others_is_told() -> None:
+    fabric = {"addresses": [{"address": "192.0.2.1", "port": 80}]}
+    interfaces = [{"name": "eth0", "addresses": ["192.0.2.1"]}]
+    site = make("Site", "fra", {"interfaces": interfaces, "fabric": fabric})
+    found = compiled(certificate("a", "t"), *secure(["a"]), site)
+    assert found.intent.listeners == ()
+    ((code, _, message, _),) = told(found)
+    assert (code, "192.0.2.1:80 is used by the fabric of Site fra" in message) == ("socket-in-use", True)
+
+
+def test_pages_on_other_ports_do_where_something_else_has_port_80() -> None:
+    """Whatever is before the site may lead port 80 to one of those."""
+    found = compiled(certificate("a", "t"), *secure(["a"]), *stream(), *plain("other", "*", port=8080))
+    assert sockets(found) == {"192.0.2.1:8080": ["t"]}
+    ((code, owner, message, mend),) = told(found)
+    assert (code, owner) == ("pages-elsewhere", "default/Certificate/shop/a")
+    assert "VirtualHost other/raw" in message
+    assert mend.startswith("lead port 80 to one")
 
 
 def test_handshakes_have_a_chain_beside_that_of_the_virtual_host() -> None:

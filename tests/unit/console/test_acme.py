@@ -319,6 +319,25 @@ async def test_a_site_that_cannot_answer_is_not_asked(desk: Any, documents: Any)
     await found.until(lambda: found.object.chain)
 
 
+async def test_a_site_that_answers_on_another_port_is_asked_and_named_when_that_fails(
+    desk: Any, documents: Any
+) -> None:
+    found, server = desk
+    server.failure = AcmeFailed("shop.example was not validated: connection: refused")
+    for site in SITES:
+        found.connect(site)
+    await found.console.apply(*host(documents))
+    await found.until(lambda: found.challenges)
+    elsewhere = Rejection(str(KEY), "pages-elsewhere", "spec.acme.challenge", "192.0.2.1:80 is used by VirtualHost a/b")
+    for site in SITES:
+        await found.apply(site, elsewhere)
+    await found.until(lambda: found.worker.standing(KEY).failures)
+    assert "asked" in server.said
+    assert (await found.status())["acme"]["lastError"] == (
+        "shop.example was not validated: connection: refused; Site fra says: 192.0.2.1:80 is used by VirtualHost a/b"
+    )
+
+
 async def test_an_account_elsewhere_is_named_and_its_key_stays_private(desk: Any, documents: Any) -> None:
     found, server = desk
     key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"

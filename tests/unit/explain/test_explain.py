@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from tests.golden.corpus import compile_case
@@ -320,3 +321,12 @@ def test_a_subset_that_nobody_serves() -> None:
     assert "nobody serves subset stable, any endpoint stands in" in view["reason"]
     assert view["sites"][0]["percent"] == 100.0
     assert {each["endpoint"] for each in view["sites"][0]["endpoints"]} == {"default/own-1", "default/own-2"}
+
+
+def test_a_port_that_is_open_for_an_acme_server_alone_serves_nothing_else() -> None:
+    """It is there for a moment. Pages that are asked for on it, of a URL without a port, are not what anybody means."""
+    whole = compile_case("acme").intent
+    intent = replace(whole, listeners=tuple(e for e in whole.listeners if e.socket.address == "192.0.2.9"))
+    assert [each.socket.port for each in intent.listeners] == [80, 443, 8080]
+    found = explanation_document(explain("http://high.example/", "GET", {}, intent, health_of(intent)))
+    assert (found["listener"], found["virtualHost"]) == ("192.0.2.9:8080", "shop/high")

@@ -10,7 +10,7 @@ import pytest
 from isthmus.engine.envoy import Nack, Push
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
-from isthmus.site.inventory import Inventory
+from isthmus.site.inventory import Inventory, Refusal
 from isthmus.site.rollout import Rollout, Superseded
 
 from .test_inventory import CLUSTER, ROUTE, bodies, cluster, receive, route
@@ -98,3 +98,22 @@ async def test_users_of_a_new_object_that_is_refused_are_held_back_and_say_so() 
         CLUSTER: "refused-by-envoy",
         ROUTE: "held-back",
     }
+
+
+async def test_what_the_plan_can_do_without_reverts_nothing_and_is_told() -> None:
+    inventory = Inventory(bodies(cluster("1s")))
+    receive(inventory, bodies(cluster("2s"), route()))
+    rule = Rule(inventory, cluster("2s"))
+    told = Refusal(str(CLUSTER), "spare", "", "it does without")
+
+    def excuse(plan: Plan, nack: Nack) -> dict[ObjectKey, Refusal]:
+        assert (plan[CLUSTER], nack.message) == (cluster("2s"), f"no {CLUSTER}")
+        return {CLUSTER: told}
+
+    rule.rollout = Rollout(inventory, rule.build, rule.push, rule.superseded, SITE, excuse)
+    outcome = await rule.rollout.apply()
+    assert (outcome.plan, outcome.refusals) == ({CLUSTER: cluster("2s"), ROUTE: route()}, {CLUSTER: told})
+    assert len(rule.plans) == 1, "nothing else is tried"
+    assert inventory.changed() == []
+    rule.bad = ()
+    assert (await rule.rollout.apply()).refusals == {}

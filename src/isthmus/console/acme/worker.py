@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -24,6 +24,7 @@ from pathlib import Path
 import structlog
 
 from isthmus.console.acme.account import account_key
+from isthmus.console.acme.answering import AnsweringSites
 from isthmus.console.acme.caller import Caller
 from isthmus.console.acme.due import next_attempt, why_due
 from isthmus.console.acme.request import emit_private_key, make_private_key, make_request
@@ -42,20 +43,14 @@ from isthmus.model.acme import AcmeSpec, AcmeState, Challenge
 from isthmus.model.certificate import Certificate
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
-from isthmus.model.overlap import server_name
 from isthmus.model.private import Private
 from isthmus.model.reference import resolve
 from isthmus.model.trusted_authority import TrustedAuthority
-from isthmus.model.virtual_host import VirtualHost
-from isthmus.protocol import Version
-from isthmus.slice import site_subject
 
 _WHO = "acme"
 """As which it changes objects."""
 _AT_ONCE, _OF_ONE = 12, 4
 """Certificates that are got at the same time: of all, and of one namespace."""
-_ANSWERING = frozenset(("certificate-pending", "not-served", "not-opened"))
-"""What a site may say of a certificate and answer for it nevertheless: there is none yet, or no key to it."""
 _NOWHERE = "no site is to serve it: no virtual host that is advertised somewhere names it"
 _IDLE = Standing()
 _log = structlog.get_logger()
@@ -100,11 +95,11 @@ class AcmeWorker:
     ) -> None:
         """Args: `directory`: for the authorities of servers, which the library reads from files."""
         self._deployment = deployment
-        self._observation = observation
         self._store = store
         self._directory = directory
         self._make_server = make_server
         self._pace = pace or Pace()
+        self._sites = AnsweringSites(deployment, observation, self._pace.sites)
         self._standings: dict[ObjectKey, Standing] = {}
         self._tried: dict[ObjectKey, str] = {}
         self._known: tuple[int, list[ObjectKey]] = (-1, [])
@@ -286,18 +281,18 @@ class AcmeWorker:
     async def _prove(self, key: ObjectKey, server: AcmeServer, order: Order) -> None:
         self._say(key, "bringing the answers to the sites")
         await self._put_challenges(key, order.challenges)
-        offline = await self._taken_up(key)
+        await self._deployment.published()
+        offline = await self._sites.taken_up(key)
         self._say(key, "waiting for the server to ask the sites", offline)
         await asyncio.sleep(self._pace.settle)
         await self._caller.ask(server, server.answer, order)
         try:
             await self._validated(server, order)
         except AcmeFailed as failure:
-            silent = sorted(site.name for site in self._silent(key, {each.domain for each in order.challenges}))
-            if not silent:
+            hints = self._sites.hints(key, {each.domain for each in order.challenges})
+            if not hints:
                 raise
-            hint = f"{failure}; {_named(silent)} serves the name too, but nothing that names this certificate is there"
-            raise AcmeFailed(hint, failure.retry_after) from failure
+            raise AcmeFailed("; ".join((str(failure), *hints)), failure.retry_after) from failure
 
     async def _validated(self, server: AcmeServer, order: Order) -> None:
         deadline = time.monotonic() + self._pace.verdict
@@ -312,50 +307,6 @@ class AcmeWorker:
             if time.monotonic() > deadline:
                 raise AcmeFailed(f"the server has not issued it for {self._pace.issue:.0f} seconds")
         return chain
-
-    # Sites
-
-    async def _taken_up(self, key: ObjectKey) -> tuple[str, ...]:
-        """Wait until every connected site that serves the certificate uses what is published; the others' names."""
-        await self._deployment.published()
-        deadline = time.monotonic() + self._pace.sites
-        wanted: dict[str, Version | None] = {}
-        while True:
-            subjects = {site.name: site_subject(site) for site in sorted(self._deployment.index.sites_of(key))}
-            offline = tuple(name for name, subject in subjects.items() if not self._observation.of(subject).connected)
-            behind = []
-            for name, subject in subjects.items():
-                version = wanted.setdefault(subject, self._deployment.publication.version(subject))
-                if name not in offline and not self._uses(name, subject, key, version):
-                    behind.append(name)
-            if not behind and len(offline) < len(subjects):
-                return offline
-            if time.monotonic() > deadline:
-                if behind:
-                    raise AcmeFailed(f"no answer at {_named(behind)} within {self._pace.sites:.0f} seconds")
-                raise AcmeFailed(f"no site that serves it is connected: {_named(offline)}")
-            await asyncio.sleep(0.1)
-
-    def _silent(self, key: ObjectKey, names: Collection[str]) -> set[ObjectKey]:
-        """The sites that serve one of the names and do not have the certificate, so that they answer nothing."""
-        index, found = self._deployment.index, set[ObjectKey]()
-        for other, record in self._deployment.records.items():
-            host = record.object
-            if not isinstance(host, VirtualHost) or other.tenant != key.tenant:
-                continue
-            if any(server_name(domain) in names for domain in host.spec.domains):
-                found |= index.sites_of(other)
-        return found - index.sites_of(key)
-
-    def _uses(self, name: str, subject: str, key: ObjectKey, version: Version | None) -> bool:
-        known = self._observation.of(subject)
-        if known.applied is None or version is None or known.applied < version:
-            return False
-        for each in known.rejections:
-            if each.key == str(key) and each.code not in _ANSWERING:
-                reason = "it is of a release without ACME" if each.code == "unsupported" else each.message
-                raise AcmeFailed(f"Site {name} does not answer: {reason}")
-        return True
 
     # Objects
 
@@ -389,8 +340,3 @@ class AcmeWorker:
 def _digest(certificate: Certificate) -> str:
     """What tells a declaration from another."""
     return sha256(certificate.spec.model_dump_json().encode()).hexdigest()
-
-
-def _named(sites: Collection[str], most: int = 5) -> str:
-    names = list(sites)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
