@@ -64,6 +64,8 @@ def _compile(memo: Memo, key: ObjectKey) -> _Compiled:
         target = memo.ask(compile_target, share.cluster)
         if target is not None and target.transport not in (None, transport):
             found.append(_wrong_protocol(key, share.cluster, target.transport or ""))
+        elif transport == "udp" and share.subset:
+            found.append(_subset(key, share))
         elif transport == "udp" and shares:
             found.append(_second_cluster(key, share.cluster))
         else:
@@ -86,6 +88,16 @@ def _wrong_protocol(key: ObjectKey, cluster: ObjectKey, transport: str) -> Diagn
         "spec.routes[0]",
         f"the endpoints of {cluster.title} are of {transport.upper()}; its share is left out",
         "set spec.protocol of the endpoints, or the proxy type",
+    )
+
+
+def _subset(key: ObjectKey, share: Share) -> Diagnostic:
+    return Diagnostic(
+        "whole-cluster",
+        key,
+        "spec.routes[0]",
+        f"UDP cannot go to a subset, so the subset {share.subset} of {share.cluster.title} gets nothing",
+        "make a cluster of the subset's endpoints, and forward to that",
     )
 
 

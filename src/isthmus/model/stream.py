@@ -23,7 +23,7 @@ from isthmus.model.virtual_host import STREAMS, VirtualHost
 _ALLOWED = {
     "": ("forward",),
     "forward": ("clusters", "idle_timeout", "hash_policy"),
-    "forward.clusters": ("cluster", "weight"),
+    "forward.clusters": ("cluster", "subset", "weight"),
     "forward.hash_policy": ("source_address",),
 }
 """Fields that say something about a connection, by the part that they stand in. Any other must have its default."""
@@ -31,7 +31,6 @@ _REASON = {
     "match": "nothing in a connection is compared, and every connection must go somewhere",
     "redirect": "a connection cannot be redirected",
     "direct_response": "a connection cannot be answered",
-    "subset": "a connection goes to a whole cluster; make one of the subset's endpoints",
 }
 
 
@@ -91,6 +90,11 @@ def _route(host: VirtualHost, field: str, route: Route, objects: Mapping[ObjectK
     if proxy == "UDP" and sum(each.weight > 0 for each in clusters) > 1:
         message = f"{route.key.title} has several clusters, and sessions of UDP are not shared out by weight"
         yield Diagnostic("one-cluster", host.key, field, message, "use one cluster, and give its endpoints weights")
+    for index, each in enumerate(clusters):
+        if proxy == "UDP" and each.subset is not None:
+            place, reason = f"spec.forward.clusters[{index}].subset", "Envoy's UDP proxy cannot choose by subset"
+            mend = "make a cluster of the subset's endpoints, and forward to that"
+            yield Diagnostic("whole-cluster", host.key, field, f"{route.key.title} has {place}, and {reason}", mend)
     wanted = "UDP" if proxy == "UDP" else "TCP"
     for entry in clusters:
         key = resolve(entry.cluster, "Cluster", route.metadata.tenant, route.metadata.namespace)

@@ -54,13 +54,14 @@ def parse_route_name(text: str) -> RouteName:
 
 
 def parse_cluster_name(text: str) -> ClusterName:
-    """Cluster as `NAMESPACE/NAME`; the sites of a subset are the part `subset-SUBSET`."""
+    """Cluster as `NAMESPACE/NAME`; the sites of a subset are the part `subset-SUBSET`, for some connections
+    `tunnel-SUBSET`."""
     name, _, part = text.partition("@")
     parts = name.split("/")
     if len(parts) != 3:
         return ClusterName()
-    subset = part.removeprefix("subset-") if part.startswith("subset-") else ""
-    return ClusterName(parts[1], f"{parts[1]}/{parts[2]}", subset)
+    kind, _, subset = part.partition("-")
+    return ClusterName(parts[1], f"{parts[1]}/{parts[2]}", subset if kind in ("subset", "tunnel") else "")
 
 
 def site_of_uri(uri: str) -> str:

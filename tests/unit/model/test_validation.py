@@ -219,6 +219,19 @@ def test_valid_objects_have_no_diagnostics() -> None:
             ("http-only", "VirtualHost shop/a", "spec.routes[0]"),
         ),
         (
+            "\n---\n".join(
+                (
+                    document("VirtualHost", "shop/a", "{proxy: UDP, routes: [{name: a}]}"),
+                    document("Route", "shop/a", "{forward: {clusters: [{cluster: {name: a}, subset: b}]}}"),
+                    document(
+                        "Cluster", "shop/a", "{endpoints: [{name: a}], subsets: [{name: b, selector: [version=2]}]}"
+                    ),
+                    document("Endpoint", "shop/a", "{where: {site: fra}, address: 192.0.2.4, port: 80, protocol: UDP}"),
+                )
+            ),
+            ("whole-cluster", "VirtualHost shop/a", "spec.routes[0]"),
+        ),
+        (
             document("Cluster", "shop/a", "{endpoints: [{name: web}, {name: a}]}")
             + "---\n"
             + document("Endpoint", "shop/a", "{where: {site: fra}, address: 192.0.2.4, port: 80, protocol: UDP}"),

@@ -55,10 +55,11 @@ def test_a_subset_is_named_by_the_cluster_of_sites_or_by_the_endpoint_at_this_si
             message(entry(upstream=("203.0.113.9", 7400), cluster="default/shop/web@subset-v2")),
             message(entry(cluster="default/shop/web@local")),
             message(entry(upstream=("192.0.2.8", 8080), cluster="default/shop/web@local")),
+            message(entry(cluster="default/shop/web@tunnel-v3")),
         ],
     )
-    assert frame["subset"].to_list() == ["v2", "v1", ""]
-    assert frame["cluster"].to_list() == ["shop/web"] * 3
+    assert frame["subset"].to_list() == ["v2", "v1", "", "v3"]
+    assert frame["cluster"].to_list() == ["shop/web"] * 4
 
 
 def test_the_log_of_an_egress_site_names_the_calling_site() -> None:

@@ -25,8 +25,9 @@ def emit_forward(route: Route, forward: Forward, *, made: bool = False) -> None:
     if len(forward.shares) == 1:
         share = forward.shares[0]
         action.cluster = name.target_cluster(share.cluster, share.shape, share.subset)
-        if share.subset and share.shape is Shape.LOCAL:
-            action.metadata_match.CopyFrom(_subset(share))
+        subset = emit_subset(share)
+        if subset is not None:
+            action.metadata_match.CopyFrom(subset)
         route.request_headers_to_add.extend(_fabric_headers(share, forward, made=made))
     else:
         action.weighted_clusters.CopyFrom(_weighted(forward, made=made))
@@ -90,7 +91,7 @@ def _weighted(forward: Forward, *, made: bool) -> WeightedCluster:
         clusters=[
             WeightedCluster.ClusterWeight(
                 name=name.target_cluster(share.cluster, share.shape, share.subset),
-                metadata_match=_subset(share) if share.subset and share.shape is Shape.LOCAL else None,
+                metadata_match=emit_subset(share),
                 weight={"value": share.weight},
                 request_headers_to_add=_fabric_headers(share, forward, made=made),
             )
@@ -99,8 +100,10 @@ def _weighted(forward: Forward, *, made: bool) -> WeightedCluster:
     )
 
 
-def _subset(share: Share) -> Metadata:
-    """What an endpoint of this site must carry to be chosen."""
+def emit_subset(share: Share) -> Metadata | None:
+    """What an endpoint of this site must carry to be chosen. None: nothing, or its site sees to that."""
+    if not share.subset or share.shape is not Shape.LOCAL:
+        return None
     return Metadata(filter_metadata={name.LB_METADATA: struct({name.SUBSET_KEY: share.subset})})
 
 

@@ -5,6 +5,7 @@
 | cluster as routes name it | `default/shop/web@local`, `default/shop/web@fabric`, or for both `default/shop/web` |
 | the sites of one subset of a cluster | `default/shop/web@subset-v2` |
 | cluster as TCP streams name it | the same, or on the way round `default/shop/web@tunnel`, `default/shop/web@stream` |
+| the same for a subset | `default/shop/web@tunnel-v2` |
 | second and further health checks of a cluster's local endpoints | `default/shop/web@probe-1` |
 | ingress listener, its routes | `ingress/192.0.2.1:80` |
 | TLS chain of an ingress listener, its routes | `ingress/192.0.2.1:443\\|default/shop/site` |
@@ -121,16 +122,17 @@ def target_cluster(key: ObjectKey, shape: Shape, subset: str = "") -> str:
     return fabric_cluster(key) if shape is Shape.FABRIC else path(key)
 
 
-def tunnel_cluster(key: ObjectKey) -> str:
-    """The way round of TCP streams to the sites of a cluster: one host, an internal listener that tunnels."""
-    return path(key) + "@tunnel"
+def tunnel_cluster(key: ObjectKey, subset: str = "") -> str:
+    """The way round of TCP streams to the sites of a cluster, or of one subset of it: one host, an internal listener
+    that tunnels."""
+    return f"{path(key)}@tunnel-{subset}" if subset else path(key) + "@tunnel"
 
 
-def stream_cluster(key: ObjectKey, shape: Shape) -> str:
-    """What a TCP stream names that does not tunnel itself."""
+def stream_cluster(key: ObjectKey, shape: Shape, subset: str = "") -> str:
+    """What a TCP stream names that does not tunnel itself. `shape`: of the subset."""
     if shape is Shape.LOCAL:
         return local_cluster(key)
-    return path(key) + "@stream" if shape is Shape.LOCAL_FIRST else tunnel_cluster(key)
+    return path(key) + "@stream" if shape is Shape.LOCAL_FIRST else tunnel_cluster(key, subset)
 
 
 def sites_cluster(key: ObjectKey, shape: Shape, subset: str = "") -> str | None:

@@ -41,6 +41,7 @@ from isthmus.compile.intent import Stream
 from isthmus.compile.rule import Shape, Share
 from isthmus.emit.envoy import name
 from isthmus.emit.envoy.access_log import STREAM_FIELDS, emit_stream_log
+from isthmus.emit.envoy.forward import emit_subset
 from isthmus.emit.envoy.setting import EnvoyPaths
 from isthmus.emit.envoy.wire import duration, pack, serialize, struct
 from isthmus.model.key import ObjectKey
@@ -72,15 +73,19 @@ def _tcp_proxy(stream_name: str, stream: Stream, paths: EnvoyPaths) -> TcpProxy:
     )
     share = _tunnelled(stream)
     if share is not None:
-        proxy.cluster = name.target_cluster(share.cluster, share.shape)
+        proxy.cluster = name.target_cluster(share.cluster, share.shape, share.subset)
         hosted = name.local_cluster(share.cluster)
-        proxy.tunneling_config.CopyFrom(_tunnel(_authority(share.cluster), hosted, _CLIENT_ADDRESS))
+        proxy.tunneling_config.CopyFrom(_tunnel(_authority(share.cluster), hosted, share.subset, _CLIENT_ADDRESS))
     elif len(stream.shares) == 1:
-        proxy.cluster = name.stream_cluster(stream.shares[0].cluster, stream.shares[0].shape)
+        (share,) = stream.shares
+        proxy.cluster = name.stream_cluster(share.cluster, share.shape, share.subset)
+        subset = emit_subset(share)
+        if subset is not None:
+            proxy.metadata_match.CopyFrom(subset)
     else:
         for share in stream.shares:
-            cluster = name.stream_cluster(share.cluster, share.shape)
-            proxy.weighted_clusters.clusters.add(name=cluster, weight=share.weight)
+            cluster = name.stream_cluster(share.cluster, share.shape, share.subset)
+            proxy.weighted_clusters.clusters.add(name=cluster, weight=share.weight, metadata_match=emit_subset(share))
     if any(share.hashes for share in stream.shares):
         proxy.hash_policy.append(HashPolicy(source_ip={}))
     return proxy
@@ -96,10 +101,18 @@ def _tunnelled(stream: Stream) -> Share | None:
     return stream.shares[0] if len(stream.shares) == 1 and stream.shares[0].shape in _SITES else None
 
 
-def _tunnel(authority: str, hosted: str, client: str) -> TcpProxy.TunnelingConfig:
-    """Each argument is a format string. The client's address goes along as it does with requests."""
-    headers = ((name.CLUSTER_HEADER, hosted), (name.HASH_HEADER, client), ("x-forwarded-for", client))
-    return TcpProxy.TunnelingConfig(hostname=authority, headers_to_add=[_header(*pair) for pair in headers])
+def _tunnel(authority: str, hosted: str, subset: str, client: str) -> TcpProxy.TunnelingConfig:
+    """Each argument is a format string; a header whose value comes out empty is left out. The client's address goes
+    along as it does with requests."""
+    headers = {
+        name.CLUSTER_HEADER: hosted,
+        name.SUBSET_HEADER: subset,
+        name.HASH_HEADER: client,
+        "x-forwarded-for": client,
+    }
+    return TcpProxy.TunnelingConfig(
+        hostname=authority, headers_to_add=[_header(key, value) for key, value in headers.items() if value]
+    )
 
 
 def _header(key: str, value: str) -> HeaderValueOption:
@@ -184,7 +197,7 @@ def emit_tunnel_filters() -> list[Filter]:
         idle_timeout={},
         max_connect_attempts={"value": _ATTEMPTS},
         hash_policy=[HashPolicy(filter_state=HashPolicy.FilterState(key=_CLIENT))],
-        tunneling_config=_tunnel(_metadata("authority"), _metadata("hosted"), client),
+        tunneling_config=_tunnel(_metadata("authority"), _metadata("hosted"), _metadata("subset"), client),
     )
     return [
         _state("envoy.tcp_proxy.cluster", "envoy.tcp_proxy.cluster", _metadata("cluster")),
@@ -203,18 +216,19 @@ def emit_stream_clusters(stream: Stream) -> list[tuple[str, bytes]]:
     found = []
     for share in stream.shares:
         if share.shape is not Shape.LOCAL:
-            found.append((name.tunnel_cluster(share.cluster), _tunnel_cluster(share)))
+            found.append((name.tunnel_cluster(share.cluster, share.subset), _tunnel_cluster(share)))
         if share.shape is Shape.LOCAL_FIRST:
             found.append((name.stream_cluster(share.cluster, share.shape), _aggregate(share)))
     return found
 
 
 def _tunnel_cluster(share: Share) -> bytes:
-    cluster_name = name.tunnel_cluster(share.cluster)
+    cluster_name = name.tunnel_cluster(share.cluster, share.subset)
     facts = {
-        "cluster": str(name.sites_cluster(share.cluster, share.shape)),
+        "cluster": str(name.sites_cluster(share.cluster, share.shape, share.subset)),
         "hosted": name.local_cluster(share.cluster),
         "authority": _authority(share.cluster),
+        **({"subset": share.subset} if share.subset else {}),
     }
     address = Address(
         envoy_internal_address=EnvoyInternalAddress(server_listener_name=name.TUNNEL_LISTENER, endpoint_id=cluster_name)

@@ -124,25 +124,37 @@ def emit_misdirected() -> bytes:
 
 
 def emit_fabric_routes() -> bytes:
-    """The routes of the fabric, for streams and for requests: to the cluster that each names; of requests, in it to the
-    subset, if it names one, with the priority that it has.
+    """The routes of the fabric, for streams and for requests: to the cluster that each names, in it to the subset, if
+    it names one; of requests, with the priority that they have.
 
     Ingress has routed, so nothing is matched, timed or tried again here; and nothing is rewritten but the Host header,
     where the endpoint has one of its own.
     """
-    stream = Route(name="fabric-stream", match=RouteMatch(connect_matcher={}), route=_FABRIC_ACTION)
-    for kind in ("CONNECT", "CONNECT-UDP"):
-        stream.route.upgrade_configs.add(upgrade_type=kind, connect_config={})
-    routes = [_fabric_route(subset=subset, high=high) for high in (True, False) for subset in (True, False)]
+    routes = [_fabric_stream(subset=subset) for subset in (True, False)]
+    routes += [_fabric_route(subset=subset, high=high) for high in (True, False) for subset in (True, False)]
     return serialize(
         RouteConfiguration(
             name=name.FABRIC_ROUTES,
-            virtual_hosts=[EnvoyVirtualHost(name="fabric", domains=["*"], routes=[stream, *routes])],
+            virtual_hosts=[EnvoyVirtualHost(name="fabric", domains=["*"], routes=routes)],
             # Not the hash header: it would be gone before a host is chosen. Clusters that hash remove it themselves.
             request_headers_to_remove=[name.CLUSTER_HEADER, name.PRIORITY_HEADER],
             response_headers_to_remove=[name.LOCAL_REPLY_HEADER],
         )
     )
+
+
+def _fabric_stream(*, subset: bool) -> Route:
+    headers = [HeaderMatcher(name=name.SUBSET_HEADER, present_match=True)] if subset else []
+    route = Route(
+        name="fabric-stream" + ("-subset" if subset else ""),
+        match=RouteMatch(connect_matcher={}, headers=headers),
+        route=_FABRIC_ACTION,
+    )
+    for kind in ("CONNECT", "CONNECT-UDP"):
+        route.route.upgrade_configs.add(upgrade_type=kind, connect_config={})
+    if subset:
+        route.typed_per_filter_config[name.SUBSET_FILTER].CopyFrom(pack(_READ_SUBSET))
+    return route
 
 
 def _fabric_route(*, subset: bool, high: bool) -> Route:
