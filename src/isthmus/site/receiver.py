@@ -11,8 +11,9 @@ import asyncio
 import gzip
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -41,6 +42,8 @@ Body = tuple[bytes, int]
 MetricText = Callable[[], Awaitable[bytes]]
 """The site's metrics in Prometheus' format."""
 
+_SIGNALS = {b"L": "logs", b"M": "metrics", b"T": "traces"}
+"""First byte of an OTLP body, and what it is."""
 MOST_FILES = 20_000
 """Bodies that wait for one receiver."""
 MOST_FILES_IN_ALL = 100_000
@@ -48,14 +51,24 @@ MOST_FILES_IN_ALL = 100_000
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A receiver that could not be started. `lasting`: it will not be for as long as its settings are these."""
+
+    receiver: Receiver
+    reason: str
+    since: float
+    lasting: bool
+
+
 @dataclass(slots=True)
 class _Running:
-    """One receiver."""
+    """One receiver. Forwarders are by what they forward: what is not taken of one signal holds up no other."""
 
     receiver: Receiver
     spool: Spool
     sender: Sender
-    forwarder: Forwarder
+    forwarders: Mapping[str, Forwarder]
     tally: Tally
     begun: float
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -82,6 +95,8 @@ class Receivers:
         self._secret = secret
         self._quota = Quota(buffer, MOST_FILES_IN_ALL)
         self._running: dict[ObjectKey, _Running] = {}
+        self._failed: dict[ObjectKey, _Failed] = {}
+        self._noticed: dict[ObjectKey, str] = {}
         self._tallies = Tallies()
         self._metrics: MetricText | None = None
         self._begun = time.time()
@@ -95,6 +110,7 @@ class Receivers:
         """Serve these from now on. Equal ones go on as they are; what waits for others is lost, and counted."""
         async with self._turn:
             wanted = {each.key: each for each in receivers}
+            before, self._failed = self._failed, {}
             for key, running in list(self._running.items()):
                 if wanted.get(key) != running.receiver:
                     del self._running[key]
@@ -103,14 +119,15 @@ class Receivers:
             await self._sweep({_folder(each) for each in receivers})
             for key, receiver in wanted.items():
                 if key not in self._running:
-                    self._begin(receiver)
-            self._tallies.forget(set(self._running))
+                    self._begin(receiver, before.get(key))
+            self._tallies.forget(self._known())
 
     async def stop(self) -> None:
         """What waits stays on disk."""
         async with self._turn:
             await asyncio.gather(*(_end(each) for each in self._running.values()))
             self._running.clear()
+            self._failed.clear()
 
     async def take(self, records: pl.DataFrame | None, messages: Sequence[bytes], seconds: float) -> None:
         """Put on the spools what came in so many seconds: records as decoded, spans as Envoy exports them."""
@@ -121,8 +138,12 @@ class Receivers:
             self._put(each, bodies)
 
     def notice(self) -> bool:
-        """Whether a receiver fails, works again or has lost something since the last call."""
-        return self._tallies.notice()
+        """Whether a receiver fails, works again or has lost something since the last call. What could not be started
+        for want of a place on disk is tried again."""
+        for failed in [each for each in self._failed.values() if not each.lasting]:
+            self._begin(failed.receiver, self._failed.pop(failed.receiver.key))
+        noticed, self._noticed = self._noticed, {key: each.reason for key, each in self._failed.items()}
+        return self._tallies.notice() or noticed != self._noticed
 
     def status(self) -> list[dict[str, object]]:
         """Of each receiver, for reports. Those that are no more, but lost something, are there without a target."""
@@ -135,12 +156,18 @@ class Receivers:
                 "waiting": {"items": each.spool.waiting_requests, "bytes": each.spool.size},
                 "lost": each.tally.losses(),
                 "lostAt": each.tally.lost_at,
-                "error": each.forwarder.error,
-                "errorSince": each.forwarder.error_since,
+                "error": each.tally.error(),
+                "errorSince": each.tally.error_since(),
             }
             for key, each in sorted(self._running.items())
         ]
-        for key, tally in self._tallies.gone(set(self._running)):
+        for key, failed in sorted(self._failed.items()):
+            tally = self._tallies.of(key)
+            shown = {"receiver": key.path, "target": _target(failed.receiver), "since": failed.since}
+            shown |= {"delivered": tally.delivered, "lost": tally.losses(), "lostAt": tally.lost_at}
+            error = {"error": failed.reason, "errorSince": failed.since}
+            found.append({**shown, "waiting": {"items": 0, "bytes": 0}, **error})
+        for key, tally in self._tallies.gone(self._known()):
             shown = {"receiver": key.path, "target": "", "delivered": tally.delivered, "lost": tally.losses()}
             found.append({**shown, "waiting": {"items": 0, "bytes": 0}, "lostAt": tally.lost_at, "error": ""})
         return found
@@ -167,28 +194,45 @@ class Receivers:
             labels = [key.namespace, key.path]
             delivered.add_metric(labels, each.tally.all_delivered())
             waiting.add_metric(labels, each.spool.size)
-            failing.add_metric(labels, bool(each.forwarder.error))
+            failing.add_metric(labels, bool(each.tally.error()))
+        for key in sorted(self._failed):
+            failing.add_metric([key.namespace, key.path], 1)
         tallies = [*((key, each.tally) for key, each in sorted(self._running.items()))]
-        for key, tally in (*tallies, *self._tallies.gone(set(self._running))):
+        for key, tally in (*tallies, *self._tallies.gone(self._known())):
             for reason, items in tally.losses().items():
                 lost.add_metric([key.namespace, key.path, reason], items)
         return (delivered, lost, waiting, failing)
 
     # ---- life of one
 
-    def _begin(self, receiver: Receiver) -> None:
+    def _known(self) -> set[ObjectKey]:
+        return {*self._running, *self._failed}
+
+    def _begin(self, receiver: Receiver, before: _Failed | None = None) -> None:
+        """`before`: it could not be started then."""
+        key, spool = receiver.key, None
         try:
+            spool = Spool(self._spools / _folder(receiver), receiver.buffer, MOST_FILES, self._quota, key.namespace)
             sender = make_sender(receiver.settings, self._secret, self._files)
-            folder, share = self._spools / _folder(receiver), receiver.key.namespace
-            spool = Spool(folder, receiver.buffer, MOST_FILES, self._quota, share)
         except (OSError, SettingError) as error:
-            log.error("receiver.not_started", receiver=receiver.key.path, reason=str(error))
+            if spool is not None:
+                spool.close()
+            text = (
+                f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+            )
+            reason = f"cannot be started: {text}"
+            if before is None or before.reason != reason:
+                log.error("receiver.not_started", receiver=key.path, reason=text)
+            since = before.since if before is not None else time.time()
+            self._failed[key] = _Failed(receiver, reason, since, lasting=isinstance(error, SettingError))
             return
-        forwarder = Forwarder(spool, lambda body: self._send(receiver.key, body))
-        tally = self._tallies.of(receiver.key)
-        tally.follow(spool, forwarder)
-        running = self._running[receiver.key] = _Running(receiver, spool, sender, forwarder, tally, time.time())
-        running.tasks.append(asyncio.create_task(forwarder.run()))
+        signals = _SIGNALS.values() if _is_otlp(receiver) else ("",)
+        send = partial(self._send, key)
+        forwarders = {each: Forwarder(spool.part(each), send) for each in signals}
+        tally = self._tallies.of(key)
+        tally.follow(spool, forwarders)
+        running = self._running[key] = _Running(receiver, spool, sender, forwarders, tally, time.time())
+        running.tasks.extend(asyncio.create_task(each.run()) for each in forwarders.values())
         if receiver.metrics:
             running.tasks.append(asyncio.create_task(self._keep_measuring(running)))
 
@@ -212,13 +256,16 @@ class Receivers:
                 log.warning("receiver.removed", receiver=key.path, lost=items)
 
     def _put(self, running: _Running, bodies: Iterable[Body]) -> None:
+        otlp = _is_otlp(running.receiver)
         for body, items in bodies:
+            signal = _SIGNALS[body[:1]] if otlp else ""
             try:
-                running.spool.put(running.spool.next_name(), body, items)
+                running.spool.put(running.spool.next_name(), body, items, signal)
             except OSError as error:
                 running.tally.lose("disk", items)
                 log.error("receiver.not_kept", receiver=running.receiver.key.path, error=str(error))
-        running.forwarder.arrived()
+        for each in running.forwarders.values():
+            each.arrived()
 
     async def _keep_measuring(self, running: _Running) -> None:
         while True:
@@ -286,6 +333,10 @@ async def _end(running: _Running) -> None:
 
 def _pack(body: bytes, settings: HttpSettings | FileSettings) -> bytes:
     return gzip.compress(body, 6) if isinstance(settings, HttpSettings) and settings.gzip else body
+
+
+def _is_otlp(receiver: Receiver) -> bool:
+    return isinstance(receiver.settings, HttpSettings) and receiver.settings.form == "OTLP"
 
 
 def _form(receiver: Receiver) -> str:

@@ -1,7 +1,7 @@
 """What became of what receivers of telemetry were to get, over changes of their settings, and after they are gone."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from isthmus.model.key import ObjectKey
@@ -24,13 +24,13 @@ class Tally:
     delivered: int = 0
     lost: dict[str, int] = field(default_factory=dict)
     lost_at: float | None = None
-    _running: tuple[Spool, Forwarder] | None = None
+    _running: tuple[Spool, Mapping[str, Forwarder]] | None = None
     _noticed: tuple[int, str] = (0, "")
 
-    def follow(self, spool: Spool, forwarder: Forwarder) -> None:
-        """Count what these count."""
+    def follow(self, spool: Spool, forwarders: Mapping[str, Forwarder]) -> None:
+        """Count what these count. The forwarders are by what they forward."""
         self.settle()
-        self._running = (spool, forwarder)
+        self._running = (spool, forwarders)
 
     def settle(self) -> None:
         """They end; what they have counted stays."""
@@ -44,20 +44,36 @@ class Tally:
 
     def all_delivered(self) -> int:
         """Items that the receiver took."""
-        return self.delivered + (self._running[1].delivered_requests if self._running is not None else 0)
+        forwarders = self._running[1].values() if self._running is not None else ()
+        return self.delivered + sum(each.delivered_requests for each in forwarders)
 
     def losses(self) -> dict[str, int]:
         """Items lost, by reason, sorted."""
         found = dict(self.lost)
         if self._running is not None:
-            spool, forwarder = self._running
-            for reason, items in (("buffer", spool.dropped_requests), ("refused", forwarder.refused_requests)):
+            spool, forwarders = self._running
+            refused = sum(each.refused_requests for each in forwarders.values())
+            for reason, items in (("buffer", spool.dropped_requests), ("refused", refused)):
                 found[reason] = found.get(reason, 0) + items
         return {reason: items for reason, items in sorted(found.items()) if items}
 
+    def error(self) -> str:
+        """Why the last tries failed, and of what; empty when none did."""
+        failing = self._running[1].items() if self._running is not None else ()
+        reasons: dict[str, list[str]] = {}
+        for what, forwarder in failing:
+            if forwarder.error:
+                reasons.setdefault(forwarder.error, []).append(what)
+        return "; ".join(f"{', '.join(what)}: {reason}" if any(what) else reason for reason, what in reasons.items())
+
+    def error_since(self) -> float | None:
+        """Unix time since when tries have failed; None: the last did not."""
+        forwarders = self._running[1].values() if self._running is not None else ()
+        return min((each.error_since for each in forwarders if each.error_since is not None), default=None)
+
     def notice(self) -> bool:
         """Whether something was lost, or its error is another, since the last call."""
-        now = (sum(self.losses().values()), self._running[1].error if self._running is not None else "")
+        now = (sum(self.losses().values()), self.error())
         before, self._noticed = self._noticed, now
         if now[0] > before[0]:
             self.lost_at = time.time()

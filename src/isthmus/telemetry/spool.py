@@ -70,6 +70,10 @@ class Spool:
     def __len__(self) -> int:
         return len(self._queue)
 
+    def count(self, owner: str) -> int:
+        """Batches of an owner."""
+        return len(self._owned.get(_short(owner), ()))
+
     @property
     def size(self) -> int:
         """Bytes on disk."""
@@ -91,7 +95,7 @@ class Spool:
         While there is no room, the oldest batch of the owner with most bytes goes, the new ones counted. Where that is
         the new batch's own owner, with nothing else to give up, the new batch is the one that is dropped.
         """
-        short = hashlib.sha256(owner.encode()).hexdigest()[:16] if owner else ""
+        short = _short(owner)
         if not self._make_room(short, len(body)) or not (self._quota is None or self._quota.make_room(self, len(body))):
             self._count(1, requests)
             return
@@ -106,11 +110,15 @@ class Spool:
             raise
         self._enter(Spooled(path.name, len(body), requests, short))
 
-    def lend(self) -> tuple[Spooled, bytes] | None:
+    def lend(self, owner: str | None = None) -> tuple[Spooled, bytes] | None:
         """The oldest batch that is not lent already; None when there is none. It stays here until it is removed, and
-        makes no room for others until it is given back."""
+        makes no room for others until it is given back. With an owner: of that one's, and of nobody's."""
+        queues = [self._queue]
+        if owner is not None:
+            queues = [self._owned[each] for each in {_short(owner), ""} if each in self._owned]
         while True:
-            first = next((each for name, each in self._queue.items() if name not in self._lent), None)
+            oldest = (next((each for each in queue.values() if each.name not in self._lent), None) for queue in queues)
+            first = min((each for each in oldest if each is not None), key=lambda each: each.name, default=None)
             if first is None:
                 return None
             try:
@@ -121,6 +129,10 @@ class Spool:
                 continue
             self._lent.add(first.name)
             return first, body
+
+    def part(self, owner: str) -> "Part":
+        """What waits of one owner's and of nobody's, to be taken up apart from what others wait with."""
+        return Part(self, owner)
 
     def give_back(self, spooled: Spooled) -> None:
         """It is on its way no more."""
@@ -180,6 +192,33 @@ class Spool:
     def _count(self, batches: int, requests: int) -> None:
         self.dropped_batches += batches
         self.dropped_requests += requests
+
+
+class Part:
+    """A spool, as whoever takes up the batches of one owner sees it."""
+
+    def __init__(self, spool: Spool, owner: str) -> None:
+        self._spool = spool
+        self._owner = owner
+
+    def __len__(self) -> int:
+        return self._spool.count(self._owner)
+
+    def lend(self) -> tuple[Spooled, bytes] | None:
+        """See Spool."""
+        return self._spool.lend(self._owner)
+
+    def give_back(self, spooled: Spooled) -> None:
+        """See Spool."""
+        self._spool.give_back(spooled)
+
+    def remove(self, spooled: Spooled) -> None:
+        """See Spool."""
+        self._spool.remove(spooled)
+
+
+def _short(owner: str) -> str:
+    return hashlib.sha256(owner.encode()).hexdigest()[:16] if owner else ""
 
 
 def count_requests(directory: Path) -> int:

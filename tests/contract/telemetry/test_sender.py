@@ -302,6 +302,59 @@ async def test_a_collector_gets_metrics_and_says_what_it_does_not_take(site: Sit
         await collector.stop()
 
 
+async def test_a_signal_that_a_collector_does_not_know_holds_up_no_other(site: Site) -> None:
+    collector = Collector()
+    await collector.start()
+    try:
+
+        async def measure() -> bytes:
+            return COUNTS.encode()
+
+        collector.unserved = {"/v1/metrics"}
+        site.receivers.report_metrics(measure)
+        await site.receivers.use([receiver(HttpSettings(collector.url, "OTLP"), metrics=50)])
+        await site.until(lambda status: status["error"].startswith("metrics: 127.0.0.1 answered 404"))
+        for path in ("/a", "/b", "/c"):
+            await site.receivers.take(records(path), [], 2)
+        await collector.until(lambda: len(collector.logs) == 3)
+        status = await site.until(lambda status: status["delivered"] == 3)
+        assert status["error"].startswith("metrics: ")
+        assert status["errorSince"] <= time.time()
+        assert collector.metrics == []
+        collector.unserved = set()
+        await site.until(lambda status: status["error"] == "" and status["delivered"] > 6)
+    finally:
+        await collector.stop()
+
+
+async def test_a_receiver_that_cannot_be_started_says_so(site: Site) -> None:
+    settings = HttpSettings("https://127.0.0.1:1", "OTLP", trusted_ca="no certificate")
+    folder = site.directory / "spool" / "shop.file.file"
+    folder.parent.mkdir()
+    folder.write_text("in the way")
+    placed = receiver(FileSettings("shop/a.log", 4096, 1), "file")
+    await site.receivers.use([placed, receiver(settings, "untrusted")])
+    await site.receivers.take(records("/a"), [], 2)
+    assert site.receivers.notice()
+    file, untrusted = site.receivers.status()
+    assert (file["receiver"], file["target"], file["error"]) == (
+        "shop/file",
+        "file shop/a.log",
+        f"cannot be started: {folder}: File exists",
+    )
+    assert untrusted["error"] == "cannot be started: the trusted CA is not a certificate in PEM"
+    assert untrusted["errorSince"] <= time.time()
+    failing = next(each for each in site.receivers.collect() if each.name == "isthmus_site_receiver_failing")
+    assert {each.labels["receiver"]: each.value for each in failing.samples} == {"shop/file": 1, "shop/untrusted": 1}
+    assert not site.receivers.notice()
+    folder.unlink()
+    assert site.receivers.notice()  # it is tried again
+    await site.receivers.take(records("/b"), [], 2)
+    await site.until(lambda status: status["delivered"] == 1 and status["error"] == "")
+    await site.receivers.use([placed])
+    assert len(site.receivers.status()) == 1
+
+
 def test_a_site_without_telemetry_says_that_nothing_is_sent() -> None:
     [refusal] = unserved([receiver(FileSettings("shop/a.log", 4096, 1))])
     assert (refusal.key, refusal.code) == ("default/TelemetryReceiver/shop/logs", "telemetry-off")

@@ -296,3 +296,23 @@ async def test_nobody_brings_batches_of_others(role: Role, name: str, allowed: b
             await service.receive(peer, body)
     assert got == (["default/site/ams"] if allowed else [])
     assert "no batch" in await service.receive(peer, b"\xff")
+
+
+def test_what_one_owner_leaves_holds_up_no_other(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", 1_000)
+    for number, owner in enumerate(("logs", "logs", "metrics", "")):
+        spool.put(spool.next_name(), b"%d" % number, 1, owner)
+    logs, metrics = spool.part("logs"), spool.part("metrics")
+    assert (len(logs), len(metrics)) == (2, 1)
+    first, other, nobodys = logs.lend(), metrics.lend(), metrics.lend()
+    assert first is not None
+    assert other is not None
+    assert nobodys is not None
+    assert [body for _, body in (first, other, nobodys)] == [b"0", b"2", b"3"]
+    assert metrics.lend() is None
+    metrics.remove(other[0])
+    metrics.give_back(other[0])
+    logs.give_back(first[0])
+    again = Spool(tmp_path / "spool", 1_000).part("logs")  # and so it is for who comes after
+    found = [again.lend(), again.lend(), again.lend(), again.lend()]
+    assert [each[1] if each else None for each in found] == [b"0", b"1", b"3", None]
