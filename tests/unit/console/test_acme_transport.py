@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import threading
@@ -14,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from isthmus.console.acme.caller import Caller
 from isthmus.console.acme.request import emit_private_key, make_private_key
 from isthmus.console.acme.server import AcmeFailed, AcmeServer
-from isthmus.console.acme.transport import MOST
+from isthmus.console.acme.transport import MOST, CheckedAdapter
 
 from ...conftest import Issued
 
@@ -157,3 +159,21 @@ def test_a_redirect_is_not_followed(serve: Serve, tmp_path: Path, status: int) -
         asked.open(None)
     asked.close()
     assert asked_for == [status]
+
+
+def test_a_server_that_ends_each_connection_takes_no_descriptors(serve: Serve, tmp_path: Path) -> None:
+    """An order of many names is many requests, and a server may answer each so."""
+
+    def answer(connection: ssl.SSLSocket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+
+    url, times = serve(answer), 40
+    with requests.Session() as session:
+        session.mount("https://", CheckedAdapter(LOOPBACK))
+        session.trust_env, session.verify = False, str(tmp_path / "ca.pem")
+        before = len(os.listdir("/proc/self/fd"))
+        assert [session.get(url).text for _ in range(times)] == ["{}"] * times
+        deadline = time.monotonic() + 30  # the server, which is in this process, closes what it has in its own time
+        while (open_now := len(os.listdir("/proc/self/fd"))) > before + times // 4:
+            assert time.monotonic() < deadline, f"{open_now - before} more are open than before"
+            time.sleep(0.05)
