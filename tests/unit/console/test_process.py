@@ -105,7 +105,7 @@ async def test_monitoring_on_loopback_asks_for_no_token(settings: ConsoleSetting
     await running.stop()
 
 
-async def test_a_collector_gets_what_monitoring_shows(settings: ConsoleSettings) -> None:
+async def test_a_collector_gets_what_monitoring_shows(settings: ConsoleSettings, until: Any) -> None:
     collector = Collector()
     await collector.start()
     journal = Journal()
@@ -125,9 +125,14 @@ async def test_a_collector_gets_what_monitoring_shows(settings: ConsoleSettings)
         valued = {name for name in families if f"\n{name}" in shown}
         await collector.until(lambda: valued <= {metric.name for _, metric in collector.metrics})
         assert {"isthmus_revision", "isthmus_otlp_failing", "isthmus_joins_total"} <= valued
-        [logs, metrics] = (await running.ask("GET", "/status"))["console"]["otlp"]
-        assert (logs["signal"], logs["delivered"], logs["error"]) == ("logs", 1, "")
-        assert (metrics["signal"], metrics["target"]) == ("metrics", f"OTLP {collector.url}")
+
+        async def told() -> bool:
+            """The collector has it before the console has the collector's answer."""
+            [logs, metrics] = (await running.ask("GET", "/status"))["console"]["otlp"]
+            assert (metrics["signal"], metrics["target"]) == ("metrics", f"OTLP {collector.url}")
+            return (logs["signal"], logs["delivered"], logs["error"]) == ("logs", 1, "")
+
+        await until(told, "the log is known to be delivered")
     finally:
         await running.stop()
         await collector.stop()
