@@ -57,6 +57,7 @@ RULES: Mapping[str, Rule] = {
         Rule("latency", "One request in a hundred of a virtual host takes over two seconds.", 300, "warning"),
         Rule("certificate-expiring", "A certificate ends within three days: not renewed.", 60, "critical"),
         Rule("configuration-rejected", "A site does not use an object as it was asked for.", 30, "warning"),
+        Rule("object-refused", "A stored object is not accepted by the console's release.", 0, "warning"),
         Rule("lag", "A site has not used its newest manifest.", 120, "warning"),
         Rule("telemetry-lost", "Requests of the last ten minutes that nothing is told of.", 0, "warning"),
         Rule(

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
 
 import structlog
 
@@ -84,7 +85,7 @@ class Alerting:
 
     async def look(self, now: float) -> None:
         """Look once, keep what was found, and tell what is due."""
-        conditions = [*self._regions(now), *self._sites(now), *self._certificates(now)]
+        conditions = [*self._regions(now), *self._sites(now), *self._certificates(now), *self._refused()]
         unknown: tuple[str, ...] = ()
         if self._telemetry is not None:
             if not self._telemetry.ready:
@@ -208,6 +209,14 @@ class Alerting:
                 hours = max(0.0, until - now) / 3600
                 text = f"{key.title} is valid for another {hours:.0f} hours."
                 yield Condition("certificate-expiring", key.title, text, "", key.namespace, str(key))
+
+    def _refused(self) -> Iterator[Condition]:
+        """Objects of another release, each once."""
+        for key, found in groupby(self._deployment.refused(), lambda each: each.object):
+            if key is not None:
+                reasons = "; ".join(f"{each.field}: {each.message}" if each.field else each.message for each in found)
+                text = _line(f"{key.title} is not accepted as it is stored: {reasons}")
+                yield Condition("object-refused", key.title, text, "", key.namespace, str(key))
 
     def _about(self, text: str) -> tuple[str, str]:
         """Namespace and key of an object that a site names: of one that there is, for a site may say anything."""

@@ -4,7 +4,7 @@ An edit is acknowledged when it is stored. Its publication follows at once, and 
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +18,8 @@ from isthmus.console.database import StoreError
 from isthmus.console.edit import Edit, plan_edit
 from isthmus.console.error import RequestRefused
 from isthmus.console.publication import Publication
-from isthmus.console.record import Commit, StoredObject, SubjectVersion
+from isthmus.console.reading import Reading
+from isthmus.console.record import Commit, StoredObject, SubjectVersion, UnreadableObject
 from isthmus.console.store import Store
 from isthmus.console.vault import Vault, places_of
 from isthmus.identity import Signer
@@ -53,6 +54,9 @@ class Deployment:
 
     Attributes:
         records: the stored objects.
+        unreadable: those that are stored and cannot be used by this release: they stay as they are until they are
+            applied anew or deleted, and nothing that is published names them.
+        reading: which objects were not accepted as they are stored, at the start.
         vault: their private values.
         index: the slices; ahead of the store while an edit is being stored.
         validation: the errors of the stored objects.
@@ -69,14 +73,19 @@ class Deployment:
         records: dict[ObjectKey, StoredObject],
         epoch: int,
         counters: dict[str, int],
+        unreadable: Mapping[ObjectKey, UnreadableObject] | None = None,
     ) -> None:
         self.records = records
+        self.unreadable = dict(unreadable or {})
         objects = {key: record.object for key, record in records.items()}
         self.vault = vault
         self.index = SliceIndex(objects.values(), vault)
-        self.validation = Validation(objects)
+        self.validation = Validation(
+            objects, {key: each.unreadable.diagnostics for key, each in self.unreadable.items()}
+        )
         self.publication = Publication(signer, self.index)
         self.epoch = epoch
+        self.reading = Reading.of(records, self.unreadable)
         self.changed: Callable[[Collection[str]], None] = lambda _: None
         self._store = store
         self._counters = counters
@@ -94,12 +103,14 @@ class Deployment:
         """Read everything. Blocks.
 
         Each manifest is served with the version that it had, so that nothing moves when the console starts again; but
-        all get a new version when this release slices otherwise than the one before.
+        all get a new version when this release slices otherwise than the one before, or reads other objects.
         """
         facts, counters = store.facts(), store.counters()
-        deployment = cls(store, signer, vault, store.objects(), int(facts.get("epoch", "1")), counters)
+        records, unreadable = store.objects()
+        deployment = cls(store, signer, vault, records, int(facts.get("epoch", "1")), counters, unreadable)
+        reading = deployment.reading
         stored = known = store.subjects()
-        if facts.get("slicer", str(SLICER)) != str(SLICER):
+        if facts.get("slicer", str(SLICER)) != str(SLICER) or reading.differs(facts.get("refused", "")):
             counters["revision"] = counters.get("revision", 0) + 1
             store.commit(Commit(counters["revision"], datetime.now(UTC), "upgrade", ()))
             known = {}
@@ -110,10 +121,12 @@ class Deployment:
                 version = fresh[subject] = SubjectVersion(deployment.epoch, max(deployment.revision, 1))
             deployment.publication.start(subject, Version(version.epoch, version.revision), version.left)
         for subject, version in stored.items():
-            if not deployment.index.exists(subject):
+            if not deployment.index.exists(subject) and subject_key(subject) not in unreadable:
                 deployment.publication.start_farewell(subject, Version(version.epoch, version.revision), version.left)
         store.put_subjects(fresh)
-        store.put_facts({"slicer": str(SLICER)})
+        store.put_facts({"slicer": str(SLICER), "refused": reading.text})
+        for each in deployment.refused():
+            _log.error("object.refused", object=str(each.object), field=each.field, reason=each.message, mend=each.mend)
         return deployment
 
     async def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -157,7 +170,10 @@ class Deployment:
         """Change one object by a function of what it is."""
         record = self.records.get(key)
         if record is None:
-            raise RequestRefused(404, "not-found", f"{key.title} does not exist.")
+            raise self.missing(key)
+        if record.object.refused is not None:
+            text = f"{key.title} is stored as this release does not accept it; apply it anew first."
+            raise RequestRefused(409, "stored-refused", text, record.object.refused.diagnostics)
         requested = change(record.object)
 
         def check() -> None:
@@ -180,13 +196,13 @@ class Deployment:
         try:
             check()
             for key in deleted:
-                if key not in self.records:
-                    raise RequestRefused(404, "not-found", f"{key.title} does not exist.")
+                if key not in self.records and key not in self.unreadable:
+                    raise self.missing(key)
             concealed = self.vault.conceal(requested, self.records, datetime.now(UTC))
             requested, users = concealed.objects, self.validation.users
             faulty = find_faulty(requested, concealed.secrets, self.records, users, self.vault.secret)
             found = (*concealed.diagnostics, *faulty)
-            plan = (self.records, self.validation, self._counters, requested, deleted, found)
+            plan = (self.records, self.validation, self._counters, requested, deleted, found, self.unreadable)
             if len(requested) > _MANY_DOCUMENTS:
                 edit = await asyncio.to_thread(plan_edit, *plan)
             else:
@@ -252,13 +268,14 @@ class Deployment:
         self.validation.accept(edit.trial)
         self._counters = {**edit.counters, "revision": version.revision}
         for change in edit.changes:
+            replaced = self.unreadable.pop(change.key, None)
             if change.object is None:
-                del self.records[change.key]
+                self.records.pop(change.key, None)
             else:
                 old_record = self.records.get(change.key)
                 record = StoredObject(change.object, version.revision, now, now)
-                if old_record is not None:
-                    record = replace(record, created_at=old_record.created_at)
+                if (before := old_record or replaced) is not None:
+                    record = replace(record, created_at=before.created_at)
                 self.records[change.key] = record
         return deltas
 
@@ -312,6 +329,23 @@ class Deployment:
             return
 
     # Reading
+
+    def missing(self, key: ObjectKey) -> RequestRefused:
+        """Why there is no object of a key: 404, or 409 when what is stored cannot be read."""
+        found = self.unreadable.get(key)
+        if found is None:
+            return RequestRefused(404, "not-found", f"{key.title} does not exist.")
+        text = f"{key.title} is stored in a form that this release cannot use; apply it anew, or delete it."
+        return RequestRefused(409, "stored-unreadable", text, found.unreadable.diagnostics)
+
+    def refused(self) -> Iterator[Diagnostic]:
+        """What this release does not accept of what is stored: nothing, unless another release has stored it."""
+        for key in self.reading.refused:
+            record = self.records.get(key)
+            if key in self.unreadable:
+                yield from self.unreadable[key].unreadable.diagnostics
+            elif record is not None and record.object.refused is not None:
+                yield from record.object.refused.diagnostics
 
     def of_kind(self, kind: str, tenant: str, namespace: str | None = None) -> Iterable[StoredObject]:
         """The objects of a kind by key, of one namespace or of all."""

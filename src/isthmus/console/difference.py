@@ -1,16 +1,21 @@
 """What an edit changes in an object, as people read it."""
 
 import difflib
+import json
 from typing import Any
 
 import yaml
 
 from isthmus.model.certificate import Certificate
+from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
 
 
 def document_of(obj: Object) -> dict[str, Any]:
-    """An object as people write it: without what the console adds, and without defaults."""
+    """An object as people write it: without what the console adds, and without defaults. One that this release refuses
+    is shown as it is stored."""
+    if obj.refused is not None:
+        return _as_stored(obj.refused.body)
     meta = obj.metadata.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     name = {"namespace": obj.metadata.namespace} if obj.metadata.namespace else {}
     rest = {part: value for part, value in meta.items() if part not in ("tenant", "namespace", "name")}
@@ -23,6 +28,12 @@ def document_of(obj: Object) -> dict[str, Any]:
         "metadata": {"name": obj.metadata.name, **name, **rest},
         "spec": spec,
     }
+
+
+def _as_stored(body: bytes) -> dict[str, Any]:
+    document = json.loads(body)
+    meta = {part: value for part, value in document["metadata"].items() if part != "tenant"}
+    return {"apiVersion": document["apiVersion"], "kind": document["kind"], "metadata": meta, "spec": document["spec"]}
 
 
 def _shown(obj: Object) -> dict[str, Any]:
@@ -45,7 +56,15 @@ def diff_of(old: Object | None, new: Object | None) -> str:
     if present is None:
         return ""
     name = str(present.key)
-    before, after = ([] if obj is None else emit_yaml(_shown(obj)).splitlines() for obj in (old, new))
+    return _diff(name, *([] if obj is None else emit_yaml(_shown(obj)).splitlines() for obj in (old, new)))
+
+
+def diff_of_bytes(key: ObjectKey, body: bytes) -> str:
+    """That something was deleted which cannot be read as an object."""
+    return _diff(str(key), body.decode(errors="backslashreplace").splitlines(), [])
+
+
+def _diff(name: str, before: list[str], after: list[str]) -> str:
     if not before or not after:  # all of one side: nothing to compare
         sign, count = ("+", len(after)) if after else ("-", len(before))
         sides = ("/dev/null", name) if after else (name, "/dev/null")

@@ -9,10 +9,11 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from isthmus.console.difference import diff_of
+from isthmus.console.difference import diff_of, diff_of_bytes
 from isthmus.console.error import RequestRefused
-from isthmus.console.record import Action, Change, StoredObject
+from isthmus.console.record import Action, Change, StoredObject, UnreadableObject
 from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object, System
@@ -53,6 +54,7 @@ def plan_edit(
     requested: Sequence[Object],
     deleted: Collection[ObjectKey] = (),
     found: Sequence[Diagnostic] = (),
+    unreadable: Mapping[ObjectKey, UnreadableObject] = MappingProxyType({}),
 ) -> Edit:
     """What the edit would do.
 
@@ -63,6 +65,7 @@ def plan_edit(
         requested: objects to create or update.
         deleted: objects to delete, which exist.
         found: what is known to be wrong with the requested objects already.
+        unreadable: objects that are stored and cannot be used; the edit may put others in their place, or delete them.
 
     Raises:
         RequestRefused: 409 when an object to delete is referred to, 422 with every error otherwise.
@@ -72,13 +75,20 @@ def plan_edit(
     unchanged: list[ObjectKey] = []
     for obj in requested:
         old = records[obj.key].object if obj.key in records else None
-        new = obj.succeeding(old) if old is not None else obj.with_system(_allocate(obj, counters))
+        if old is not None:
+            new = obj.succeeding(old)
+        else:
+            stored = unreadable[obj.key].unreadable.system if obj.key in unreadable else None
+            new = obj.with_system(stored or _allocate(obj, counters))
         if new == old:
             unchanged.append(obj.key)
             continue
-        action: Action = "created" if old is None else "updated"
+        action: Action = "created" if old is None and obj.key not in unreadable else "updated"
         changes.append(Change(new.key, action, new, diff_of(old, new)))
-    changes.extend(Change(key, "deleted", None, diff_of(records[key].object, None)) for key in deleted)
+    for key in deleted:
+        gone = records.get(key)
+        diff = diff_of(gone.object, None) if gone is not None else diff_of_bytes(key, unreadable[key].body)
+        changes.append(Change(key, "deleted", None, diff))
     trial = validation.try_edit({change.key: change.object for change in changes})
     _refuse_referenced(records, validation, changes)
     errors = [*found, *(each for each in trial.appeared if not _is_tolerated(each, changes))]

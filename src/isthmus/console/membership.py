@@ -65,6 +65,8 @@ class Membership:
             RequestRefused: 404 when it is not declared.
         """
         key = ObjectKey(DEFAULT_TENANT, _KINDS[role], "", name)
+        if key in self._deployment.unreadable:
+            raise self._deployment.missing(key)
         if key not in self._deployment.records:
             raise RequestRefused(404, "not-found", f"{key.title} does not exist; apply it first.")
         now = datetime.now(UTC)
@@ -127,6 +129,8 @@ class Membership:
             raise RequestRefused(410, "join-token-used", "The join token was used already; a token is for one process.")
         key = ObjectKey(tenant, _KINDS[grant.role], "", name)
         record = self._deployment.records.get(key)
+        if key in self._deployment.unreadable:
+            raise self._deployment.missing(key)
         if record is None:
             raise RequestRefused(403, "not-declared", f"{key.title} was deleted.")
         sealed = await self._take_sealing_key(identity, request.get("sealing_key") or "")
@@ -188,7 +192,8 @@ class Membership:
         identity = verify_renewal(request, self._keyring.authority.bundle_pem, now)
         if identity.subject != subject or identity.role is Role.CONSOLE:
             raise CertificateRefused(f"{identity.uri} asks for the certificate of {subject}.")
-        record = self._deployment.records.get(subject_key(subject))
+        key = subject_key(subject)
+        record = self._deployment.records.get(key) or self._deployment.unreadable.get(key)
         issued = parse_leaf(request.certificate_pem).valid_from + CLOCK_SKEW
         if record is None or issued + CLOCK_SKEW < record.created_at:  # the console's clock may have been set back
             raise CertificateRefused(f"{subject} was deleted.")

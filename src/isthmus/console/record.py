@@ -8,6 +8,7 @@ from typing import Literal
 from isthmus.console.cipher import Encrypted, Place
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Object
+from isthmus.model.stored import Unreadable
 
 Action = Literal["created", "updated", "deleted"]
 Level = Literal["good", "warn", "bad", "info"]
@@ -21,6 +22,16 @@ class StoredObject:
     revision: int
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableObject:
+    """What is stored under a key and cannot be used by this release: `unreadable` says why."""
+
+    body: bytes
+    unreadable: Unreadable
+    revision: int
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

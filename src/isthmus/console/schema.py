@@ -24,7 +24,8 @@ fact = Table(
     Column("name", String(64), primary_key=True),
     Column("value", Text, nullable=False),
 )
-"""One row per fact about the deployment: trust_domain, authority (its SHA-256), epoch, slicer."""
+"""One row per fact about the deployment: trust_domain, authority (its SHA-256), epoch, slicer, refused (objects that
+the release of the last start did not accept as they are)."""
 
 counter = Table(
     "counter",

@@ -23,11 +23,13 @@ from isthmus.console.record import (
     RevisionLine,
     StoredObject,
     SubjectVersion,
+    UnreadableObject,
     emit_time,
     parse_time,
 )
-from isthmus.model.envelope import emit_envelope, parse_envelope
+from isthmus.model.envelope import emit_envelope
 from isthmus.model.key import ObjectKey
+from isthmus.model.stored import Unreadable, parse_stored
 
 _FEW_CHANGES = 3
 """Changes that a revision in brief names."""
@@ -65,19 +67,20 @@ class Store(AlertRegister):
 
     # Objects and revisions
 
-    def objects(self) -> dict[ObjectKey, StoredObject]:
-        """Every object."""
-        table = schema.object_
+    def objects(self) -> tuple[dict[ObjectKey, StoredObject], dict[ObjectKey, UnreadableObject]]:
+        """Every object, and those apart that this release cannot use."""
+        found: dict[ObjectKey, StoredObject] = {}
+        unreadable: dict[ObjectKey, UnreadableObject] = {}
         with self._transaction() as connection:
-            return {
-                ObjectKey(row.tenant, row.kind, row.namespace, row.name): StoredObject(
-                    parse_envelope(bytes(row.body)),
-                    row.revision,
-                    parse_time(row.created_at),
-                    parse_time(row.updated_at),
-                )
-                for row in connection.execute(select(table))
-            }
+            for row in connection.execute(select(schema.object_)):
+                key = ObjectKey(row.tenant, row.kind, row.namespace, row.name)
+                body, created_at = bytes(row.body), parse_time(row.created_at)
+                obj = parse_stored(key, body)
+                if isinstance(obj, Unreadable):
+                    unreadable[key] = UnreadableObject(body, obj, row.revision, created_at)
+                else:
+                    found[key] = StoredObject(obj, row.revision, created_at, parse_time(row.updated_at))
+        return found, unreadable
 
     def commit(self, commit: Commit) -> None:
         """Store a revision: its changes, counters and manifest versions, all or nothing.

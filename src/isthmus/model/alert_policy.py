@@ -20,6 +20,7 @@ RuleName = Literal[
     "latency",
     "certificate-expiring",
     "configuration-rejected",
+    "object-refused",
     "lag",
     "telemetry-lost",
     "telemetry-receiver",

@@ -197,7 +197,7 @@ def _faults(
     cls: type[P], key: ObjectKey | None, document: Any, text: str, error: ValidationError
 ) -> tuple[tuple[Diagnostic, ...], tuple[P, ...]]:
     """What is wrong with a document, its text in JSON, and the document without its faulty fields."""
-    found = _from_pydantic(cls, key, error)
+    found = diagnose(cls, key, error)
     partial, whole = _partial(cls, text, error)
     known = {each.field for each in found}
     for place, message in (*find_wrong_choices(cls, document, error), *whole):
@@ -266,9 +266,9 @@ _MENDS = {
 }
 
 
-def _from_pydantic(cls: type[BaseModel], key: ObjectKey | None, error: ValidationError) -> list[Diagnostic]:
-    """One diagnostic per field: pydantic reports a field of several types once per type, and a list that lost its
-    faulty items as too short."""
+def diagnose(cls: type[BaseModel], key: ObjectKey | None, error: ValidationError) -> list[Diagnostic]:
+    """What a refused object of a kind has wrong, one diagnostic per field: pydantic reports a field of several types
+    once per type, and a list that lost its faulty items as too short."""
     found: dict[str, Diagnostic] = {}
     for part in error.errors(include_url=False):
         path = _path(part["loc"])

@@ -23,7 +23,9 @@ class EnvelopeError(ValueError):
 
 def emit_envelope(obj: Object) -> bytes:
     """Canonical JSON of an object: keys sorted, no spaces, UTF-8; fields that are unset (None) or default are left out
-    where reading them back gives the same object."""
+    where reading them back gives the same object. Of an object that this release refuses: the bytes that are stored."""
+    if obj.refused is not None:
+        return obj.refused.body
     data = obj.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     data["apiVersion"] = obj.api_version
     data["kind"] = obj.kind

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic.alias_generators import to_camel
 
+from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.key import DEFAULT_TENANT, ObjectKey
 from isthmus.model.label import check_label_key, check_label_value
 from isthmus.model.private import Private
@@ -95,6 +97,15 @@ class Spec(Frozen):
         return iter(())
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """That an object was read from a store although this release refuses it: `body` is what is stored, and what
+    `diagnostics` are of is missing from the object. See `isthmus.model.stored`."""
+
+    body: bytes
+    diagnostics: tuple[Diagnostic, ...]
+
+
 class Object(Frozen):
     """Base of every kind."""
 
@@ -107,6 +118,7 @@ class Object(Frozen):
     metadata: Metadata
     spec: Any
     system: System = System()
+    _refused: Refused | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _namespace_fits(self) -> Self:
@@ -138,6 +150,17 @@ class Object(Frozen):
         """Every reference that the object makes, in document order."""
         spec: Spec = self.spec
         return spec.uses(self.metadata.tenant, self.metadata.namespace)
+
+    @property
+    def refused(self) -> Refused | None:
+        """Set on an object from a store that this release would not take: what is stored, and why."""
+        return self._refused
+
+    def as_refused(self, refused: Refused) -> Self:
+        """The same object, as all that is understood of a stored one."""
+        found = self.model_copy()
+        found._refused = refused
+        return found
 
     def with_system(self, system: System) -> Self:
         """The same object with the console's facts."""

@@ -17,6 +17,7 @@ What an edit can affect:
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from isthmus.model.advertise_policy import AdvertisePolicy
 from isthmus.model.cluster import Cluster
@@ -59,10 +60,11 @@ class Trial:
 
 
 class Validation:
-    """The errors of a set of objects, kept current."""
+    """The errors of a set of objects, kept current. `unreadable`: why others that are stored cannot be used."""
 
-    def __init__(self, objects: Mapping[ObjectKey, Object]) -> None:
+    def __init__(self, objects: Mapping[ObjectKey, Object], unreadable: _Found = MappingProxyType({})) -> None:
         self._objects = dict(objects)
+        self._unreadable = dict(unreadable)
         self._users: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
         for obj in objects.values():
             self._link(obj)
@@ -73,11 +75,14 @@ class Validation:
 
     def of(self, key: ObjectKey) -> tuple[Diagnostic, ...]:
         """The errors of one object."""
-        return (*self._own.get(key, ()), *self._overlaps.get(key, ()))
+        found = (self._own, self._overlaps, self._unreadable)
+        return tuple(each for diagnostics in found for each in diagnostics.get(key, ()))
 
     def all(self) -> list[Diagnostic]:
         """Every error, as `validate` gives them."""
-        return sort_diagnostics(each for found in (self._own, self._overlaps) for key in found for each in found[key])
+        return sort_diagnostics(
+            each for found in (self._own, self._overlaps, self._unreadable) for key in found for each in found[key]
+        )
 
     def users(self, key: ObjectKey) -> frozenset[ObjectKey]:
         """The objects that refer to an object, existing or not."""
@@ -113,6 +118,7 @@ class Validation:
                 self._users[use.target].discard(key)
             if obj is not None:
                 self._link(obj)
+            self._unreadable.pop(key, None)
         self._objects = trial._objects
         for key, found in trial._own.items():
             if found:

@@ -42,7 +42,12 @@ def sort_diagnostics(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
 
 
 def check_object(obj: Object, objects: Objects, selection: SiteSelection) -> Iterator[Diagnostic]:
-    """The errors of one object that depend on what it refers to, directly or through endpoints and groups."""
+    """The errors of one object that depend on what it refers to, directly or through endpoints and groups.
+
+    Of one that is stored and refused by this release, why it is: what else it says is known in part."""
+    if obj.refused is not None:
+        yield from obj.refused.diagnostics
+        return
     yield from _namespace(obj, objects)
     yield from _references(obj, objects)
     if isinstance(obj, Endpoint):

@@ -108,7 +108,8 @@ class RegionProcess(UplinkHandler):
         )
         self.identity = self.uplink.credential.identity
         self._roster = Roster(self.identity)
-        self._roster.learn_regions(parse_regions([json.dumps(membership.own).encode()]))
+        own = {f"{self.identity.tenant}/Region//{self.identity.name}": json.dumps(membership.own).encode()}
+        self._roster.learn_regions(*parse_regions(own))
         self._trust_path = settings.state / "trust.signed"
         self.hub = Hub(
             RelayShelf(self.uplink.holdings),
@@ -310,8 +311,7 @@ class RegionProcess(UplinkHandler):
             if state is None:
                 continue
             if subject == self.identity.subject:
-                bodies = [body for key, body in self.uplink.objects(state).items() if "/Region/" in key]
-                changed |= self._roster.learn_regions(parse_regions(bodies))
+                changed |= self._roster.learn_regions(*parse_regions(self.uplink.objects(state)))
                 self.uplink.acknowledge(state.version)
                 self._moved.set()
             else:

@@ -1,12 +1,14 @@
 """Who belongs to a region: its sites and the other regions, read from manifests and Region objects. Pure."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from isthmus.engine.gobgp.reflector import ReflectorConfig
 from isthmus.identity import Identity, NameInvalid, Role, parse_identity
-from isthmus.model import EnvelopeError, Region, parse_envelope
+from isthmus.model import Region
+from isthmus.model.key import parse_key
+from isthmus.model.stored import parse_stored
 from isthmus.protocol import State
 
 
@@ -55,9 +57,11 @@ class Roster:
             self.sites[state.subject] = place
         return True
 
-    def learn_regions(self, regions: Iterable[Region]) -> bool:
-        """All Region objects of the deployment; those without a number yet are left out."""
-        places = {place.name: place for region in regions if (place := _place(region)) is not None}
+    def learn_regions(self, regions: Iterable[Region], unreadable: Collection[str] = ()) -> bool:
+        """All Region objects of the deployment; those without a number yet are left out. `unreadable`: names of others
+        that there are, of which nothing is learned: what was known of them still holds."""
+        known = {name: place for name, place in self.others.items() if name in unreadable}
+        places = known | {place.name: place for region in regions if (place := _place(region)) is not None}
         before = (self.own, self.others)
         self.own = places.pop(self.identity.name, self.own)
         self.others = places
@@ -89,15 +93,20 @@ class Roster:
         return self.sites.get(identity.subject)
 
 
-def parse_regions(bodies: Iterable[bytes]) -> list[Region]:
-    """The Region objects among some envelopes. Those that this release cannot read are left out."""
-    regions = []
-    for body in bodies:
-        with contextlib.suppress(EnvelopeError):
-            parsed = parse_envelope(body)
-            if isinstance(parsed, Region):
-                regions.append(parsed)
-    return regions
+def parse_regions(envelopes: Mapping[str, bytes]) -> tuple[list[Region], set[str]]:
+    """The Region objects among some envelopes by key text, as far as this release understands them, and the names of
+    those that it does not."""
+    regions, unreadable = [], set()
+    for text, body in envelopes.items():
+        with contextlib.suppress(ValueError):
+            key = parse_key(text)
+            if key.kind == "Region":
+                found = parse_stored(key, body)
+                if isinstance(found, Region):
+                    regions.append(found)
+                else:
+                    unreadable.add(key.name)
+    return regions, unreadable
 
 
 def _place(region: Region) -> RegionPlace | None:

@@ -82,10 +82,19 @@ def test_a_certificate_is_its_owner_and_nobody_elses() -> None:
         assert roster.neighbour(uri) is None
 
 
-def test_objects_of_a_later_release_are_passed_over() -> None:
-    body = emit_envelope(region("eu", 1))
-    later = body.replace(b'"spec":{', b'"spec":{"fromTheFuture":1,')
+def test_of_objects_of_another_release_what_is_understood_is_learned() -> None:
+    eu, us = (emit_envelope(region(name, number)) for name, number in (("eu", 1), ("us", 2)))
+    later = eu.replace(b'"spec":{', b'"spec":{"fromTheFuture":1,')
     namespace = emit_envelope(
         Namespace.model_validate({"apiVersion": "isthmus/v1", "kind": "Namespace", "metadata": {"name": "shop"}})
     )
-    assert [each.metadata.name for each in parse_regions([body, later, namespace, b"{}"])] == ["eu"]
+    known = {"default/Region//eu": later, "default/Region//us": us, "default/Namespace//shop": namespace, "odd": b"{}"}
+    roster = Roster(EU)
+    assert roster.learn_regions(*parse_regions(known))
+    assert (roster.own, roster.others) == (place("eu", 1), {"us": place("us", 2)})
+    known["default/Region//us"] = us.replace(b'"port":7443', b'"port":"a new form"')
+    assert not roster.learn_regions(*parse_regions(known)), "what was known of a region that is not understood holds"
+    assert roster.others == {"us": place("us", 2)}
+    del known["default/Region//us"]
+    assert roster.learn_regions(*parse_regions(known))
+    assert roster.others == {}

@@ -64,6 +64,20 @@ def test_an_unknown_field_keeps_the_good_version_and_is_reported() -> None:
     assert used.spec.connect_timeout == "1s"
 
 
+def test_a_last_good_version_that_a_newer_release_refuses_is_reported_and_the_others_stay() -> None:
+    body = emit_envelope(cluster()).replace(b'"connectTimeout":"1s"', b'"connectTimeout":"a while"')
+    known = {str(CLUSTER): body} | bodies(route())
+    inventory = Inventory(known)
+    receive(inventory, known)
+    assert set(inventory.view()) == {ROUTE}
+    refusal = inventory.unreadable[CLUSTER]
+    assert refusal.code == "unsupported"
+    assert "connectTimeout" in refusal.message
+    receive(inventory, bodies(cluster("2s"), route()))
+    assert set(inventory.view()) == {CLUSTER, ROUTE}
+    assert not inventory.unreadable
+
+
 def test_an_unknown_kind_is_reported_and_left_out() -> None:
     inventory = Inventory({})
     key = "default/Wormhole/shop/near"

@@ -148,7 +148,8 @@ class AcmeWorker:
         if self._known[0] != revision:
             self._known = (revision, [key for key in records if key.kind == "Certificate"])
         found = (records[key].object for key in self._known[1] if key in records)
-        return [obj for obj in found if isinstance(obj, Certificate) and obj.spec.acme is not None]
+        mine = (obj for obj in found if isinstance(obj, Certificate) and obj.spec.acme is not None)
+        return [obj for obj in mine if obj.refused is None]  # what is got for one that cannot be changed would be lost
 
     async def _look(self, now: datetime) -> None:
         certificates = {each.key: each for each in self._certificates()}

@@ -68,7 +68,7 @@ def _certificate_status(context: ApiContext, certificate: Certificate) -> Docume
 def _require(context: ApiContext, key: ObjectKey) -> StoredObject:
     record = context.deployment.records.get(key)
     if record is None:
-        raise RequestRefused(404, "not-found", f"{key.title} does not exist.")
+        raise context.deployment.missing(key)
     return record
 
 
@@ -94,7 +94,9 @@ def _parse(document: Document, cls: type[Object], namespace: str, name: str | No
 def _check_revision(context: ApiContext, key: ObjectKey, if_match: str | None) -> None:
     if if_match is None or if_match == "*":
         return
-    record = _require(context, key)
+    record = context.deployment.records.get(key) or context.deployment.unreadable.get(key)
+    if record is None:
+        raise context.deployment.missing(key)
     wanted = if_match.removeprefix("W/").strip('"')
     if wanted != str(record.revision):
         raise RequestRefused(
@@ -106,7 +108,7 @@ async def _put(
     context: ApiContext, caller: Caller, response: Response, obj: Object, if_match: str | None, *, must_be_new: bool
 ) -> Document:
     def check() -> None:
-        if must_be_new and obj.key in context.deployment.records:
+        if must_be_new and (obj.key in context.deployment.records or obj.key in context.deployment.unreadable):
             raise RequestRefused(409, "exists", f"{obj.key.title} exists already.")
         _check_revision(context, obj.key, if_match)
 

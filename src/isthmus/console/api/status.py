@@ -193,7 +193,7 @@ def _find(context: ApiContext, text: str) -> StoredObject:
         raise RequestRefused(422, "invalid", f"{error}.") from None
     record = context.deployment.records.get(key)
     if record is None:
-        raise RequestRefused(404, "not-found", f"{key.title} does not exist.")
+        raise context.deployment.missing(key)
     return record
 
 

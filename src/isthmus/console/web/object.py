@@ -53,7 +53,7 @@ def record_of(context: ApiContext, plural: str, namespace: str, name: str) -> St
     key = ObjectKey(DEFAULT_TENANT, kind_of(plural).__name__, "" if namespace == "-" else namespace, name)
     record = context.deployment.records.get(key)
     if record is None:
-        raise RequestRefused(404, "not-found", f"{key.title} does not exist.")
+        raise context.deployment.missing(key)
     return record
 
 
