@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 import structlog
 
 from isthmus.console.cipher import Encrypted, Place
-from isthmus.console.credential import find_faulty
+from isthmus.console.credential import find_faulty, may_be_faulty
 from isthmus.console.database import StoreError
 from isthmus.console.edit import Edit, plan_edit
 from isthmus.console.error import RequestRefused
@@ -200,8 +200,10 @@ class Deployment:
                     raise self.missing(key)
             concealed = self.vault.conceal(requested, self.records, datetime.now(UTC))
             requested, users = concealed.objects, self.validation.users
-            faulty = find_faulty(requested, concealed.secrets, self.records, users, self.vault.secret)
-            found = (*concealed.diagnostics, *faulty)
+            found = concealed.diagnostics
+            if may_be_faulty(requested, concealed.secrets):
+                look = (requested, concealed.secrets, self.records, users, self.vault.secret)
+                found += await asyncio.to_thread(lambda: tuple(find_faulty(*look)))
             plan = (self.records, self.validation, self._counters, requested, deleted, found, self.unreadable)
             if len(requested) > _MANY_DOCUMENTS:
                 edit = await asyncio.to_thread(plan_edit, *plan)

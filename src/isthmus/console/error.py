@@ -16,11 +16,21 @@ class RequestRefused(Exception):
         status: HTTP status code.
         code: stable identifier for scripts.
         diagnostics: what is wrong with which object.
+        retry_after: seconds after which it may be tried again; None where that would not help.
     """
 
-    def __init__(self, status: int, code: str, message: str, diagnostics: Sequence[Diagnostic] = ()) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        diagnostics: Sequence[Diagnostic] = (),
+        *,
+        retry_after: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.diagnostics = tuple(diagnostics)
+        self.retry_after = retry_after

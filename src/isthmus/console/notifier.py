@@ -42,6 +42,10 @@ _LIMIT = 30.0
 """Seconds for one attempt."""
 _AT_ONCE, _OF_ONE = 32, 4
 """Receivers that are sent to at the same time: of all, and of one namespace."""
+_TESTS, _TESTS_OF_ONE = 8, 2
+"""Tests of receivers at the same time: of all, and of one namespace or caller."""
+_TEST_WAIT = 10
+"""Seconds after which a test that was too many may be tried again: most have ended by then."""
 _MOST_WAITING = 1000
 """Messages that wait for one receiver; beyond it the oldest are given up."""
 _SWEEP = 3600.0
@@ -78,6 +82,8 @@ class Notifier:
         self._waiting: dict[str, list[Delivery]] = {}
         self._busy: set[str] = set()
         self._places = Places(_AT_ONCE, _OF_ONE)
+        self._tested = Places(_TESTS, _TESTS_OF_ONE)
+        self._testers = Places(_TESTS, _TESTS_OF_ONE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._swept = 0.0
@@ -270,15 +276,20 @@ class Notifier:
         except TimeoutError:
             raise SendFailed(f"No answer within {_LIMIT:.0f} s.") from None
 
-    async def test(self, key: ObjectKey, alert: Alert, now: float) -> Delivery:
+    async def test(self, key: ObjectKey, alert: Alert, now: float, who: str) -> Delivery:
         """Send a receiver a message at once that says that it is a test; what became of it. It is not tried again.
 
         Raises:
-            RequestRefused: 404, there is no such receiver.
+            RequestRefused: 404, there is no such receiver; 429 while too many tests are on their way: of its namespace,
+                of the caller (`who`) or of all.
         """
         receiver = self._receiver(key)
         if receiver is None:
-            raise RequestRefused(404, "not-found", f"{key.title} does not exist.")
+            raise self._deployment.missing(key)
+        with _have(self._tested, key.namespace, key), _have(self._testers, who, key):
+            return await self._test(receiver, key, alert, now)
+
+    async def _test(self, receiver: AlertReceiver, key: ObjectKey, alert: Alert, now: float) -> Delivery:
         notification = Notification(GroupKey(str(key), (("alertname", "test"),)), (alert,), is_test=True)
         made = Delivery(secrets.token_hex(16), str(key), emit_notification(notification), now, attempts=1)
         try:
@@ -290,3 +301,15 @@ class Notifier:
         self._note(made)
         await self._deployment.call(self._store.put_delivery, made)
         return made
+
+
+@contextlib.contextmanager
+def _have(places: Places, owner: str, key: ObjectKey) -> Iterator[None]:
+    """A place for a test of a receiver, at once or not at all."""
+    if not places.take(owner):
+        text = f"Too many tests are on their way; try {key.title} again in {_TEST_WAIT} seconds."
+        raise RequestRefused(429, "too-many", text, retry_after=_TEST_WAIT)
+    try:
+        yield
+    finally:
+        places.leave(owner)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -85,6 +87,39 @@ async def test_a_token_that_is_replaced_is_looked_at_for_who_sends_it(console: R
         "AlertReceiver default/hook", "ServiceDiscovery default/consul", "TelemetryReceiver default/logs",
     ]  # fmt: skip
     await console.apply(secret("token", "t0ken2"))
+
+
+async def test_others_are_answered_while_a_kubeconfig_is_looked_into(
+    console: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered, looks = threading.Event(), []
+
+    def look(text: str, context: str) -> None:
+        looks.append(answered.wait(30))
+
+    monkeypatch.setattr("isthmus.console.credential.parse_kubeconfig", look)
+    other = kubernetes()
+    other["metadata"]["name"] = "other"
+    objects = (*SHOP, secret("kubeconfig", kubeconfig("t0ken")), kubernetes(), other)
+    applying = asyncio.create_task(console.apply(*objects))
+    while not looks and not applying.done():
+        await console.ask("GET", "/status")
+        answered.set()
+    await applying
+    assert looks == [True], "once for both that use it, and nobody waits for it"
+
+
+async def test_nothing_is_told_of_a_secret_that_its_namespace_may_not_use(console: Running) -> None:
+    await console.apply(
+        *SHOP, document("Namespace", "bank"), document("Secret", "vault", {"value": "t0kén"}, namespace="bank")
+    )
+    pry = consul()
+    pry["spec"]["consul"]["token"] = {"namespace": "bank", "name": "vault"}
+    found = await refused(console, pry)
+    assert {each["code"] for each in found} == {"foreign-namespace"}
+    shared = document("Secret", "vault", {"value": "t0kén"}, namespace="shared")
+    pry["spec"]["consul"]["token"] = {"namespace": "shared", "name": "vault"}
+    assert {each["code"] for each in await refused(console, shared, pry)} == {"unsendable-secret"}
 
 
 async def test_a_kubeconfig_is_looked_into(console: Running) -> None:

@@ -56,9 +56,11 @@ def tls(tmp_path: Path, pki: Issued, monkeypatch: pytest.MonkeyPatch) -> Tls:
 
 @dataclass
 class Hook:
-    """A web server that remembers what it was sent. `answers`: the statuses that it gives, the last for ever."""
+    """A web server that remembers what it was sent. `answers`: the statuses that it gives, the last for ever. Nobody is
+    answered while `free` is not set."""
 
     url: str = ""
+    free: asyncio.Event = field(default_factory=asyncio.Event)
     answers: list[int] = field(default_factory=lambda: [200])
     bodies: list[Any] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -66,6 +68,7 @@ class Hook:
     async def take(self, request: web.Request) -> web.Response:
         self.bodies.append(await request.json())
         self.headers.append(dict(request.headers))
+        await self.free.wait()
         status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return web.Response(status=status, text="said", headers={"Location": self.url} if status == 302 else None)
 
@@ -73,6 +76,7 @@ class Hook:
 @pytest.fixture
 async def hook(tls: Tls) -> AsyncIterator[Hook]:
     hook = Hook()
+    hook.free.set()
     app = web.Application()
     app.router.add_post("/{tail:.*}", hook.take)
     runner = web.AppRunner(app)
@@ -236,6 +240,28 @@ async def test_a_secret_that_cannot_be_sent_is_refused_and_not_shown(
     shown = json.dumps([*answers, await console.ask("GET", "/alerts/receivers")], ensure_ascii=False)
     assert not [part for part in ("t0k", "sésame", "x-other") if part in shown]
     assert (hook.bodies, mailbox.envelopes) == ([], [])
+
+
+async def test_nobody_has_more_tests_on_their_way_than_their_part(console: Running, hook: Hook, until: Any) -> None:
+    others = receiver("hook", webhook={"url": hook.url})
+    others["metadata"]["namespace"] = "shop"
+    await console.apply(document("Namespace", "shop"), others, receiver("hook", webhook={"url": hook.url}))
+    own, theirs = (f"/api/v1/namespaces/{name}/alertreceivers/hook/test" for name in ("default", "shop"))
+    token = (await console.ask("POST", "/tokens", {"role": "admin", "name": "other"}, status=201))["token"]
+    hook.free.clear()
+    async with console.client(token) as other:
+        running = [asyncio.create_task(console.http.post(own)) for _ in range(2)]
+        await until(lambda: len(hook.bodies) == 2, "two tests are on their way")
+        for who, path in ((console.http, own), (console.http, theirs), (other, own)):
+            refused = await who.post(path)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too-many")
+            assert int(refused.headers["Retry-After"]) > 0
+        running.append(asyncio.create_task(other.post(theirs)))
+        await until(lambda: len(hook.bodies) == 3, "another's test of another namespace is sent meanwhile")
+        hook.free.set()
+        assert [(await each).status_code for each in running] == [200] * 3
+        assert (await console.http.post(own)).status_code == 200
+    assert len(hook.bodies) == 4
 
 
 async def test_a_reader_may_look_and_not_send(console: Running, hook: Hook) -> None:

@@ -85,22 +85,23 @@ def take_turn(context: ApiContext, caller: ApiToken) -> None:
     """Count what the audit keeps for ever of a caller that may only read. Raises RequestRefused: 429."""
     wait = context.sessions.turn(caller, datetime.now(UTC))
     if wait:
-        raise RequestRefused(429, "too-many", f"{caller.name} did this {MOST_TURNS} times in an hour. {_later(wait)}")
+        raise _too_many(f"{caller.name} did this {MOST_TURNS} times in an hour.", wait)
 
 
 async def _prove(context: ApiContext, account: Account, password: str) -> None:
     guesses, now = context.sessions.guesses, time.monotonic()
     wait = guesses.wait(account.name, now)
     if wait:
-        raise RequestRefused(429, "too-many", f"Too many attempts failed. {_later(wait)}")
+        raise _too_many("Too many attempts failed.", wait)
     guesses.fail(account.name, now)  # before the answer is known: many at once are many
     if not await asyncio.to_thread(verify_password, password, account.password):
         raise RequestRefused(403, "wrong-password", f"This is not the password that {account.name} has now.")
     guesses.forget(account.name)
 
 
-def _later(seconds: float) -> str:
-    return f"Try again in {round(seconds) + 1} seconds."
+def _too_many(what: str, wait: float) -> RequestRefused:
+    seconds = round(wait) + 1
+    return RequestRefused(429, "too-many", f"{what} Try again in {seconds} seconds.", retry_after=seconds)
 
 
 async def _put(context: ApiContext, account: Account) -> None:

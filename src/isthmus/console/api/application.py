@@ -147,7 +147,10 @@ def error_response(status_code: int, code: str, message: str, diagnostics: tuple
 
 async def _on_refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestRefused)
-    return error_response(error.status, error.code, error.message, error.diagnostics)
+    response = error_response(error.status, error.code, error.message, error.diagnostics)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 async def _on_invalid(_request: Request, error: Exception) -> Response:

@@ -18,7 +18,7 @@ from isthmus.model.alert_receiver import AlertReceiver
 from isthmus.model.key import DEFAULT_TENANT, ObjectKey
 
 router = APIRouter(tags=["alerts"])
-_ERRORS: dict[int | str, dict[str, Any]] = {404: {"model": ErrorAnswer}}
+_ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (404, 429)}
 
 
 class DeliveryAnswer(Answer):
@@ -109,11 +109,12 @@ async def deliveries(
 
 @router.post("/namespaces/{namespace}/alertreceivers/{name}/test", responses=_ERRORS)
 async def test_receiver(namespace: str, name: str, context: Context, caller: Caller) -> DeliveryAnswer:
-    """Send a message that says that it is a test, once and at once; whether it was taken."""
+    """Send a message that says that it is a test, once and at once; whether it was taken. 429 while a namespace, a
+    caller or all have too many on their way."""
     key, now = ObjectKey(DEFAULT_TENANT, "AlertReceiver", namespace, name), time.time()
     text = f"This is a test that {caller.name} asked for. Nothing is wrong."
     alert = Alert(Condition("site-offline", "Test", text), AlertState.FIRING, now, now)
-    made = await require_alerting(context).notifier.test(key, alert, now)
+    made = await require_alerting(context).notifier.test(key, alert, now, caller.id)
     await add_audit(context, caller.name, "receiver.tested", f"{key.path}: {made.state}")
     return answer_delivery(made)
 
