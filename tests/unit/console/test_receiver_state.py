@@ -12,7 +12,11 @@ import pytest
 from isthmus.console.alerting import Alerting
 from isthmus.console.notifier import Notifier
 from isthmus.console.receiver_state import parse_receivers
+from isthmus.exporter.export import Exporter
+from isthmus.exporter.setting import OtlpSettings
 from isthmus.protocol import PresenceReport, StatusReport
+from isthmus.telemetry.otlp import process_resource
+from isthmus.telemetry.setting import HttpSettings
 
 from .conftest import Running, document
 from .visitor import Browser, admin
@@ -52,14 +56,12 @@ async def report(shop: Running, now: float) -> None:
 async def test_pages_and_api_show_which_receivers_work(browser: Browser, shop: Running) -> None:
     await admin(browser, shop)
     await report(shop, time.time())
-    page = re.sub(r"<[^>]+>|\s+", " ", (await browser.http.get("/sites/fra")).text)
-    page = re.sub(r"\s+", " ", page)
+    page = await words(browser, "/sites/fra")
     assert re.search(r"default/works file default/a.log works 8 min.{0,40} 1\s?200 0 0 ", page), page
     assert re.search(r"default/fails otlp https://c.example fails c.example answered 401: no 3 min", page)
     assert re.search(r"3 70 4\s?002 4\s?000 buffer, 2 rejected", page)
     assert re.search(r"default/gone removed ", page)
-    own = re.sub(r"<[^>]+>|\s+", " ", (await browser.http.get("/objects/telemetryreceivers/default/fails")).text)
-    own = re.sub(r"\s+", " ", own)
+    own = await words(browser, "/objects/telemetryreceivers/default/fails")
     assert re.search(r"Lost fra fails c.example answered 401: no", own)
     [state] = (await shop.ask("GET", "/status/objects/default/TelemetryReceiver/default/fails"))["receivers"]
     assert (state["site"], state["delivered"], state["waiting"], state["lost"]) == (
@@ -117,3 +119,30 @@ async def test_a_region_may_say_anything_of_its_collector(shop: Running, status:
         [],
         [(0, 0, {}, "")],
     )
+
+
+async def test_pages_show_what_console_and_regions_send_of_themselves(browser: Browser, shop: Running) -> None:
+    await admin(browser, shop)
+    assert "Collector" not in (await browser.http.get("/objects/regions/-/eu")).text
+    told = {
+        **{"signal": "logs", "target": "OTLP https://c.example", "delivered": 12, "waiting": {"items": 7, "bytes": 90}},
+        **{"lost": {"buffer": 5}, "error": "c.example answered 404: <no>", "errorSince": time.time() - 200},
+    }
+    status = StatusReport("default/region/eu", json.dumps({"otlp": [told]}).encode(), time.time())
+    shop.console.context.observation.status(status)
+    page = await words(browser, "/objects/regions/-/eu")
+    assert re.search(r"Collector its own metrics and log, to OTLP https://c.example ", page), page
+    assert re.search(r"logs fails c.example answered 404: &lt;no&gt; 3 min.{0,40} 12 7 5 5 buffer", page), page
+
+    async def nothing() -> bytes:
+        return b""
+
+    http = HttpSettings("http://127.0.0.1:1", "OTLP")
+    resource = process_resource("console", "one", "1.2.3")
+    shop.console.context.exporter = Exporter(OtlpSettings(http), resource, nothing, None)
+    assert re.search(r"to OTLP http://127.0.0.1:1 .* metrics works ", await words(browser, "/settings"))
+
+
+async def words(browser: Browser, path: str) -> str:
+    """A page's text on one line."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>|\s+", " ", (await browser.http.get(path)).text))

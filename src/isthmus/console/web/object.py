@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Response
 
 from isthmus.console.api.context import ApiContext
-from isthmus.console.api.status import object_status, receiver_states
+from isthmus.console.api.status import object_status, receiver_states, report_of
 from isthmus.console.difference import document_of, emit_yaml
 from isthmus.console.error import RequestRefused
 from isthmus.console.record import StoredObject
@@ -21,6 +21,7 @@ from isthmus.console.web.overview import count_kinds
 from isthmus.console.web.page import PageRoute, go, show
 from isthmus.console.web.shape import href
 from isthmus.console.web.shape import path as path_of
+from isthmus.console.web.signal import read_signals
 from isthmus.console.web.site import JOIN_LIFETIME
 from isthmus.console.web.state import region_state
 from isthmus.console.web.traffic import Traffic, measure
@@ -144,6 +145,7 @@ async def one(plural: str, namespace: str, name: str, visit: Reader) -> Response
         uses=[(use.field, use.target, use.target in known) for use in obj.uses()],
         users=sorted(context.deployment.validation.users(obj.key)),
         place=place,
+        signals=read_signals(report_of(place.known)) if place is not None else [],
         receivers=[(each, *each.word(time.time())) for each in receiver_states(context, obj.key)],
         states=states,
         traffic=traffic,

@@ -12,6 +12,7 @@ from isthmus.console.api.answer import AccountRequest, PasswordRequest, TokenReq
 from isthmus.console.error import RequestRefused
 from isthmus.console.session import SHORTEST_PASSWORD, account_name
 from isthmus.console.web.page import PageRoute, go, show
+from isthmus.console.web.signal import read_signals
 from isthmus.console.web.visit import Editor, Reader, Visit
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -37,6 +38,7 @@ def _show(visit: Visit, *, token: str = "", token_name: str = "", problem: str =
         problem=problem,
         own=account_name(visit.caller),
         shortest=SHORTEST_PASSWORD,
+        signals=read_signals({"otlp": exporter.status()}) if (exporter := visit.context.exporter) else [],
     )
 
 
