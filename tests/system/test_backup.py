@@ -1,15 +1,26 @@
 """A console is lost and restored from a backup: its sites serve on, need not join again, and follow the new one."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from isthmus.demo.deployment import CONSOLE, Deployment, isthmus, wait_until
 from isthmus.demo.example import load_example
 from isthmus.demo.shop import Shop
 from isthmus.demo.traffic import Traffic, summarise
 
+from ..contract.telemetry.collector import Collector
 from .conftest import Measure, report
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def collector() -> AsyncIterator[Collector]:
+    found = Collector()
+    await found.start()
+    yield found
+    await found.stop()
 
 
 async def command(*arguments: str) -> str:
@@ -22,7 +33,8 @@ async def command(*arguments: str) -> str:
 
 
 @pytest.mark.timeout(300)
-async def test_console_restored_from_a_backup(measured: Measure) -> None:
+async def test_console_restored_from_a_backup(measured: Measure, collector: Collector) -> None:
+    """Console and a region, started again, tell a collector of themselves besides."""
     async with Deployment() as deployment:
         shop = Shop(deployment)
         await shop.start(lambda text: None)
@@ -44,7 +56,9 @@ async def test_console_restored_from_a_backup(measured: Measure) -> None:
             assert epoch > 1
             deployment.token_file.write_text(token)
             assert deployment.ca_file.read_text() == ca
-            deployment.start(CONSOLE)
+            settings = deployment.directory / "otlp.yaml"
+            settings.write_text(f"{{url: '{collector.url}', metricsInterval: 500ms}}")
+            deployment.start(CONSOLE, more=("--otlp", str(settings)))
             await deployment.wait_for_console()
 
             def follows(site: str) -> bool:
@@ -57,6 +71,23 @@ async def test_console_restored_from_a_backup(measured: Measure) -> None:
                 return set(summarise(traffic.ended_since(asyncio.get_running_loop().time() - 0.5)).versions)
 
             await wait_until(lambda: served() == {"v1"}, 60, "the configuration of the backup is in force")
+        await deployment.stop("eu")
+        deployment.start("eu", more=("--otlp", str(settings)))
+        await told(collector, "console", "console.started", "isthmus_revision")
+        await told(collector, "region", "region.started", "isthmus_region_manifests")
+        signals = (await deployment.status())["console"]["otlp"]
+        assert [(each["signal"], each["error"]) for each in signals] == [("logs", ""), ("metrics", "")]
         summary = summarise(traffic.records)
     measured(f"{summary.requests} requests, {summary.failed} failed, answered by {dict(summary.sites)}")
     assert summary.failed == 0
+
+
+async def told(collector: Collector, plane: str, event: str, metric: str) -> None:
+    """Once a process has sent this event and this metric."""
+
+    def holds() -> bool:
+        named = {name for name, each in collector.resources.items() if each["service.name"] == f"isthmus-{plane}"}
+        events = {record.body.string_value for name, record in collector.logs if name in named}
+        return event in events and metric in {each.name for name, each in collector.metrics if name in named}
+
+    await collector.until(holds)

@@ -70,11 +70,11 @@ class Deployment:
 
     # --- processes ------------------------------------------------------------------------------------------------
 
-    def start(self, name: str, command: Sequence[str] | None = None) -> Process:
-        """Start a process, or start one again with the command it had."""
+    def start(self, name: str, command: Sequence[str] | None = None, more: Sequence[str] = ()) -> Process:
+        """Start a process, or start one again with the command it had. `more`: options for this time alone."""
         if command is not None:
             self._commands[name] = tuple(command)
-        process = Process(name, self._commands[name], self.directory / "log" / f"{name}.log", self.directory)
+        process = Process(name, (*self._commands[name], *more), self.directory / "log" / f"{name}.log", self.directory)
         self.processes[name] = process
         return process
 

@@ -21,6 +21,7 @@ import pytest
 from isthmus.emit.gobgp.address import region_address
 from isthmus.engine.gobgp.speaker import Speaker
 from isthmus.engine.gobgp.tunnel import Target, TunnelDialler
+from isthmus.exporter.setting import OtlpSettings
 from isthmus.health.announcer import AnnouncementPlan
 from isthmus.health.codec import RouteSpace
 from isthmus.health.event import Announced, Event
@@ -59,8 +60,10 @@ from isthmus.protocol import (
 from isthmus.region.error import RegionRefused
 from isthmus.region.process import RegionProcess
 from isthmus.region.settings import RegionSettings
+from isthmus.telemetry.setting import HttpSettings
 
 from ...port import free_port
+from ..telemetry.collector import Collector
 
 CONSOLE = Identity("example.net", Role.CONSOLE)
 FRA, NYC = "default/site/fra", "default/site/nyc"
@@ -340,7 +343,11 @@ async def test_a_new_trust_list_reaches_the_sites_even_after_a_restart_of_the_re
 
 async def test_the_monitor_speaks_http_on_loopback_only(deployment: Deployment) -> None:
     port = free_port()
-    await deployment.region(metrics=("127.0.0.1", port))
+    collector = Collector()
+    await collector.start()
+    deployment.closers.append(collector.stop)
+    otlp = OtlpSettings(HttpSettings(collector.url, "OTLP"), metrics=100)
+    region = await deployment.region(metrics=("127.0.0.1", port), otlp=otlp)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         health = await client.get("/healthz")
         metrics = await client.get("/metrics")
@@ -349,6 +356,14 @@ async def test_the_monitor_speaks_http_on_loopback_only(deployment: Deployment) 
     assert (health.status_code, health.text.split(";")[0].split(",")[0]) == (200, "ok")
     assert "isthmus_region_streams 0.0" in metrics.text
     assert "isthmus_region_certificate_expires" in metrics.text
+
+    shown = {line.split()[2] for line in metrics.text.splitlines() if line.startswith("# TYPE isthmus_region_")}
+    shown -= {"isthmus_region_refusals_total", "isthmus_region_refusals_created"}  # of nothing yet
+    shown = {name for name in shown if not name.endswith("_created")}
+    await collector.until(lambda: shown <= {metric.name for _, metric in collector.metrics})
+    assert (collector.resources["eu"]["service.name"], len(shown)) == ("isthmus-region", 12)
+    [told] = (await region.read_status())["otlp"]
+    assert (told["signal"], told["target"]) == ("metrics", f"OTLP {collector.url}")
     with pytest.raises(RegionRefused, match="loopback"):
         await deployment.region("us", metrics=("0.0.0.0", 0))
 
