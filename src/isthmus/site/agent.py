@@ -39,6 +39,7 @@ from isthmus.site.inventory import Inventory, Refusal
 from isthmus.site.local_endpoint import emit_local_assignments
 from isthmus.site.plan import Join, Plan, Planner, excuse_pages
 from isthmus.site.report import SiteState, emit_report
+from isthmus.site.resumption import resume
 from isthmus.site.rollout import Outcome, Rollout, refusal_of
 from isthmus.site.round_trip import keep_measuring
 from isthmus.site.route_exchange import RouteExchange
@@ -297,16 +298,14 @@ class SiteAgent(UplinkHandler):
             new = frozenset(plan.intent.imports) - used
             await self._routes.set_clusters(used | new)  # those that are left go once Envoy uses them no more
             if self.plan is not None or self.state.envoy.adopted:  # what is in force serves on meanwhile
-                await self._resume(plan)
+                if self.plan is None:
+                    known = await resume(plan.intent, self.envoy.learn_health, self.egress, self._prober)
+                    if known is not None:
+                        self._confirm(replace(plan, intent=known))
                 await self.ingress.heard(new)
         if self.egress.leave(plan.intent, time.time()):
             await asyncio.sleep(LEAVE)
         return plan
-
-    async def _resume(self, plan: Plan) -> None:
-        """Speak of what an adopted Envoy checks already: a new BGP speaker hears nothing before the first word."""
-        if self.plan is None and await self.envoy.learn_health():  # or else it is unknown what Envoy has
-            self._confirm(replace(plan, intent=self.egress.in_force(plan.intent)))
 
     def _push(self, plan: Plan) -> Push:
         endpoints = self._endpoints.join(plan.resources.get(ENDPOINT, {}), self.ingress.use(plan.intent))

@@ -25,6 +25,7 @@ from isthmus.identity import Identity
 from isthmus.site.directory import SiteDirectory
 from isthmus.site.report import EngineState
 from isthmus.site.settings import SiteSettings
+from isthmus.site.task import persevere
 
 RETRY = 2.0
 """Seconds until an Envoy that has just connected is given the listeners that it refused again."""
@@ -110,7 +111,7 @@ class LocalEnvoy:
             self._reconciling.cancel()
             self._reconciling = None
         if connected:
-            self._reconciling = asyncio.create_task(self._reconcile())
+            self._reconciling = asyncio.create_task(persevere(self._reconcile))
         self._changed()
 
     async def _reconcile(self) -> None:

@@ -1,11 +1,14 @@
-"""What runs beside what asked for it: tasks that end together, and single calls to come."""
+"""What runs beside what asked for it: tasks that end together, work that is tried again, and single calls to come."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from random import Random
 
 import structlog
+
+from isthmus.backoff import Backoff
 
 log = structlog.get_logger()
 
@@ -31,6 +34,18 @@ class Tasks:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("site.task_failed", exc_info=task.exception())
+
+
+async def persevere(work: Callable[[], Awaitable[None]], backoff: Backoff | None = None) -> None:
+    """Do something from the beginning again, after a while, until it ends without an exception. Each one is logged."""
+    backoff = backoff or Backoff(Random())  # noqa: S311 - spreads tries, guards nothing
+    while True:
+        try:
+            return await work()
+        except Exception:
+            wait = backoff.next_wait()
+            log.exception("site.tried_again", seconds=round(wait, 3))
+            await asyncio.sleep(wait)
 
 
 class Alarm:

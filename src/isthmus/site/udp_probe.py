@@ -7,12 +7,18 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 
 from isthmus.compile.intent import Hosted, Intent, Socket
 from isthmus.compile.probe import HealthCheck, UdpProbe
 from isthmus.engine.envoy import HealthEvent
 from isthmus.health.verdict import Standing, judge
 from isthmus.model.key import ObjectKey
+from isthmus.site.task import persevere
+
+SETTLING = 5.0
+"""Seconds that verdicts are waited for before other sites are told anything at all: they keep what they were told by a
+speaker that is gone until then, and a probe with its default timeout is over by then."""
 
 _Target = tuple[str, Socket, HealthCheck]
 
@@ -61,6 +67,7 @@ class UdpProber:
         self._on_event = on_event
         self._tasks: dict[_Target, asyncio.Task[None]] = {}
         self._said: dict[_Target, HealthEvent] = {}
+        self._news = asyncio.Event()
 
     def use(self, intent: Intent) -> None:
         """Probe these endpoints from now on; those that were probed before keep their standing."""
@@ -69,7 +76,16 @@ class UdpProber:
             self._tasks.pop(target).cancel()
             self._said.pop(target, None)
         for target in wanted - self._tasks.keys():
-            self._tasks[target] = asyncio.create_task(self._probe(target))
+            self._tasks[target] = asyncio.create_task(persevere(partial(self._probe, target)))
+
+    async def settle(self, intent: Intent, seconds: float = SETTLING) -> None:
+        """As `use`, and wait until there is a verdict on every endpoint, so many seconds at most."""
+        self.use(intent)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._tasks.keys() <= self._said.keys():
+                    self._news.clear()
+                    await self._news.wait()
 
     def repeat(self) -> None:
         """Say every verdict once more: its hearer has forgotten what it knew of endpoints."""
@@ -113,6 +129,7 @@ class UdpProber:
             if standing.healthy is not None and standing.healthy != before.healthy:
                 event = HealthEvent(name, socket.address, socket.port, standing.healthy, reason, time.time())
                 self._said[target] = event
+                self._news.set()
                 self._on_event(event)
             jitter = 1 + random.uniform(0, check.jitter_percent) / 100  # noqa: S311 - spreads probes, guards nothing
             await asyncio.sleep(check.interval / 1000 * jitter)

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
+import pytest
+
 from isthmus.compile.intent import Cluster, Intent, Member, Place, Shape, Socket
 from isthmus.health.choice import SiteChoice
 from isthmus.health.event import Announced, EndOfRib, SessionUp, Withdrawn
@@ -13,7 +15,9 @@ from isthmus.health.route import EndpointKey, EndpointRoute
 from isthmus.health.table import Table
 from isthmus.model.key import ObjectKey
 from isthmus.model.subset import subset_mark
-from isthmus.site.ingress import Ingress
+from isthmus.site.ingress import HEARING, LONG_PATIENCE, PATIENCE, Ingress
+
+from .hurry import hurried
 
 NUMBERS = {"fra": 1, "nyc": 2}
 
@@ -135,4 +139,43 @@ async def test_sites_are_chosen_for_every_subset() -> None:
     sites = {subset: [each.site for each in desk.ingress.choice(web.key, subset)] for subset in ("", "v1", "v2")}
     assert sites == {"": ["fra", "nyc"], "v1": ["fra", "nyc"], "v2": ["nyc"]}
     assert (web.key, "v2") in desk.ingress.choices()
+    desk.ingress.stop()
+
+
+@pytest.mark.parametrize(
+    ("remembers", "live", "patience"),
+    [(False, False, LONG_PATIENCE + HEARING), (True, False, PATIENCE + HEARING), (False, True, HEARING)],
+    ids=["nothing is known", "something is remembered", "a region tells"],
+)
+async def test_word_of_a_new_cluster_is_waited_for_within_bounds(
+    *, remembers: bool, live: bool, patience: float
+) -> None:
+    desk = Desk()
+    desk.ingress.use(INTENT)
+    desk.ingress.hear(SessionUp("eu"))
+    if remembers:
+        desk.hear(route(1, 6))
+    if live:
+        desk.ingress.hear(EndOfRib("eu"))
+    with hurried() as waited:
+        begun = asyncio.get_running_loop().time()
+        await desk.ingress.heard((5,))
+        assert asyncio.get_running_loop().time() - begun >= patience
+        assert waited() <= patience + 0.1  # the loop's clock is no finer than its selector's
+    desk.ingress.stop()
+
+
+async def test_what_is_known_or_comes_in_time_is_not_waited_for_any_longer() -> None:
+    desk = Desk()
+    desk.ingress.use(INTENT)
+    heard = asyncio.ensure_future(desk.ingress.heard((5, 6)))
+    await asyncio.sleep(0)
+    desk.hear(route(1, 5))
+    await asyncio.sleep(0)
+    assert not heard.done()
+    with hurried() as waited:
+        desk.hear(route(2, 6))
+        await heard
+        await desk.ingress.heard((5, 6))
+        assert waited() == 0
     desk.ingress.stop()
