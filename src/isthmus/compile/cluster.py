@@ -111,6 +111,7 @@ def compile_cluster(memo: Memo, key: ObjectKey) -> CompiledCluster | None:
         subsets=tuple(name for name, _ in subsets),
         fallback=_fallback(spec),
         nearness=spec.nearness,
+        retries=(spec.circuit_breakers.default.max_retries, spec.circuit_breakers.high.max_retries),
     )
     return CompiledCluster(cluster, transport, tuple(found))
 

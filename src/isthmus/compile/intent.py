@@ -255,6 +255,7 @@ class Cluster:
         subsets: names of its subsets, sorted.
         fallback: the subset for requests to one that nobody serves; "" for all endpoints, None for no other.
         nearness: LOCATION or ROUND_TRIP.
+        retries: most tries after a failure in progress, for the priorities DEFAULT and HIGH.
     """
 
     key: ObjectKey
@@ -268,6 +269,7 @@ class Cluster:
     subsets: tuple[str, ...] = ()
     fallback: str | None = None
     nearness: str = "LOCATION"
+    retries: tuple[int, int] = (USUAL.default.retries, USUAL.high.retries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,10 +63,14 @@ class Maglev(Frozen):
 class Limits(Frozen):
     """What the endpoints of one site take at most at a time; more is refused at once with 503."""
 
-    max_connections: Limit = Field(65_536, description="Connections to the endpoints of one site.")
+    max_connections: Limit = Field(
+        65_536, description="Connections to the endpoints of one site. Requests beyond wait for one to be free."
+    )
     max_pending_requests: Limit = Field(65_536, description="Requests that wait for a connection.")
     max_requests: Limit = Field(65_536, description="Requests in progress.")
-    max_retries: Limit = Field(65_536, description="Tries after a failure in progress.")
+    max_retries: Limit = Field(
+        65_536, description="Tries after a failure in progress, held by each ingress site: that is where they are made."
+    )
 
 
 class CircuitBreakers(Frozen):

@@ -7,6 +7,7 @@ sites, because plaintext HTTP/1 and ALPN do not go together.
 
 from typing import Any
 
+from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from envoy.config.cluster.v3.cluster_pb2 import Cluster as EnvoyCluster
 from envoy.config.common.mutation_rules.v3.mutation_rules_pb2 import HeaderMutation as Mutation
 from envoy.config.core.v3.address_pb2 import Address, EnvoyInternalAddress
@@ -101,6 +102,7 @@ def emit_sites_cluster(cluster: Cluster, subset: str = "") -> bytes:
     policy = _AMONG_SITES.get(cluster.load_balancing, cluster.load_balancing)
     message = _cluster(str(name.sites_cluster(cluster.key, cluster.shape, subset)), POLICY[policy])
     message.connect_timeout.CopyFrom(duration(1_000))
+    message.circuit_breakers.CopyFrom(_tries(cluster))
     message.transport_socket.CopyFrom(_DIALLING)
     if uniform:
         message.transport_socket_matches.append(_OWN_SOCKET)
@@ -110,6 +112,12 @@ def emit_sites_cluster(cluster: Cluster, subset: str = "") -> bytes:
     message.outlier_detection.CopyFrom(_SITE_OUTLIERS)
     message.upstream_connection_options.CopyFrom(_KEEPALIVE)
     return serialize(message)
+
+
+def _tries(cluster: Cluster) -> CircuitBreakers:
+    """Wide, but for tries after a failure: ingress makes these. Other limits are egress's, who sees all requests."""
+    default, high = cluster.retries
+    return emit_breakers(Limits(retries=default), Limits(retries=high))
 
 
 def emit_own_cluster() -> bytes:
@@ -140,7 +148,7 @@ def emit_aggregate_cluster(cluster: Cluster) -> bytes:
             name="envoy.clusters.aggregate", typed_config=pack(ClusterConfig(clusters=members))
         ),
         lb_policy=EnvoyCluster.CLUSTER_PROVIDED,
-        circuit_breakers=_BREAKERS,
+        circuit_breakers=_tries(cluster),
         connect_timeout=duration(cluster.connect_timeout),
     )
     message.typed_extension_protocol_options[_OPTIONS].CopyFrom(pack(_application("HTTP1", _NAME_CLUSTER)))
