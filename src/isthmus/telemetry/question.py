@@ -120,9 +120,19 @@ def ask_records(
     )
 
 
-def ask_gauges(tenant: str, window: Window, names: Sequence[str], where: Mapping[str, Sequence[str]]) -> Question:
+def ask_gauges(
+    tenant: str,
+    window: Window,
+    names: Sequence[str],
+    where: Mapping[str, Sequence[str]],
+    sums: Sequence[str] | None = None,
+) -> Question:
     """Rows: t, name, site, label, and of the values in each step `mean`, `least`, `most` and `total`. `where`: values
-    of `site` and `label`, any of which will do."""
+    of `site` and `label`, any of which will do.
+
+    With `sums` all sites are one, named by nothing, and so are all labels of these gauges: of each step `mean`, `least`
+    and `total` are sums then, and `most` is the greatest. So there are few rows, however many sites and labels.
+    """
     conditions, parameters = _times(tenant, window)
     conditions.append("name IN {names:Array(String)}")
     parameters["names"] = list(names)
@@ -132,9 +142,17 @@ def ask_gauges(tenant: str, window: Window, names: Sequence[str], where: Mapping
             parameters[f"{column}s"] = list(where[column])
     values = "avg(value) AS mean, min(value) AS least, max(value) AS most, sum(value) AS total"
     step = f"intDiv(toUInt32(time), {window.step}) * {window.step} AS t"
-    return Question(
+    each = (
         f"SELECT {step}, name, site, label, {values} FROM gauge WHERE {' AND '.join(conditions)} "  # noqa: S608
-        "GROUP BY t, name, site, label ORDER BY t, name, site, label",
+        "GROUP BY t, name, site, label"
+    )
+    if sums is None:
+        return Question(f"{each} ORDER BY t, name, site, label", parameters)
+    parameters["sums"] = list(sums)
+    return Question(
+        "SELECT each.t AS t, each.name AS name, '' AS site, if(has({sums:Array(String)}, each.name), '', each.label) "  # noqa: S608
+        "AS label, sum(each.mean) AS mean, sum(each.least) AS least, max(each.most) AS most, sum(each.total) AS total "
+        f"FROM ({each}) AS each GROUP BY t, name, label ORDER BY t, name, label",
         parameters,
     )
 

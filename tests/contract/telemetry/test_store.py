@@ -78,6 +78,17 @@ async def test_gauges_are_kept_and_asked_by_step(telemetry: ConsoleTelemetry) ->
         (now - 60, 1, 1, 1, 1), (now, 5, 4, 6, 10),
     ]  # fmt: skip
     assert await ask(telemetry, ask_gauges("other", window, ["connections_upstream"], where)) == []
+    other = [(now + 0.5, [Gauge("connections_upstream", "shop/web", 8), Gauge("process_up", "envoy", 1)])]
+    body = emit_batch(Batch("default/site/gbu", "g2", time.time(), 0, {"gauge": frame_of(other)}))
+    assert await telemetry.take(REGION, "default/site/gbu", body) == ""
+    names, both = ["connections_upstream", "process_up"], {"site": ["gau", "gbu"]}
+    rows = await ask(telemetry, ask_gauges("default", window, names, both, ["connections_upstream"]))
+    told = [tuple(row[each] for each in ("t", "name", "site", "label", "mean", "most", "total")) for row in rows]
+    assert told == [
+        (now - 60, "connections_upstream", "", "", 1, 1, 1),
+        (now, "connections_upstream", "", "", 5 + 1 + 8, 8, 10 + 1 + 8),
+        (now, "process_up", "", "envoy", 2, 1, 2),
+    ]
 
 
 async def test_a_batch_that_comes_twice_counts_once_in_every_rollup(telemetry: ConsoleTelemetry) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -111,3 +113,44 @@ async def test_a_page_without_telemetry_has_no_charts(
     answer = await shop.ask("GET", "/telemetry/gauges?name=colour", status=422)
     assert "connections_downstream" in answer["error"]["message"]
     assert (await shop.ask("GET", "/telemetry/gauges?name=process_up", status=503))["error"]["code"] == "no-telemetry"
+
+
+async def test_sums_are_of_all_sites_and_endpoints_or_say_of_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every site has a connection, and the health of every endpoint changes once at its own."""
+    asked: list[int] = []
+
+    async def read_gauges(
+        context: Any, names: list[str], where: dict[str, Any], since: str, until: str, step: int, limit: int, sums: Any
+    ) -> dict[str, GaugesAnswer]:
+        assert set(sums) == {"connections_upstream", "health_transitions"}
+        asked.append(len(where["site"]))
+        assert len(quote(str(where), safe="")) < 60_000, "it fits a URL"
+        endpoints = sum(label.startswith("default/Endpoint") for label in where["label"])
+        connections = len(where["site"]) if "shop/web" in where["label"] else 0
+        totals = {"connections_upstream": connections, "health_transitions": endpoints * len(where["site"])}
+        series: dict[str, list[GaugeSeries]] = {}
+        for name in names:
+            label, value = ("agent", 1) if name == "process_up" else ("", totals[name])
+            point = GaugePoint(at=0, mean=value, least=value, most=value, total=value)
+            series[name] = [GaugeSeries(site="", label=label, points=[point])]
+        return {
+            name: GaugesAnswer(name=name, description="", since=0, until=60, step=60, series=found, more=0)
+            for name, found in series.items()
+        }
+
+    monkeypatch.setattr("isthmus.console.web.gauge.api.read_gauges", read_gauges)
+    page: Any = Page()
+    drawings = of_cluster("shop/web", [f"default/Endpoint/{'n' * 40}/{number:040}" for number in range(1000)])
+    connections, changes = await draw_gauges(page, drawings, [f"{number:063}" for number in range(450)])
+    assert sum(asked) == 450 * 3
+    assert (connections.title, json.loads(connections.data)["series"][0]) == ("Open connections", ["450"])
+    assert json.loads(changes.data)["series"] == [["450\u202f000"]]
+    connections, _ = await draw_gauges(page, drawings, [f"s{number}" for number in range(5000)])
+    assert connections.title == "Open connections (of 800 of 5,000 sites)"
+    assert json.loads(connections.data)["series"][0] == ["800"]
+    many = of_cluster("shop/web", [f"default/Endpoint/{'n' * 40}/{number:040}" for number in range(9000)])
+    asked.clear()
+    connections, _ = await draw_gauges(page, many, [f"s{number}" for number in range(300)])
+    assert len(asked) == 12
+    assert re.fullmatch(r"Open connections \(of 200 of 300 sites, [34],\d{3} of 9,001 endpoints\)", connections.title)
+    assert json.loads(connections.data)["series"][0] == ["200"]

@@ -77,12 +77,13 @@ async def read_gauges(
     until: str,
     step: int | None,
     limit: int,
+    sums: Sequence[str] | None = None,
 ) -> dict[str, GaugesAnswer]:
-    """Several gauges by name, of one question to the store. `where`: values of `site` and `label`. Raises
-    RequestRefused."""
+    """Several gauges by name, of one question to the store. `where`: values of `site` and `label`; `sums`: as in
+    `ask_gauges`. Raises RequestRefused."""
     window = plan_range(since, until, step)
     found: dict[str, dict[tuple[str, str], list[GaugePoint]]] = {name: {} for name in names}
-    for row in await ask_store(context, ask_gauges(DEFAULT_TENANT, window, names, where)):
+    for row in await ask_store(context, ask_gauges(DEFAULT_TENANT, window, names, where, sums)):
         point = GaugePoint(at=row["t"], mean=row["mean"], least=row["least"], most=row["most"], total=row["total"])
         found[row["name"]].setdefault((row["site"], row["label"]), []).append(point)
     return {

@@ -1,8 +1,10 @@
 """What sites are like over time, as charts: asked of the telemetry API with the rights of whoever looks."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from isthmus.console.api import gauge as api
 from isthmus.console.error import RequestRefused
@@ -17,7 +19,10 @@ _STEP = 60
 _POINTS = 120
 _HEARTBEAT = ("process_up", "agent")
 """Told once a minute with everything else: where it is, a gauge that is missing is zero."""
-_MOST_SITES, _MOST_LABELS, _MOST_SERIES = 200, 500, 5000
+_SITES, _LABEL_BYTES = 200, 40_000
+"""Of one question: its values stand in a URL of at most 64 KiB, where a site takes 72 bytes at most."""
+_MOST_QUESTIONS = 12
+_MOST_SERIES = 5000
 Answers = Mapping[str, api.GaugesAnswer]
 _LANES = (("process_up", "{}"), ("stream_up", "stream to {}"), ("bgp_session_up", "BGP session with {}"))
 _PROCESSES = {"envoy": "Envoy", "gobgp": "BGP speaker"}
@@ -104,7 +109,7 @@ async def draw_gauges(visit: Visit, drawings: Sequence[Drawing], sites: Sequence
     `sites` are those that have something to tell.
     """
     found = await _ask(visit, drawings, sites)
-    return _draw(found, drawings) if found else ()
+    return _draw(found, drawings, _note(drawings, sites)) if found else ()
 
 
 async def draw_site(visit: Visit, site: str) -> tuple[tuple[Chart, ...], Timeline | None]:
@@ -113,7 +118,7 @@ async def draw_site(visit: Visit, site: str) -> tuple[tuple[Chart, ...], Timelin
     return (_draw(found, OF_SITE), _lanes(found)) if found else ((), None)
 
 
-def _draw(found: Answers, drawings: Sequence[Drawing]) -> tuple[Chart, ...]:
+def _draw(found: Answers, drawings: Sequence[Drawing], note: str = "") -> tuple[Chart, ...]:
     beats = [series for series in found[_HEARTBEAT[0]].series if series.label == _HEARTBEAT[1]]
     heard = {point.at for series in beats for point in series.points}
     charts = []
@@ -123,7 +128,7 @@ def _draw(found: Answers, drawings: Sequence[Drawing]) -> tuple[Chart, ...]:
             lines = [_line(found[trace.gauge], trace, heard, drawing.scale) for trace in traces]
             frame = found[traces[0].gauge]
             unit = f"in {_length(frame.step)}" if drawing.unit == "per step" else drawing.unit
-            charts.append(plot(drawing.title, unit, frame.since, frame.until, frame.step, lines))
+            charts.append(plot(drawing.title + note, unit, frame.since, frame.until, frame.step, lines))
     return tuple(charts)
 
 
@@ -148,17 +153,67 @@ async def _ask(
     traces = [trace for drawing in drawings for trace in drawing.traces]
     if not traces or not sites:
         return None
-    where = {"site": sites[:_MOST_SITES]}
-    if not others and all(trace.labels for trace in traces):
-        labels = {label for trace in traces for label in trace.labels}
-        where["label"] = [_HEARTBEAT[1], *sorted(labels)[:_MOST_LABELS]]
     window = range_of(visit)
+    counts = Counter(trace.gauge for trace in traces)
+    sums = [name for name, count in counts.items() if count == 1 and name not in others]
+    names = sorted({_HEARTBEAT[0], *others, *counts})
+    found: dict[str, api.GaugesAnswer] = {}
+    labels = _labels(drawings) if not others else []
     try:
         step = _step(window.since, window.until)
-        names = sorted({_HEARTBEAT[0], *others, *(trace.gauge for trace in traces)})
-        return await api.read_gauges(visit.context, names, where, window.since, window.until, step, _MOST_SERIES)
+        asked = _sites_asked(drawings, sites)
+        for start in range(0, len(asked), _SITES):
+            for part in _parts(labels):
+                where = {"site": list(asked[start : start + _SITES])}
+                if part:
+                    where["label"] = [_HEARTBEAT[1], *part]
+                span = (window.since, window.until, step)
+                answers = await api.read_gauges(visit.context, names, where, *span, _MOST_SERIES, sums)
+                for name, answer in answers.items():
+                    if name not in found:
+                        found[name] = answer
+                    else:  # of other sites or labels: what is drawn is the sum
+                        found[name].series.extend(answer.series)
     except (RequestRefused, WindowInvalid):
         return None
+    return found
+
+
+def _labels(drawings: Sequence[Drawing]) -> list[str]:
+    """Those that are drawn; none when a line is of all that there are."""
+    traces = [trace for drawing in drawings for trace in drawing.traces]
+    if not all(each.labels for each in traces):
+        return []
+    return list(dict.fromkeys(label for trace in traces for label in trace.labels))
+
+
+def _note(drawings: Sequence[Drawing], sites: Sequence[str]) -> str:
+    """What a sum is not of, for there would be too many questions."""
+    labels = _labels(drawings)
+    counts = {
+        "sites": (len(_sites_asked(drawings, sites)), len(sites)),
+        "endpoints": (sum(map(len, _parts(labels))), len(labels)),
+    }
+    parts = [f"{asked:,} of {total:,} {what}" for what, (asked, total) in counts.items() if asked < total]
+    return f" (of {', '.join(parts)})" if parts else ""
+
+
+def _sites_asked(drawings: Sequence[Drawing], sites: Sequence[str]) -> Sequence[str]:
+    """The sites that there are questions enough for."""
+    return sites[: max(1, _MOST_QUESTIONS // len(_parts(_labels(drawings)))) * _SITES]
+
+
+def _parts(labels: Sequence[str]) -> list[list[str]]:
+    """As many of them as fit a question, and so on while there are questions; one of none where there are none."""
+    found: list[list[str]] = [[]]
+    size = 0
+    for label in labels:
+        size += len(quote(f"'{label}',", safe=""))
+        if size > _LABEL_BYTES:
+            found.append([])
+            size = len(quote(f"'{label}',", safe=""))
+        found[-1].append(label)
+    return found[:_MOST_QUESTIONS]
 
 
 def _step(since: str, until: str) -> int:
@@ -177,7 +232,7 @@ def _events(trace: Trace) -> bool:
 
 
 def _series(answer: api.GaugesAnswer, trace: Trace) -> list[api.GaugeSeries]:
-    return [each for each in answer.series if not trace.labels or each.label in trace.labels]
+    return [each for each in answer.series if not trace.labels or each.label in ("", *trace.labels)]
 
 
 def _line(answer: api.GaugesAnswer, trace: Trace, heard: set[int], scale: float) -> Series:
