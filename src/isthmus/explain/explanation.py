@@ -90,6 +90,33 @@ class Explanation:
     steps: tuple[str, ...] = ()
 
 
+def refuse(
+    site: str,
+    request: str,
+    status: int | None,
+    outcome: str,
+    listener: str = "",
+    listener_reason: str = "",
+    domain_reason: str = "",
+) -> Explanation:
+    """A request that is no virtual host's. The fields are those of the explanation."""
+    return Explanation(
+        site=site,
+        request=request,
+        listener=listener,
+        listener_reason=listener_reason,
+        virtual_host=None,
+        domain="",
+        domain_reason=domain_reason,
+        trials=(),
+        action="refuse",
+        status=status,
+        clusters=(),
+        reached=False,
+        outcome=outcome,
+    )
+
+
 def explanation_document(explanation: Explanation) -> dict[str, Any]:
     """The explanation as JSON, with its `lines` for people."""
     return {

@@ -7,7 +7,7 @@ from isthmus.compile.intent import Intent, Listener, Stream, VirtualHost
 from isthmus.compile.rule import Action, DirectResponse, Forward, Redirect, Rule
 from isthmus.explain.cluster import Health, explain_shares
 from isthmus.explain.condition import find_virtual_host, first_failure
-from isthmus.explain.explanation import ClusterView, Explanation, Trial
+from isthmus.explain.explanation import ClusterView, Explanation, Trial, refuse
 from isthmus.explain.request import Refusal, Request, parse_request
 from isthmus.explain.step import Way, explain_way, rewritten_path
 from isthmus.explain.stream import explain_connection, explain_stream, find_chain, passthrough_reason
@@ -33,17 +33,17 @@ def explain(url: str, method: str, headers: Mapping[str, str], intent: Intent, h
         outcome = f"Envoy answers {request.status}: {request.reason}."
         if request.location:
             outcome = f"Envoy answers {request.status} and sends the client to {request.location}: {request.reason}."
-        return _refused(intent, f"{method.upper()} {url}", request.status, outcome)
+        return refuse(intent.site, f"{method.upper()} {url}", request.status, outcome)
     title = f"{request.method} {request.host}{request.target}"
     listener, listener_reason = _listener(intent, request)
     if listener is None:
-        return _refused(intent, title, None, f"Nothing listens: {listener_reason}.", listener_reason=listener_reason)
+        return refuse(intent.site, title, None, f"Nothing listens: {listener_reason}.", listener_reason=listener_reason)
     if listener.stream is not None:
         return explain_stream(title, intent, listener, listener.stream, "it has all of the socket", health)
     if bool(listener.chains) != request.secure:
         reason = f"{listener.socket} expects {'TLS: ask with https' if listener.chains else 'no TLS: ask with http'}"
         outcome = f"The connection fails: {reason}."
-        return _refused(intent, title, None, outcome, str(listener.socket), listener_reason, reason)
+        return refuse(intent.site, title, None, outcome, str(listener.socket), listener_reason, reason)
     passed = find_chain(listener.chains, _server_name(request.host))
     if passed is not None and isinstance(passed[0].to, Stream):
         reason = passthrough_reason(passed[1], _server_name(request.host))
@@ -52,11 +52,11 @@ def explain(url: str, method: str, headers: Mapping[str, str], intent: Intent, h
     if found is None and request.secure:
         reason = f"no virtual host on {listener.socket} has the server name {request.host}"
         outcome = f"The connection is closed: {reason}."
-        return _refused(intent, title, None, outcome, str(listener.socket), listener_reason, reason)
+        return refuse(intent.site, title, None, outcome, str(listener.socket), listener_reason, reason)
     if found is None:
         reason = f"no virtual host on {listener.socket} has the domain {request.host}"
-        return _refused(
-            intent, title, 404, f"Envoy answers 404: {reason}.", str(listener.socket), listener_reason, reason
+        return refuse(
+            intent.site, title, 404, f"Envoy answers 404: {reason}.", str(listener.socket), listener_reason, reason
         )
     virtual_host, domain = found
     listener_reason += _termination(listener, virtual_host)
@@ -81,33 +81,6 @@ def explain(url: str, method: str, headers: Mapping[str, str], intent: Intent, h
         status=status,
         clusters=clusters,
         reached=reached,
-        outcome=outcome,
-    )
-
-
-def _refused(
-    intent: Intent,
-    title: str,
-    status: int | None,
-    outcome: str,
-    listener: str = "",
-    listener_reason: str = "",
-    domain_reason: str = "",
-) -> Explanation:
-    return Explanation(
-        site=intent.site,
-        request=title,
-        listener=listener,
-        listener_reason=listener_reason,
-        virtual_host=None,
-        domain="",
-        domain_reason=domain_reason,
-        trials=(),
-        steps=(),
-        action="refuse",
-        status=status,
-        clusters=(),
-        reached=False,
         outcome=outcome,
     )
 

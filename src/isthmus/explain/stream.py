@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from isthmus.compile.intent import Intent, Listener, Stream, TlsChain
 from isthmus.explain.cluster import Health, explain_shares
-from isthmus.explain.explanation import Explanation, Trial
+from isthmus.explain.explanation import Explanation, Trial, refuse
 
 _CLOSED = {"tcp": "The connection is closed", "udp": "The datagrams are dropped"}
 
@@ -47,7 +47,7 @@ def explain_connection(url: str, intent: Intent, health: Health) -> Explanation:
     able = [each for each in able if each.socket.address == parts.hostname] or able
     if not able:
         reason = f"{intent.site} does not listen on {parts.scheme.upper()} port {port}"
-        return _closed(intent, title, f"Nothing listens: {reason}.", reason=reason)
+        return refuse(intent.site, title, None, f"Nothing listens: {reason}.", listener_reason=reason)
     named = ((each, find_chain(each.chains, parts.hostname)) for each in able)
     listener, found = next(((each, chain) for each, chain in named if chain is not None), (able[0], None))
     if found is not None and isinstance(found[0].to, Stream):
@@ -57,7 +57,7 @@ def explain_connection(url: str, intent: Intent, health: Health) -> Explanation:
     what = "TLS is terminated there: ask with https" if listener.chains else "requests are routed there: ask with http"
     if listener.chains and found is None:
         what = f"no virtual host has the server name {parts.hostname}"
-    return _closed(intent, title, f"No stream on {listener.socket}: {what}.", str(listener.socket), what)
+    return refuse(intent.site, title, None, f"No stream on {listener.socket}: {what}.", str(listener.socket), what)
 
 
 def explain_stream(
@@ -98,21 +98,3 @@ def _name_reason(name: str, server_name: str) -> str:
     if name == "*":
         return f"no other takes the server name {server_name}, and it takes any (*)"
     return f"its server name is {name}"
-
-
-def _closed(intent: Intent, title: str, outcome: str, listener: str = "", reason: str = "") -> Explanation:
-    return Explanation(
-        site=intent.site,
-        request=title,
-        listener=listener,
-        listener_reason=reason,
-        virtual_host=None,
-        domain="",
-        domain_reason="",
-        trials=(),
-        action="refuse",
-        status=None,
-        clusters=(),
-        reached=False,
-        outcome=outcome,
-    )

@@ -1,7 +1,7 @@
 """ServiceDiscovery: a registry that sites ask for endpoints and in which they publish virtual hosts."""
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -16,15 +16,10 @@ from isthmus.model.where import Where
 Method = Literal["dns", "kubernetes", "consul"]
 
 
-class ServiceDiscoverySpec(Spec):
-    """Sites, and exactly one method with its credentials."""
+class _OneMethod(Frozen):
+    """A part with a field for each method, of which one is set."""
 
-    alternatives: ClassVar[tuple[str, ...]] = ("dns", "kubernetes", "consul")
-
-    where: Where = Field(description="The site, or the virtual site, that uses this registry.")
-    dns: DnsMethod | None = Field(None, description="A DNS resolver; write `dns: {}` for the system's.")
-    kubernetes: KubernetesMethod | None = Field(None, description="A Kubernetes cluster.")
-    consul: ConsulMethod | None = Field(None, description="A Consul agent.")
+    alternatives: ClassVar[tuple[str, ...]] = get_args(Method)
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -35,9 +30,16 @@ class ServiceDiscoverySpec(Spec):
     @property
     def method(self) -> Method:
         """Which of the methods it is."""
-        if self.dns is not None:
-            return "dns"
-        return "kubernetes" if self.kubernetes is not None else "consul"
+        return next(each for each in get_args(Method) if getattr(self, each) is not None)
+
+
+class ServiceDiscoverySpec(_OneMethod, Spec):
+    """Sites, and exactly one method with its credentials."""
+
+    where: Where = Field(description="The site, or the virtual site, that uses this registry.")
+    dns: DnsMethod | None = Field(None, description="A DNS resolver; write `dns: {}` for the system's.")
+    kubernetes: KubernetesMethod | None = Field(None, description="A Kubernetes cluster.")
+    consul: ConsulMethod | None = Field(None, description="A Consul agent.")
 
     def uses(self, tenant: str, namespace: str) -> Iterator[Use]:
         """The site or virtual site, then secrets."""
@@ -56,10 +58,8 @@ class ServiceDiscovery(Object):
     spec: ServiceDiscoverySpec
 
 
-class EndpointDiscovery(Frozen):
+class EndpointDiscovery(_OneMethod):
     """What an endpoint's site asks its registries for. Exactly one method."""
-
-    alternatives: ClassVar[tuple[str, ...]] = ("dns", "kubernetes", "consul")
 
     dns: DnsLookup | None = Field(
         None, description="By a DNS name. Without any ServiceDiscovery for DNS, the site's system resolver is used."
@@ -69,19 +69,6 @@ class EndpointDiscovery(Frozen):
     service_discovery: Reference | None = Field(
         None, description="The ServiceDiscovery to ask; all of the method at the endpoint's site when left out."
     )
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if count_set(self, self.alternatives) != 1:
-            raise ValueError("set exactly one of dns, kubernetes and consul")
-        return self
-
-    @property
-    def method(self) -> Method:
-        """Which of the methods it is."""
-        if self.dns is not None:
-            return "dns"
-        return "kubernetes" if self.kubernetes is not None else "consul"
 
     def uses(self, tenant: str, namespace: str, field: str) -> Iterator[Use]:
         """The ServiceDiscovery that it names."""

@@ -212,7 +212,7 @@ async def explain(body: ExplainRequest, context: Context, caller: Caller) -> dic
 async def _ask(context: ApiContext, name: str, kind: str, body: dict[str, Any]) -> dict[str, Any]:
     key = ObjectKey(DEFAULT_TENANT, "Site", "", name)
     if key not in context.deployment.records:
-        raise RequestRefused(404, "not-found", f"{key.title} does not exist.")
+        raise context.deployment.missing(key)
     try:
         answer = await context.hub.query(site_subject(key), kind, json.dumps(body).encode(), _QUERY_SECONDS)
         parsed = from_json(answer, allow_inf_nan=False)

@@ -173,7 +173,7 @@ def _require(context: ApiContext, name: str) -> StoredObject:
     key = ObjectKey(DEFAULT_TENANT, "Site", "", name)
     record = context.deployment.records.get(key)
     if record is None:
-        raise RequestRefused(404, "not-found", f"{key.title} does not exist.")
+        raise context.deployment.missing(key)
     return record
 
 
