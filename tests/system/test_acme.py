@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +35,7 @@ def pebble(shop: Shop, pki: Any, tmp_path: Path) -> Iterator[Pebble]:
     print(found.log.read_text()[-20_000:])
 
 
-def documents(shop: Shop, pebble: Pebble, pki: Any, challenge: str) -> list[dict[str, Any]]:
+def documents(shop: Shop, pebble: Pebble, pki: Any, challenge: str, **more: str) -> list[dict[str, Any]]:
     """The example at two sites, with the test's server in place of Let's Encrypt."""
     found = load_example("acme", shop.deployment.plan)
     kinds = {each["kind"]: each for each in found}
@@ -42,6 +44,7 @@ def documents(shop: Shop, pebble: Pebble, pki: Any, challenge: str) -> list[dict
         "trustedAuthority": {"name": "pebble"},
         "challenge": challenge,
         "renewBefore": f"{RENEW_BEFORE}s",
+        **more,
     }
     policy = kinds["AdvertisePolicy"]
     second = {**policy, "metadata": {"namespace": "shop", "name": "automatic-fra"}}
@@ -103,10 +106,69 @@ async def until_shown(address: str, port: int, context: ssl.SSLContext) -> int:
             await asyncio.sleep(0.1)
 
 
+async def now_shown(shop: Shop) -> list[tuple[int, int]]:
+    """The serial number that each site shows, whoever it is by and however old it is, and the status of a request."""
+    anyhow = ssl.create_default_context()
+    anyhow.check_hostname, anyhow.verify_mode = False, ssl.CERT_NONE
+    return [await shown(shop.target(site).address, shop.deployment.plan.port(443), anyhow) for site in SITES]
+
+
+async def until_told(shop: Shop, text: str) -> None:
+    """Wait until the status of the certificate says so."""
+    async with asyncio.timeout(60):
+        while True:
+            told = await shop.deployment.ask("GET", PATH)
+            if text in str(told["status"]["acme"]):
+                return
+            await asyncio.sleep(0.1)
+
+
+async def until_closed(address: str, port: int) -> None:
+    """Wait until nothing listens there."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(address, port)
+            except ConnectionRefusedError:
+                return
+            writer.close()
+            await asyncio.sleep(0.1)
+
+
+def _pages() -> int:
+    """Port 80 where processes of this user may listen there, else 0."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    return 80 if os.geteuid() == 0 or lowest <= 80 else 0
+
+
+PAGES = _pages()
+
+
+async def outlive(shop: Shop, pebble: Pebble, pki: Any, folder: Path) -> None:
+    """The server goes away while a certificate is due, and another comes: that asks on port 80 itself, which the sites
+    open for it, since the deployment's plaintext virtual hosts are on another port."""
+    plan, targets = shop.deployment.plan, [shop.target(site) for site in SITES]
+    await asyncio.to_thread(pebble.stop)
+    before = await now_shown(shop)
+    await shop.deployment.apply(documents(shop, pebble, pki, "TLS_ALPN_01", keyType="RSA_2048"))
+    await until_told(shop, "cannot be reached")
+    assert await now_shown(shop) == before, "what is due while the server is away stays as it is"
+    assert {status for _, status in before} == {200}
+    folder.mkdir()
+    with running_pebble(folder, pki, plan.free_port, PAGES or plan.port(80), plan.port(443)) as other:
+        await asyncio.to_thread(other.resolve, NAME, [target.address for target in targets])
+        trusted = ssl.create_default_context(cadata=await asyncio.to_thread(other.root))
+        await shop.deployment.apply(documents(shop, other, pki, "HTTP_01"))
+        assert len({await until_shown(target.address, plan.port(443), trusted) for target in targets}) == 1
+    for target in targets if PAGES else ():
+        await until_closed(target.address, PAGES)
+
+
 @pytest.mark.timeout(360)  # the first of the folder: the deployment is started for it
 async def test_a_certificate_is_got_by_a_page_and_renewed_by_a_handshake(
-    shop: Shop, pebble: Pebble, pki: Any, measured: Any
+    shop: Shop, pebble: Pebble, pki: Any, measured: Any, tmp_path: Path
 ) -> None:
+    """And what is served is served on while the server is away."""
     deployment = shop.deployment
     port, loop = deployment.plan.port(443), asyncio.get_running_loop()
     targets = [shop.target(site) for site in SITES]
@@ -114,8 +176,9 @@ async def test_a_certificate_is_got_by_a_page_and_renewed_by_a_handshake(
     context = ssl.create_default_context(cadata=await asyncio.to_thread(pebble.root))
     try:
         start = loop.time()
-        await deployment.apply(documents(shop, pebble, pki, "HTTP_01"))
-        first = {await until_shown(target.address, port, context) for target in targets}
+        with socket.create_server((targets[0].address, PAGES)):  # as what leads port 80 to another one of the address
+            await deployment.apply(documents(shop, pebble, pki, "HTTP_01"))
+            first = {await until_shown(target.address, port, context) for target in targets}
         measured(f"issued and served at {len(SITES)} sites {loop.time() - start:.1f} s after it was declared")
         assert len(first) == 1, "both sites show the same certificate"
 
@@ -142,6 +205,9 @@ async def test_a_certificate_is_got_by_a_page_and_renewed_by_a_handshake(
                 await asyncio.sleep(0.1)
         assert failed == 0, "renewal disturbs no new connection"
         assert [await each.ask() for each in kept] == [200, 200], "nor one that was open before"
+
+        await outlive(shop, pebble, pki, tmp_path / "other")
+        assert [await each.ask() for each in kept] == [200, 200], "a port that is opened for a while disturbs nothing"
         for each in kept:
             each.close()
         text = json.dumps([await deployment.ask("GET", path) for path in (PATH, "/revisions", "/status")])

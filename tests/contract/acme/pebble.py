@@ -32,6 +32,7 @@ class Pebble:
     log: Path
     _management: str
     _names: str
+    _running: tuple[subprocess.Popen[bytes], ...]
 
     def root(self) -> str:
         """The authority of what it issues (PEM)."""
@@ -42,6 +43,12 @@ class Pebble:
         """Have a name lead to addresses."""
         body = json.dumps({"host": name, "addresses": addresses}).encode()
         urllib.request.urlopen(f"{self._names}/add-a", data=body, timeout=60).close()
+
+    def stop(self) -> None:
+        """End it: nothing answers there any more."""
+        for each in self._running:
+            each.terminate()
+            each.wait(60)
 
     def requests(self, path: str) -> int:
         """How many requests to paths that begin so it has taken."""
@@ -76,23 +83,22 @@ def running_pebble(
         ["pebble", "-config", str(files["json"]), "-dnsserver", dns],
     )
     trusted = ssl.create_default_context(cadata=pki.pem)
+    with files["log"].open("wb") as log:
+        running = [subprocess.Popen(each, env={**os.environ, **settings}, stdout=log, stderr=log) for each in commands]
     found = Pebble(
         f"https://localhost:{acme.rpartition(':')[2]}/dir",
         trusted,
         files["log"],
         f"https://localhost:{management.rpartition(':')[2]}",
         f"http://{names}",
+        tuple(running),
     )
-    with files["log"].open("wb") as log:
-        running = [subprocess.Popen(each, env={**os.environ, **settings}, stdout=log, stderr=log) for each in commands]
     try:
         _wait(found.directory, trusted)
         _wait(found._names, None)
         yield found
     finally:
-        for each in running:
-            each.terminate()
-            each.wait(60)
+        found.stop()
 
 
 def _wait(url: str, trusted: ssl.SSLContext | None) -> None:
