@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import cast
+
+import pytest
 
 from isthmus.compile.intent import Intent, Socket
 from isthmus.compile.probe import UdpProbe
@@ -81,10 +84,11 @@ async def test_an_envoy_that_does_not_answer_withdraws_nothing() -> None:
     await prober.stop()
 
 
-async def test_a_new_speaker_hears_first_what_is_found_by_udp() -> None:
+async def test_a_new_speaker_hears_first_what_is_found_by_udp(monkeypatch: pytest.MonkeyPatch) -> None:
     transport, server = await asyncio.get_running_loop().create_datagram_endpoint(Server, local_addr=("127.0.0.1", 0))
     wanted, desk = probed(transport.get_extra_info("sockname")[1]), Desk()
     prober = prober_of(desk)
+    monkeypatch.setattr(prober, "settle", partial(prober.settle, seconds=120.0))  # however late the answer comes
     resumed = asyncio.ensure_future(resume(wanted, answer(desk), desk.egress, prober))
     async with asyncio.timeout(60):
         await server.asked.wait()
