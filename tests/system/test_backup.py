@@ -75,8 +75,12 @@ async def test_console_restored_from_a_backup(measured: Measure, collector: Coll
         deployment.start("eu", more=("--otlp", str(settings)))
         await told(collector, "console", "console.started", "isthmus_revision")
         await told(collector, "region", "region.started", "isthmus_region_manifests")
-        signals = (await deployment.status())["console"]["otlp"]
-        assert [(each["signal"], each["error"]) for each in signals] == [("logs", ""), ("metrics", "")]
+        async with asyncio.timeout(60):
+            while True:  # one that was not taken in time is sent again
+                signals = (await deployment.status())["console"]["otlp"]
+                if [(each["signal"], each["error"]) for each in signals] == [("logs", ""), ("metrics", "")]:
+                    break
+                await asyncio.sleep(0.2)
         summary = summarise(traffic.records)
     measured(f"{summary.requests} requests, {summary.failed} failed, answered by {dict(summary.sites)}")
     assert summary.failed == 0
