@@ -57,7 +57,7 @@ async def test_console_restored_from_a_backup(measured: Measure, collector: Coll
             deployment.token_file.write_text(token)
             assert deployment.ca_file.read_text() == ca
             settings = deployment.directory / "otlp.yaml"
-            settings.write_text(f"{{url: '{collector.url}', metricsInterval: 500ms}}")
+            settings.write_text(f"{{url: '{collector.url}', metricsInterval: 500ms, timeout: 60s}}")
             deployment.start(CONSOLE, more=("--otlp", str(settings)))
             await deployment.wait_for_console()
 

@@ -58,7 +58,7 @@ def _drop(_: object, __: str, event: object) -> object:
 
 
 def http(collector: Collector, **more: Any) -> OtlpSettings:
-    return OtlpSettings(HttpSettings(collector.url, "OTLP"), metrics=50, **more)
+    return OtlpSettings(HttpSettings(collector.url, "OTLP", timeout=60_000), metrics=50, **more)
 
 
 @pytest_asyncio.fixture
@@ -75,7 +75,10 @@ def texts(collector: Collector) -> list[str]:
     return [record.body.string_value for _, record in collector.logs]
 
 
-async def test_metrics_and_log_are_those_of_the_process(collector: Collector, tmp_path: Path) -> None:
+async def test_metrics_and_log_are_those_of_the_process(
+    collector: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isthmus.exporter.export._FAREWELL", 60.0)
     secret = tmp_path / "token"
     secret.write_text("s3cret\n")
     process = Process(http(collector, secrets=(("authorization", "Bearer ", secret),)))
@@ -108,7 +111,7 @@ async def test_by_grpc(grpc_collector: GrpcCollector, tmp_path: Path) -> None:  
     secret = tmp_path / "token"
     secret.write_text("s3cret\n")
     settings = HttpSettings(
-        grpc_collector.url, "OTLP", protocol="GRPC", trusted_ca=TRUSTED.bundle_pem.decode(), timeout=30_000
+        grpc_collector.url, "OTLP", protocol="GRPC", trusted_ca=TRUSTED.bundle_pem.decode(), timeout=60_000
     )
     process = Process(OtlpSettings(settings, (("authorization", "Bearer ", secret),), metrics=50))
     process.exporter.start()

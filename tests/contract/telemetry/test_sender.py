@@ -312,7 +312,8 @@ async def test_a_signal_that_a_collector_does_not_know_holds_up_no_other(site: S
 
         collector.unserved = {"/v1/metrics"}
         site.receivers.report_metrics(measure)
-        await site.receivers.use([receiver(HttpSettings(collector.url, "OTLP"), metrics=50)])
+        settings = HttpSettings(collector.url, "OTLP", timeout=60_000)
+        await site.receivers.use([receiver(settings, metrics=50)])
         await site.until(lambda status: status["error"].startswith("metrics: 127.0.0.1 answered 404"))
         for path in ("/a", "/b", "/c"):
             await site.receivers.take(records(path), [], 2)

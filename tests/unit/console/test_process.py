@@ -109,7 +109,7 @@ async def test_a_collector_gets_what_monitoring_shows(settings: ConsoleSettings,
     collector = Collector()
     await collector.start()
     journal = Journal()
-    otlp = OtlpSettings(HttpSettings(collector.url, "OTLP"), metrics=100)
+    otlp = OtlpSettings(HttpSettings(collector.url, "OTLP", timeout=60_000), metrics=100)
     running = Running(replace(settings, metrics="127.0.0.1:0", otlp=otlp), journal)
     await running.start()
     try:
