@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any, cast
 
@@ -86,6 +86,32 @@ class World:
         spec = {"where": {"site": "fra"}, "address": "127.0.0.1", "port": port, "drained": name in self.gone}
         found = document("Endpoint", name, spec, "shop")
         return found | {"metadata": found["metadata"] | {"labels": {"version": name}}}
+
+
+class Echo(asyncio.DatagramProtocol):
+    """Says back every datagram unless it is silent."""
+
+    silent = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if not self.silent:
+            self.transport.sendto(data, addr)
+
+
+@contextlib.asynccontextmanager
+async def echoing(*origins: Origin) -> AsyncIterator[list[Echo]]:
+    """An Echo on the UDP port of each origin's number."""
+    loop = asyncio.get_running_loop()
+    sockets = [("127.0.0.1", origin.port) for origin in origins]
+    echoes = [(await loop.create_datagram_endpoint(Echo, local_addr=socket))[1] for socket in sockets]
+    try:
+        yield echoes
+    finally:
+        for echo in echoes:
+            echo.transport.close()
 
 
 class Client:
@@ -205,14 +231,18 @@ async def test_every_health_check_of_a_cluster_counts(deployment: Deployment) ->
 
 async def test_an_agent_that_is_killed_and_restarted_loses_no_request(deployment: Deployment) -> None:
     world = World()
-    async with running(*world.origins):
+    world.cluster = {"healthChecks": [{"name": "http"}, {"name": "ping"}]}
+    ping = {"udp": {"send": {"text": "ping"}}, "interval": "50ms", "timeout": "60s", "healthyThreshold": 1}
+    world.extra = [document("HealthCheck", "ping", ping, "shop")]
+    async with running(*world.origins), echoing(*world.origins):
         ams, fra, client = await begin(deployment, world)
         engines = {site.name: site.engines() for site in (ams, fra)}
         assert [len(pids) for pids in engines.values()] == [2, 2]
         before = fra.log.read_text().count("healthy=False")
         traffic = Traffic(client)
         killed, asked = signal.SIGKILL, signal.SIGTERM
-        for site, number, alone in ((ams, killed, False), (fra, asked, False), (ams, killed, True)):
+        turns = ((ams, killed, False), (fra, asked, False), (ams, killed, True), (fra, killed, True))
+        for site, number, alone in turns:
             envoy, speaker = engines[site.name]
             await site.end(number)
             if number == killed:  # before it had saved what it knows of other sites
@@ -240,10 +270,25 @@ async def test_an_agent_that_is_killed_and_restarted_loses_no_request(deployment
 
 
 async def test_a_site_serves_from_disk_when_everything_else_is_gone(deployment: Deployment) -> None:
+    """But for a cluster whose remote endpoints are in use only for a while without news of them."""
     world = World()
+    fresh = {"endpoints": [{"name": "one"}], "healthChecks": [{"name": "http"}], "staleAfter": "1s"}
+    forward = {"clusters": [{"cluster": {"name": "fresh"}}], "retry": {"attempts": 0}}
+    world.extra = [
+        document("Cluster", "fresh", fresh, "shop"),
+        document("Route", "fresh", {"match": [{"path": {"prefix": "/fresh"}}], "forward": forward}, "shop"),
+    ]
+    world.routes = ["fresh", "all"]
     async with running(*world.origins):
         ams, fra, client = await begin(deployment, world)
+        await until(client.hears((200, "one"), path="fresh"))
         await deployment.stop_region()
+
+        async def left() -> bool:
+            return (await client.ask("fresh"))[0] == 503
+
+        await until(left)
+        assert await client.answers()
         for site in (ams, fra):
             await site.end(signal.SIGINT)
             assert site.engines() == []
@@ -355,19 +400,6 @@ async def test_removal_of_an_endpoint_loses_no_request(deployment: Deployment) -
         assert await client.ask() == (200, "two")
 
 
-class Echo(asyncio.DatagramProtocol):
-    """Says back every datagram unless it is silent."""
-
-    silent = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.DatagramTransport, transport)
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if not self.silent:
-            self.transport.sendto(data, addr)
-
-
 async def test_subsets_probes_by_datagram_and_drained_endpoints_between_agents(deployment: Deployment) -> None:
     """Each goes all the way: from fra's verdicts by BGP to the choice of ams, for a subset of the endpoints alone."""
     world = World()
@@ -386,10 +418,7 @@ async def test_subsets_probes_by_datagram_and_drained_endpoints_between_agents(d
         document("Route", "one", {"match": [{"path": {"prefix": "/one"}}], "forward": forward}, "shop"),
     ]
     world.routes = ["one", "all"]
-    loop = asyncio.get_running_loop()
-    async with running(*world.origins):
-        sockets = [("127.0.0.1", origin.port) for origin in world.origins]
-        echoes = [(await loop.create_datagram_endpoint(Echo, local_addr=socket))[1] for socket in sockets]
+    async with running(*world.origins), echoing(*world.origins) as echoes:
         ams, fra, client = await begin(deployment, world)
 
         await until(client.hears((200, "one"), path="one"), 60)
@@ -429,8 +458,6 @@ async def test_subsets_probes_by_datagram_and_drained_endpoints_between_agents(d
             return [each["announced"] for each in (await fra.status())["endpoints"]] == [True, False]
 
         await until(withdrawn, 60)
-        for echo in echoes:
-            echo.transport.close()
 
 
 async def test_a_certificate_is_renewed_under_traffic(deployment: Deployment) -> None:
