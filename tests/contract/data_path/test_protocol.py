@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 
 import grpc
 import h2.config
@@ -91,15 +93,27 @@ async def test_websocket_over_http2_to_an_application_that_speaks_http1(
 
 
 class Chat(grpc.GenericRpcHandler):
-    """Says everything back, one message at a time, then ends with trailers; `/Fail` ends with an error."""
+    """Says everything back, one message at a time, then ends with trailers; `/Fail` ends with an error. `/Busy/STATUS`
+    is refused with that status every first time."""
+
+    def __init__(self) -> None:
+        self.busy: Counter[str] = Counter()
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        if "Busy" in details.method:
+            return grpc.unary_unary_rpc_method_handler(partial(self._busy, details.method.rpartition("/")[2]))
         return grpc.stream_stream_rpc_method_handler(self._fail if details.method == "/test/Fail" else self._chat)
 
     async def _chat(self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
         async for each in requests:
             yield each
         context.set_trailing_metadata((("x-said", "all"),))
+
+    async def _busy(self, status: str, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        self.busy[status] += 1
+        if self.busy[status] % 2:
+            await context.abort(getattr(grpc.StatusCode, status), "busy")
+        return request
 
     async def _fail(self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
         yield b"first"
@@ -108,11 +122,21 @@ class Chat(grpc.GenericRpcHandler):
 
 async def test_grpc_streams_and_trailers_cross_sites(start_site: StartSite) -> None:
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((Chat(),))
+    chat = Chat()
+    server.add_generic_rpc_handlers((chat,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     ports = some_ports("ams", "fra")
     text = deployment(ports, endpoints={"a": ("fra", port)}, cluster=", protocol: HTTP2", route=", timeout: 0s")
+    text = text.replace("routes: [{name: all}]", "routes: [{name: patient}, {name: all}]")
+    text += """
+---
+apiVersion: isthmus/v1
+kind: Route
+metadata: {name: patient}
+spec:
+  match: [{path: {prefix: /patient.}}]
+  forward: {clusters: [{cluster: {name: web}}], retry: {attempts: 1, on: [unavailable, resource-exhausted]}}"""
     objects = parse_objects(text) | callers("ams", "fra")
     for site in ("ams", "fra"):
         await (await start_site(site)).apply(objects)
@@ -121,6 +145,7 @@ async def test_grpc_streams_and_trailers_cross_sites(start_site: StartSite) -> N
             options = [("grpc.default_authority", "shop.example")]
             async with grpc.aio.insecure_channel(f"127.0.0.1:{ports[site]}", options) as channel:
                 await asyncio.wait_for(_talk(channel), 60)
+                await asyncio.wait_for(_insist(channel, chat), 60)
     finally:
         await server.stop(None)
 
@@ -139,6 +164,20 @@ async def _talk(channel: grpc.aio.Channel) -> None:
     assert await failing.read() == b"first"
     assert await failing.code() is grpc.StatusCode.OUT_OF_RANGE
     assert await failing.details() == "no more"
+
+
+async def _insist(channel: grpc.aio.Channel, chat: Chat) -> None:
+    """A status that the route names is tried again, and so the client never sees it; any other is."""
+    for status in ("UNAVAILABLE", "RESOURCE_EXHAUSTED"):
+        chat.busy.clear()
+        assert await channel.unary_unary(f"/patient.Busy/{status}")(b"please") == b"please"
+        assert chat.busy == {status: 2}
+    for method, status in (("/patient.Busy", "DATA_LOSS"), ("/test/Busy", "UNAVAILABLE")):
+        chat.busy.clear()
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await channel.unary_unary(f"{method}/{status}")(b"please")
+        assert refused.value.code() is getattr(grpc.StatusCode, status)
+        assert chat.busy == {status: 1}
 
 
 async def _ask_until_refused(client: httpx.AsyncClient, url: str) -> int:

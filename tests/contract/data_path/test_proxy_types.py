@@ -21,7 +21,7 @@ from ...port import free_port
 from .conftest import StartApp, StartSite
 from .echo import Echo, ask, connected
 from .rig import App, parse_objects, until_served
-from .test_tls import Browser, application, certificate, host, policy, started
+from .test_tls import Browser, application, certificate, der, host, policy, started
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "proxy-types" / "proxy-types.yaml"
 
@@ -35,9 +35,14 @@ def server_context(authority: Authority, directory: Path) -> ssl.SSLContext:
     return context
 
 
-async def test_example(start_site: StartSite, client: httpx.AsyncClient, authority: Authority, tmp_path: Path) -> None:
-    plan = AddressPlan()
+async def test_example(
+    pki: Any, start_site: StartSite, client: httpx.AsyncClient, authority: Authority, tmp_path: Path
+) -> None:
+    plan, issued = AddressPlan(), pki.issue("shop.example")
     documents = plan.resolve(list(yaml.safe_load_all(EXAMPLE.read_text())))
+    for each in documents:
+        if each["kind"] == "Certificate":  # in place of files at the site
+            each["spec"] = {"chain": issued.chain, "privateKey": issued.private_key}
     objects = parse_objects("\n---\n".join(json.dumps(each) for each in documents))
     app = App("shop", port=plan.port(8080), address=plan.host(30))
     tls = server_context(authority, tmp_path)
@@ -52,7 +57,9 @@ async def test_example(start_site: StartSite, client: httpx.AsyncClient, authori
         for site in ("ams", "fra"):
             bodies = (index.body(digest) for digest in index.slice_of(f"default/site/{site}").values())
             held = [parse_envelope(body) for body in bodies if body is not None]
-            await (await start_site(site)).apply({obj.key: obj for obj in held})
+            # private keys travel by a way of their own
+            own = {obj.key: objects[obj.key] if obj.kind == "Certificate" else obj for obj in held}
+            await (await start_site(site)).apply(own)
         response = await until_served(client, f"http://{plan.host(10)}:{plan.port(80)}/", "shop.example")
         assert response.json()["app"] == "shop"
         for name, host, port in (("database", 11, 5432), ("secrets", 12, 8200)):
@@ -63,6 +70,11 @@ async def test_example(start_site: StartSite, client: httpx.AsyncClient, authori
         trust.check_hostname = False
         async with connected(plan.port(443), plan.host(10), trust, "imap.mail.example") as connection:
             assert connection.name == "mail"
+        # the same address and port, where TLS ends for another name
+        browser = Browser(pki, tmp_path)
+        response = await browser.get(plan.port(443), "shop.example", address=plan.host(10))
+        assert (response.status_code, response.json()["app"]) == (200, "shop")
+        assert (await browser.shown(plan.port(443), "shop.example", plan.host(10)))[0] == der(issued)
         with pytest.raises((ssl.SSLError, ConnectionError)):
             async with connected(plan.port(443), plan.host(10), trust, "other.example"):
                 pass

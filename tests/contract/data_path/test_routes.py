@@ -289,9 +289,17 @@ async def test_slow_try_is_given_up_for_another_site(shop: RunningExample) -> No
         shop.apps["cart-ams"].delay = 0
 
 
-async def test_grpc_web_becomes_grpc_across_sites(shop: RunningExample) -> None:
+async def test_grpc_web_becomes_grpc_across_sites_and_is_tried_again(shop: RunningExample) -> None:
+    asked: list[bytes] = []
+
+    async def busy_at_first(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        asked.append(request)
+        if len(asked) == 1:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+        return request + b" please"
+
     server = grpc.aio.server()
-    say = grpc.unary_unary_rpc_method_handler(_say)
+    say = grpc.unary_unary_rpc_method_handler(busy_at_first)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("shop.Orders", {"Say": say}),))
     server.add_insecure_port(f"{shop.plan.address('192.0.2.20')}:{shop.plan.port(9006)}")
     await server.start()
@@ -303,12 +311,9 @@ async def test_grpc_web_becomes_grpc_across_sites(shop: RunningExample) -> None:
         kind, trailers = response.content[15], response.content[20:]
         assert kind == 0x80
         assert b"grpc-status:0" in trailers
+        assert asked == [b"two", b"two"]
     finally:
         await server.stop(0)
-
-
-async def _say(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
-    return request + b" please"
 
 
 def frame(kind: int, message: bytes) -> bytes:
@@ -319,12 +324,12 @@ def frame(kind: int, message: bytes) -> bytes:
 async def test_copies_reach_their_own_clusters(shop: RunningExample) -> None:
     response = await shop.ask("/copied?q=1")
     assert response.json()["app"] == "api"
-    for name in ("shop", "next"):
+    for name, host in (("shop", "shop.example"), ("next", "shop.example-shadow")):
         async with asyncio.timeout(60):
             while not any(seen[":path"] == "/copied?q=1" for seen in shop.apps[name].seen):
                 await shop.ask("/robots.txt")
         seen = next(seen for seen in shop.apps[name].seen if seen[":path"] == "/copied?q=1")
-        assert seen["host"] == "shop.example"
+        assert seen["host"] == host
         assert not [header for header in seen if header.startswith("x-isthmus-")]
     assert sum(seen[":path"] == "/copied?q=1" for seen in shop.apps["api"].seen) == 1
 
