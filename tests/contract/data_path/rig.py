@@ -94,6 +94,11 @@ class App:
     _server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
+    @property
+    def open(self) -> set[asyncio.StreamWriter]:
+        """Connections that have not ended."""
+        return self._writers
+
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, self.address, self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]

@@ -19,7 +19,7 @@ from .conftest import StartSite
 from .echo import Echo, ask, connected, names
 from .rig import SiteNode, access, choice, parse_objects
 
-PORTS = ("tcp", "both", "weighted", "hashed", "udp", "here", "new", "old", "parted", "mixed")
+PORTS = ("tcp", "both", "weighted", "hashed", "udp", "here", "new", "old", "parted", "mixed", "narrow")
 """What each site's virtual hosts of the same name listen on."""
 SUBSETS = "[{name: v1, selector: [version=1]}, {name: v2, selector: [version=2]}]"
 
@@ -80,6 +80,7 @@ spec: {{where: {{site: {name[:3]}}}, address: 127.0.0.1, port: {port}}}""")
         "near-datagrams": ("ams-udp",),
         "versions": ("ams-old", "fra-old", "fra-new"),
         "fra-versions": ("fra-old", "fra-new"),
+        "narrow": ("fra-tcp",),
     }
     for name, endpoints in clusters.items():
         parts.append(f"""
@@ -90,6 +91,7 @@ spec:
   endpointSelection: {"DISTRIBUTED" if name == "hashed" else "LOCAL_PREFERRED"}
   loadBalancing: {"MAGLEV" if name == "hashed" else "ROUND_ROBIN"}
   subsets: {SUBSETS if name.endswith("versions") else "[]"}
+  circuitBreakers: {{default: {"{maxConnections: 1, maxPendingRequests: 1}" if name == "narrow" else "{}"}}}
   endpoints: [{", ".join(f"{{name: {each}}}" for each in endpoints)}]""")
     hosts = {
         "tcp": ("TCP", {"remote": 1}),
@@ -98,6 +100,7 @@ spec:
         "hashed": ("TCP", {"hashed": 1}),
         "udp": ("UDP", {"datagrams": 1}),
         "here": ("UDP", {"near-datagrams": 1}),
+        "narrow": ("TCP", {"narrow": 1}),
         "new": ("TCP", {"versions:v2": 1}),
         "old": ("TCP", {"fra-versions:v1": 1}),
         "parted": ("TCP", {"versions:v1": 1, "versions:v2": 1}),
@@ -216,6 +219,27 @@ async def test_tcp_to_subsets_here_and_elsewhere(deployment: Deployment) -> None
     await until_answered(deployment.port("ams", "new"), "fra-new")
     line = await _logged(deployment.sites["ams"], cluster="default/default/versions@tunnel-v2")
     assert line["protocol"] == "TCP"
+
+
+async def test_tcp_beyond_limits_is_closed_here_and_waits_from_elsewhere(deployment: Deployment) -> None:
+    far, near = deployment.port("ams", "narrow"), deployment.port("fra", "narrow")
+    await until_answered(near)
+    await until_answered(far)  # once the endpoint's site knows that the last one has ended
+    async with asyncio.timeout(60):
+        while True:
+            async with connected(far) as first:
+                if first.name:
+                    pairs = [await asyncio.open_connection("127.0.0.1", far) for _ in range(2)]
+                    reading = [asyncio.ensure_future(reader.readline()) for reader, _ in pairs]
+                    # one of them waits, and is answered once the first has ended
+                    done, waiting = await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
+                    assert [each.result() for each in done] == [b""]
+                    assert await names(near, 1) == {"": 1}
+                    assert await first.say(b"on as before") == b"on as before"
+                    break
+    assert [await asyncio.wait_for(each, 60) for each in waiting] == [b"fra\n"]
+    for _, writer in pairs:
+        writer.close()
 
 
 async def test_tcp_of_one_client_reaches_one_endpoint_through_either_site(deployment: Deployment) -> None:

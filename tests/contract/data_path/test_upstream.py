@@ -19,7 +19,7 @@ from ...port import free_port
 from ..envoy.material import until
 from .conftest import StartApp, StartSite
 from .proxied_app import ProxiedApp
-from .rig import access, choice, parse_objects, until_served
+from .rig import SiteNode, access, choice, parse_objects, until_served
 from .test_data_path import Shop, callers, deployment, some_ports
 
 
@@ -52,6 +52,7 @@ async def test_limits_outliers_and_connections_across_sites(
 ) -> None:
     """The settings hold at the egress site, for requests of another site: ingress trips nothing first."""
     good, bad, slow = await start_app("good"), await start_app("bad", status=500), await start_app("slow")
+    pooled = await start_app("pooled")
     ports = some_ports("ams", "fra")
     text = deployment(
         ports,
@@ -59,6 +60,7 @@ async def test_limits_outliers_and_connections_across_sites(
             "good": ("fra", good.port),
             "bad": ("fra", bad.port),
             "slow": ("fra", slow.port),
+            "pooled": ("fra", pooled.port),
             "checked": ("fra", (await start_app("checked")).port),
             "closed": ("fra", free_port()),
         },
@@ -66,6 +68,11 @@ async def test_limits_outliers_and_connections_across_sites(
     both = "{endpoints: [{name: good}, {name: bad}]"
     clusters = {
         "limited": "{endpoints: [{name: slow}], circuitBreakers: {default: {maxRequests: 1}}}",
+        "single": "{endpoints: [{name: pooled}], "
+        "circuitBreakers: {default: {maxConnections: 1, maxPendingRequests: 1}}}",
+        "untried": "{endpoints: [{name: bad}], circuitBreakers: {default: {maxRetries: 0}}}",
+        "idle": "{endpoints: [{name: pooled}], connectionPool: {idleTimeout: 50ms}}",
+        "aged": "{endpoints: [{name: pooled}], connectionPool: {maxConnectionDuration: 50ms}}",
         "outlier": both + ", outlierDetection: {consecutive5xx: 3, baseEjectionTime: 30s}}",
         "plain": both + "}",
         "once": "{endpoints: [{name: good}], connectionPool: {maxRequestsPerConnection: 1}}",
@@ -74,6 +81,8 @@ async def test_limits_outliers_and_connections_across_sites(
         "panic": "{endpoints: [{name: checked}, {name: closed}], healthChecks: [{name: tcp}], panicThreshold: 60}",
     }
     text = with_clusters(text, clusters)
+    tried = "clusters: [{cluster: {name: untried}}], retry: {attempts: "
+    text = text.replace(tried + "0", tried + "1, statusCodes: [500]")
     text += """
 ---
 apiVersion: isthmus/v1
@@ -82,8 +91,9 @@ metadata: {name: tcp}
 spec: {tcp: {}, interval: 50ms, timeout: 60s}"""
     objects = parse_objects(text) | callers("ams")
     objects |= {obj.key: obj for obj in (access(name, "ams") for name in clusters)}
-    for site in ("ams", "fra"):
-        await (await start_site(site)).apply(objects)
+    nodes = {site: await start_site(site) for site in ("ams", "fra")}
+    for node in nodes.values():
+        await node.apply(objects)
     shop = Shop(client, ports["ams"])
     await until_served(client, shop.url + "kept", "shop.example")
 
@@ -95,6 +105,38 @@ spec: {tcp: {}, interval: 50ms, timeout: 60s}"""
     assert sorted([(await each).status_code for each in asked]) == [200, 503, 503]
     assert (await high).status_code == 200  # counted for itself
     assert "x-isthmus-priority" not in (await high).json()["headers"]
+
+    # with one connection, one request waits for it, and what comes then is refused; others go on
+    pooled.held = asyncio.Event()
+    asked = [asyncio.create_task(shop.get("single"))]
+    await until(lambda: pooled.requests == 1)
+    asked += [asyncio.create_task(shop.get("single")) for _ in range(2)]
+    await until(lambda: sum(each.done() for each in asked) == 1)
+    assert (pooled.requests, pooled.connections) == (1, 1)
+    high = asyncio.create_task(shop.get("single-high"))
+    await until(lambda: pooled.requests == 2)
+    assert (await shop.get("kept")).status_code == 200
+    pooled.held.set()
+    assert sorted([(await each).status_code for each in (*asked, high)]) == [200, 200, 200, 503]
+    assert pooled.connections == 2
+
+    # tries are counted where they are made; the failure that there was stays the answer
+    for path, tries in (("untried", 1), ("untried-high", 2)):
+        before = bad.requests
+        assert (await shop.get(path)).status_code == 500
+        assert bad.requests - before == tries
+
+    expected = {("fra", "/limited", "UO"), ("fra", "/single", "UO"), ("ams", "/untried", "UO")}
+    await until(lambda: expected <= flagged(nodes))
+    assert not {path for _, path, flags in flagged(nodes) if flags == "UO"} - {"/limited", "/single", "/untried"}
+
+    before = len(pooled.open)
+    assert (await shop.get("idle")).status_code == 200
+    await until(lambda: len(pooled.open) == before)
+    before = pooled.connections
+    async with asyncio.timeout(60):
+        while pooled.connections < before + 3:
+            assert (await shop.get("aged")).status_code == 200
 
     await until_served(client, shop.url + "sure", "shop.example")
     assert await statuses(shop, "sure", 10) == {200: 10}
@@ -111,6 +153,13 @@ spec: {tcp: {}, interval: 50ms, timeout: 60s}"""
         connections.append(good.connections)
     assert connections[1] - connections[0] == 5
     assert connections[2] - connections[1] <= 1
+
+
+def flagged(nodes: dict[str, SiteNode]) -> set[tuple[str, str, str]]:
+    """Site, path and flags of every line of the sites' logs."""
+    lines = [(site, line) for site, node in nodes.items() for line in node.access_log.read_text().splitlines(True)]
+    parsed = [(site, json.loads(line)) for site, line in lines if line.endswith("\n")]
+    return {(site, line["path"], line["flags"]) for site, line in parsed}
 
 
 @pytest.mark.parametrize(("version", "secure"), [("V1", False), ("V2", True)], ids=["plain", "tls"])

@@ -23,6 +23,20 @@ from ..data_path.echo import Echo, ask
 from ..data_path.rig import TRUST_DOMAIN, App, SiteNode, access, parse_objects, until_served
 from ..data_path.test_data_path import deployment
 
+FULL = """
+---
+apiVersion: isthmus/v1
+kind: Cluster
+metadata: {name: full}
+spec: {endpoints: [{name: one}], circuitBreakers: {default: {maxRequests: 0}}}
+---
+apiVersion: isthmus/v1
+kind: Route
+metadata: {name: full}
+spec:
+  match: [{path: {exact: /telemetry/full}}]
+  forward: {clusters: [{cluster: {name: full}}], retry: {attempts: 0}}"""
+"""A route to a cluster that takes nothing, at fra."""
 DATAGRAMS = """
 ---
 apiVersion: isthmus/v1
@@ -72,9 +86,10 @@ class Sites:
         await self.echo.start()
         text = deployment(self.ports, endpoints={"one": ("fra", self.app.port)})
         text = text.replace("forward: {", 'forward: {regexRewrite: {pattern: "^/telemetry/1$", substitution: /told}, ')
+        text = text.replace("routes: [{name: all}]", "routes: [{name: full}, {name: all}]") + FULL
         text += "".join(DATAGRAMS.format(port=self.udp[site], echo=self.echo.port, site=site) for site in self.udp)
         objects = parse_objects(text)
-        rules = {rule.key: rule for rule in (access("web", "ams"), access("fra-udp", "ams"))}
+        rules = {rule.key: rule for rule in (access(name, "ams") for name in ("web", "full", "fra-udp"))}
         for node in self.nodes.values():
             await node.start()
             await node.apply({**objects, **rules})
@@ -134,6 +149,8 @@ async def test_each_site_tells_its_part_of_a_request(sites: Sites) -> None:
             assert seen["path"] == ("/told" if number == 1 else f"/telemetry/{number}")
             assert seen["headers"]["x-envoy-original-path"] == f"/telemetry/{number}"
         assert (await client.get(url + "/telemetry", headers={"host": "nobody.example"})).status_code == 404
+        full = await client.get(url + "/telemetry/full", headers={"host": "shop.example"})
+        assert full.status_code == 503
         for site in sites.udp:
             assert await ask(sites.udp[site], b"twelve bytes", patience=30) == b"echo twelve bytes"
     sessions = await sites.records("ams", 2, protocol="UDP")
@@ -142,7 +159,13 @@ async def test_each_site_tells_its_part_of_a_request(sites: Sites) -> None:
         assert (session["log"], session["error"], session["flags"]) == ("ingress", "", "")
         assert session["virtual_host"] == session["route"] == session["cluster"]
         assert (session["received"], session["sent"]) == (12, 17)
-    ingress, egress = await sites.records("ams", 21), await sites.records("fra", 20)
+    ingress, egress = await sites.records("ams", 22), await sites.records("fra", 21)
+    limited = pl.col("path") == "/telemetry/full"
+    [refused] = egress.filter(limited).to_dicts()
+    assert (refused["code"], refused["flags"], refused["error"]) == (503, "circuit breaker open", "overload")
+    [refused] = ingress.filter(limited).to_dicts()
+    assert (refused["code"], refused["cluster"], refused["peer"]) == (503, "default/full", "fra")
+    egress = egress.filter(~limited)
     routed = ingress.filter(pl.col("code") == 200)
     assert routed.height == 20
     assert set(routed["path"]) == set(egress["path"]) == {f"/telemetry/{number}" for number in range(20)}
