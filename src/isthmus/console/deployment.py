@@ -225,18 +225,21 @@ class Deployment:
 
     def _refuse_stale(self, edit: Edit, expected: Mapping[ObjectKey, int]) -> None:
         """Refuse to change objects that are not at the revision that the edit was made from."""
+        revisions = {
+            change.key: stored.revision
+            for change in edit.changes
+            if (stored := self.records.get(change.key) or self.unreadable.get(change.key)) is not None
+        }
         stale = [
             Diagnostic(
                 "revision-mismatch",
                 change.key,
                 "metadata.revision",
-                f"is at revision {self.records[change.key].revision} now, not {expected[change.key]}",
+                f"is at revision {revisions[change.key]} now, not {expected[change.key]}",
                 "read it again, or leave metadata.revision out",
             )
             for change in edit.changes
-            if change.key in expected
-            and change.key in self.records
-            and self.records[change.key].revision != expected[change.key]
+            if change.key in expected and change.key in revisions and revisions[change.key] != expected[change.key]
         ]
         if stale:
             raise RequestRefused(412, "revision-mismatch", "Objects were changed meanwhile; nothing was stored.", stale)
@@ -253,6 +256,10 @@ class Deployment:
             left = self.publication.left(subject)
             kept = self.index.exists(subject) or left  # the regions of a deleted site have yet to hear of it
             subjects[subject] = SubjectVersion(version.epoch, version.revision, left) if kept else None
+        unknown = self._farewells(edit.objects)
+        subjects |= {
+            subject: SubjectVersion(version.epoch, version.revision, left) for subject, left in unknown.items()
+        }
         forgotten = {place for key, obj in edit.objects.items() for place in self._places(key) - set(places_of(obj))}
         deleted = [site_subject(key) for key, obj in edit.objects.items() if key.kind == "Site" and obj is None]
         commit = Commit(version.revision, now, who, edit.changes, edit.counters, subjects, private, forgotten, deleted)
@@ -267,6 +274,8 @@ class Deployment:
             raise RequestRefused(503, "store-unavailable", f"Nothing was stored: {error}") from error
         self.vault.remove(forgotten)
         self.vault.drop_sealing_keys(deleted)
+        for subject, regions in unknown.items():
+            self.publication.start_farewell(subject, version, regions)
         self.validation.accept(edit.trial)
         self._counters = {**edit.counters, "revision": version.revision}
         for change in edit.changes:
@@ -283,7 +292,20 @@ class Deployment:
 
     def _places(self, key: ObjectKey) -> set[Place]:
         record = self.records.get(key)
+        if record is None and key in self.unreadable:
+            return self.vault.places(key)
         return set(places_of(record.object if record is not None else None))
+
+    def _farewells(self, objects: Mapping[ObjectKey, Object | None]) -> dict[str, tuple[str, ...]]:
+        """Deleted sites that cannot be read, so that nobody knows which regions have them: any may."""
+        gone = [key for key, obj in objects.items() if obj is None and key.kind == "Site" and key in self.unreadable]
+        stored = (*self.records, *self.unreadable) if gone else ()
+        return {
+            site_subject(key): tuple(
+                sorted(each.name for each in stored if (each.tenant, each.kind) == (key.tenant, "Region"))
+            )
+            for key in gone
+        }
 
     async def seal_to(self, subject: str, public: bytes) -> None:
         """Seal a site's secrets to another public key from now on. Its manifest follows if it has any.
@@ -295,11 +317,12 @@ class Deployment:
 
     async def _seal_to(self, subject: str, public: bytes) -> None:
         async with self._lock:
-            if self.vault.sealing_key(subject) == public or not self.index.exists(subject):
+            exists = self.index.exists(subject)
+            if self.vault.sealing_key(subject) == public or not (exists or subject_key(subject) in self.unreadable):
                 return
             await self.call(self._store.put_sealing_key, subject, public)
             self.vault.put_sealing_key(subject, public)
-            if not self.index.reseal(subject_key(subject)):
+            if not exists or not self.index.reseal(subject_key(subject)):
                 return
             version = Version(self.epoch, self.revision + 1)
             subjects = {subject: SubjectVersion(version.epoch, version.revision, self.publication.left(subject))}

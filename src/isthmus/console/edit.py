@@ -90,7 +90,7 @@ def plan_edit(
         diff = diff_of(gone.object, None) if gone is not None else diff_of_bytes(key, unreadable[key].body)
         changes.append(Change(key, "deleted", None, diff))
     trial = validation.try_edit({change.key: change.object for change in changes})
-    _refuse_referenced(records, validation, changes)
+    _refuse_referenced((*records, *unreadable), validation, changes)
     errors = [*found, *(each for each in trial.appeared if not _is_tolerated(each, changes))]
     if errors:
         count = f"{len(errors)} error" + ("s" if len(errors) > 1 else "")
@@ -106,7 +106,7 @@ def _allocate(obj: Object, counters: dict[str, int]) -> System:
     return System(created=created, number=number)
 
 
-def _refuse_referenced(records: Records, validation: Validation, changes: Iterable[Change]) -> None:
+def _refuse_referenced(stored: Collection[ObjectKey], validation: Validation, changes: Iterable[Change]) -> None:
     new = {change.key: change.object for change in changes}
     found: list[Diagnostic] = []
     for key, obj in new.items():
@@ -116,7 +116,7 @@ def _refuse_referenced(records: Records, validation: Validation, changes: Iterab
             Diagnostic(
                 "referenced", key, "", f"{referrer.title} refers to it", f"change or delete {referrer.title} first"
             )
-            for referrer in sorted(_referrers(records, validation, new, key))[:_NAMED_REFERRERS]
+            for referrer in sorted(_referrers(stored, validation, new, key))[:_NAMED_REFERRERS]
         )
     if found:
         titles = ", ".join(sorted({each.object.title for each in found if each.object is not None}))
@@ -124,11 +124,11 @@ def _refuse_referenced(records: Records, validation: Validation, changes: Iterab
 
 
 def _referrers(
-    records: Records, validation: Validation, new: Mapping[ObjectKey, Object | None], key: ObjectKey
+    stored: Collection[ObjectKey], validation: Validation, new: Mapping[ObjectKey, Object | None], key: ObjectKey
 ) -> set[ObjectKey]:
     """Objects that would refer to a deleted one. A namespace is referred to by what it holds."""
     if key.kind == "Namespace":
-        held = {other for other in (*records, *new) if (other.tenant, other.namespace) == (key.tenant, key.name)}
+        held = {other for other in (*stored, *new) if (other.tenant, other.namespace) == (key.tenant, key.name)}
         return {other for other in held if new.get(other, True) is not None}
     users = {user for user in validation.users(key) if user not in new}
     return users | {

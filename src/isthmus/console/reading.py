@@ -6,16 +6,19 @@ before: where that differs, manifests of the same version would name other objec
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 from isthmus.console.record import StoredObject, UnreadableObject
 from isthmus.model.key import ObjectKey
+from isthmus.model.object import Object
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Revisions of the objects that are refused, in part or in whole, and of the `others`, by key."""
+    """Revisions of the objects that are refused, in part or in whole, and of the `others`, by key; of the refused ones
+    also what is understood of them, as a hash."""
 
-    refused: Mapping[ObjectKey, int]
+    refused: Mapping[ObjectKey, tuple[int, str]]
     others: Mapping[ObjectKey, int]
 
     @classmethod
@@ -25,20 +28,22 @@ class Reading:
         """How a store was read."""
         in_part = {key for key, record in records.items() if record.object.refused is not None}
         return cls(
-            {key: records[key].revision for key in in_part} | {key: each.revision for key, each in unreadable.items()},
+            {key: (records[key].revision, _understood(records[key].object)) for key in in_part}
+            | {key: (each.revision, "nothing") for key, each in unreadable.items()},
             {key: record.revision for key, record in records.items() if key not in in_part},
         )
 
     @property
     def text(self) -> str:
         """What a store keeps of it."""
-        return "\n".join(_line(key, revision) for key, revision in sorted(self.refused.items()))
+        return "\n".join(f"{revision} {key} {rest}" for key, (revision, rest) in sorted(self.refused.items()))
 
     def differs(self, before: str) -> bool:
         """Whether an object that nobody has changed since is read otherwise than when this text was kept."""
         now, then = set(self.text.splitlines()), set(before.splitlines())
-        return bool(now - then) or any(_line(key, revision) in then for key, revision in self.others.items())
+        refused = {line.rpartition(" ")[0] for line in then}
+        return bool(now - then) or any(f"{revision} {key}" in refused for key, revision in self.others.items())
 
 
-def _line(key: ObjectKey, revision: int) -> str:
-    return f"{revision} {key}"
+def _understood(obj: Object) -> str:
+    return sha256(obj.model_dump_json().encode()).hexdigest()

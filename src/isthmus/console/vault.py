@@ -137,6 +137,10 @@ class Vault:
         """Keep values, as the store does or is about to do."""
         self._values |= values
 
+    def places(self, key: ObjectKey) -> set[Place]:
+        """Where values are kept for an object, whatever it is."""
+        return {place for place in self._values if place.key == str(key)}
+
     def remove(self, places: Iterable[Place]) -> None:
         """Forget values."""
         for place in places:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.key import ObjectKey
 from isthmus.model.network import BUILT_IN_NETWORKS
 from isthmus.model.object import Frozen, Name, Object, Spec, Use
@@ -28,7 +29,7 @@ class AdvertiseWhere(Frozen):
         None, description="true: the network `outside` of all sites with `spec.edge`, which face the public internet."
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         sites = [name for name in (self.site, self.virtual_site) if name is not None]
         if len(sites) > 1:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.object import Frozen, Name, Object, Reference, Spec, Use
 from isthmus.model.reference import resolve
 from isthmus.model.value import Duration, PositiveDuration, milliseconds
@@ -68,7 +69,7 @@ class AlertPolicySpec(Spec):
     )
     repeat_interval: PositiveDuration = Field("4h", description="When a group that still fires is told again.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _order(self) -> Self:
         if milliseconds(self.repeat_interval) < milliseconds(self.group_interval):
             raise ValueError("repeatInterval must not be shorter than groupInterval")

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.object import Frozen, Object, Reference, Spec, Use
 from isthmus.model.reference import resolve
 from isthmus.model.value import Port, check_text, count_set
@@ -65,7 +66,7 @@ class Webhook(Frozen):
         None, description="TrustedAuthority that the server's certificate is checked against; the system's when empty."
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         if count_set(self, ("url", "url_secret")) != 1:
             raise ValueError("set exactly one of url and urlSecret")
@@ -86,7 +87,7 @@ class PagerDuty(Frozen):
     routing_key: Reference = Field(description="Secret that holds the integration (routing) key.")
     url: Url = Field(_EVENTS, description="The Events API; `https://events.eu.pagerduty.com/v2/enqueue` in the EU.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _encrypted(self) -> Self:
         if self.url.startswith("http://"):
             raise ValueError("the routing key could be read on its way over http://; use https://")
@@ -111,7 +112,7 @@ class Email(Frozen):
         None, description="TrustedAuthority that the server's certificate is checked against; the system's when empty."
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _log_in(self) -> Self:
         if bool(self.username) != (self.password is not None):
             raise ValueError("set both username and password, or neither")
@@ -136,7 +137,7 @@ class AlertReceiverSpec(Spec):
     email: Email | None = Field(None, description="An e-mail.")
     send_resolved: bool = Field(True, description="Whether to tell that alerts are over, too.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         if count_set(self, self.alternatives) != 1:
             raise ValueError("set exactly one of webhook, slack, pagerDuty and email")

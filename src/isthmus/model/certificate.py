@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from isthmus.model.acme import AcmeSpec, AcmeState
+from isthmus.model.check import check_whole
 from isthmus.model.object import Object, Spec, System, Use
 from isthmus.model.pem import Chain, certificate_names, check_key
 from isthmus.model.private import Private
@@ -38,7 +39,7 @@ class CertificateSpec(Spec):
         description="Have the console get and renew it from an ACME server (RFC 8555), instead of all of the above.",
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _complete(self) -> Self:
         ways = ((self.chain, self.private_key), (self.chain_file, self.private_key_file), (self.acme,))
         begun = [way for way in ways if any(part is not None for part in way)]
@@ -46,7 +47,7 @@ class CertificateSpec(Spec):
             raise ValueError("set either chain and privateKey, or chainFile and privateKeyFile, or acme")
         return self
 
-    @model_validator(mode="after")
+    @check_whole
     def _belongs(self) -> Self:
         if self.chain is not None and self.private_key is not None and self.private_key.text is not None:
             try:

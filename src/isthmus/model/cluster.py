@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.object import Name, Object, Reference, Spec, Use
 from isthmus.model.reference import resolve
 from isthmus.model.subset import MAX_SUBSETS, Fallback, Subset, subset_mark
@@ -107,13 +108,13 @@ class ClusterSpec(Spec):
         description="How long remote endpoints stay in use after the control plane is lost; for ever when left out.",
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _distinct(self) -> Self:
         if len(set(self.endpoints)) != len(self.endpoints):
             raise ValueError("the same endpoint stands twice in endpoints; use the endpoint's weight")
         return self
 
-    @model_validator(mode="after")
+    @check_whole
     def _order(self) -> Self:
         if self.endpoint_selection == "LOCAL_ONLY" and (self.site_preferences or self.nearness != "LOCATION"):
             raise ValueError("LOCAL_ONLY uses no other site; remove sitePreferences and nearness")
@@ -123,7 +124,7 @@ class ClusterSpec(Spec):
             raise ValueError("the same entry stands twice in sitePreferences")
         return self
 
-    @model_validator(mode="after")
+    @check_whole
     def _algorithm(self) -> Self:
         for field, value, algorithms in (
             ("leastRequest", self.least_request, ("LEAST_REQUEST",)),
@@ -139,7 +140,7 @@ class ClusterSpec(Spec):
             )
         return self
 
-    @model_validator(mode="after")
+    @check_whole
     def _addressed(self) -> Self:
         if self.proxy_protocol != "NONE" and self.endpoint_selection != "LOCAL_ONLY":
             raise ValueError(
@@ -148,13 +149,13 @@ class ClusterSpec(Spec):
             )
         return self
 
-    @model_validator(mode="after")
+    @check_whole
     def _negotiates(self) -> Self:
         if self.protocol == "AUTO" and self.tls is None:
             raise ValueError("protocol AUTO is agreed on in the TLS handshake; set tls, or protocol HTTP1 or HTTP2")
         return self
 
-    @model_validator(mode="after")
+    @check_whole
     def _subsets(self) -> Self:
         names = [subset.name for subset in self.subsets]
         if len({subset_mark(name) for name in names}) != len(names):

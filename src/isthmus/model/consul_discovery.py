@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.object import Frozen, Name, Reference, Use
 from isthmus.model.reference import resolve
 
@@ -43,7 +44,7 @@ class ConsulMethod(Frozen):
         None, description="Register virtual hosts as services; nothing is registered when left out."
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _url(self) -> Self:
         if not self.url.startswith(("http://", "https://")):
             raise ValueError("url must start with http:// or https://")

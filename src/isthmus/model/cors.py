@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.match import Method
 from isthmus.model.object import Frozen
 from isthmus.model.value import Duration, HeaderName, Regex, count_set
@@ -20,7 +21,7 @@ class OriginMatch(Frozen):
     )
     regex: Regex | None = Field(None, description="RE2; must match the whole origin.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         if count_set(self, ("exact", "prefix", "regex")) != 1:
             raise ValueError("set exactly one of exact, prefix and regex")
@@ -45,7 +46,7 @@ class Cors(Frozen):
     max_age: Duration | None = Field(None, description="How long browsers may remember the answer to a preflight.")
     credentials: bool = Field(False, description="Cookies and other credentials may be sent along.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _complete(self) -> Self:
         if self.enabled and not self.origins:
             raise ValueError("set origins")

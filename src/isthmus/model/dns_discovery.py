@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Frozen, Name, Reference, Use
 from isthmus.model.reference import resolve
@@ -57,7 +58,7 @@ class DnsDelegation(Frozen):
         "10s", description="Time that resolvers may keep that there is no such name."
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _whole_seconds(self) -> Self:
         for duration in (self.ttl, self.negative_ttl):
             if milliseconds(duration) % 1000:
@@ -81,7 +82,7 @@ class DnsUpdate(Frozen):
     key: TsigKey = Field(description="The key that may change the zone.")
     ttl: PositiveDuration = Field("30s", description="Time that resolvers may keep an address.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _whole_seconds(self) -> Self:
         if milliseconds(self.ttl) % 1000:
             raise ValueError("DNS counts in whole seconds: ttl must be of whole seconds")
@@ -97,7 +98,7 @@ class DnsPublish(Frozen):
     delegation: DnsDelegation | None = Field(None, description="The site answers for a delegated subdomain.")
     update: DnsUpdate | None = Field(None, description="Records are made by dynamic update.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         if (self.delegation is None) == (self.update is None):
             raise ValueError("set exactly one of delegation and update")
@@ -122,7 +123,7 @@ class DnsMethod(Frozen):
     )
     publish: DnsPublish | None = Field(None, description="Publish virtual hosts; nothing is published when left out.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _bounds(self) -> Self:
         if milliseconds(self.min_ttl) > milliseconds(self.max_ttl):
             raise ValueError("minTtl is longer than maxTtl")
@@ -144,7 +145,7 @@ class DnsLookup(Frozen):
     )
     port: Port | None = Field(None, description="TCP port of the endpoints; left out for SRV.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _port_fits(self) -> Self:
         if (self.port is None) != (self.record == "SRV"):
             raise ValueError("SRV records hold the port: remove port" if self.port else "set port")

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.dns_discovery import HostName
 from isthmus.model.object import Object, Spec, Use
 from isthmus.model.service_discovery import EndpointDiscovery
@@ -48,7 +49,7 @@ class EndpointSpec(Spec):
         "it is withdrawn.",
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         written = (self.address is not None, self.port is not None)
         if self.discovery is not None and any(written):
@@ -57,7 +58,7 @@ class EndpointSpec(Spec):
             raise ValueError("set both address and port, or discovery")
         return self
 
-    @model_validator(mode="after")
+    @check_whole
     def _asked(self) -> Self:
         if self.host_name is not None and self.protocol == "UDP":
             raise ValueError("datagrams have no Host header; remove hostName")

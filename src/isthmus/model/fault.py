@@ -2,8 +2,9 @@
 
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.match import HeaderMatch
 from isthmus.model.object import Frozen
 from isthmus.model.value import Percent, PositiveDuration
@@ -35,7 +36,7 @@ class Fault(Frozen):
         None, ge=0, description="Requests held back or refused at one time, at most; no limit when left out."
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _something(self) -> Self:
         if self.delay is None and self.abort is None and (self.headers or self.max_active is not None):
             raise ValueError("set delay, abort or both")

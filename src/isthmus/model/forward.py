@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.object import Frozen, Name, Reference
 from isthmus.model.value import (
     Duration,
@@ -83,7 +84,7 @@ class RetryPolicy(Frozen):
     )
     rate_limited: RateLimitedRetry | None = Field(None, description="Obey a header such as Retry-After.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _order(self) -> Self:
         if self.max_back_off is not None and milliseconds(self.max_back_off) < milliseconds(self.back_off):
             raise ValueError("maxBackOff is shorter than backOff")
@@ -107,7 +108,7 @@ class HashPolicy(Frozen):
     path: Path | None = Field(None, description="Path of the cookie that is made; `/` when left out.")
     terminal: bool = Field(False, description="If the request has this one, the following policies are not looked at.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         if count_set(self, ("header", "cookie", "source_address", "query_parameter")) != 1:
             raise ValueError("set exactly one of header, cookie, sourceAddress and queryParameter")
@@ -130,7 +131,7 @@ class RegexRewrite(Frozen):
         description="The new text; `\\1` to `\\9` are the pattern's groups, `\\0` all that it found."
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _groups(self) -> Self:
         check_substitution(self.pattern, self.substitution)
         return self
@@ -146,7 +147,7 @@ class HostRewrite(Frozen):
         None, description="The value of this request header; the Host header stays where there is none."
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         if count_set(self, ("literal", "header")) != 1:
             raise ValueError("set exactly one of literal and header")
@@ -189,13 +190,13 @@ class Forward(Frozen):
     mirrors: tuple[Mirror, ...] = Field((), max_length=4, description="Clusters that get a copy of the requests.")
     websocket: bool = Field(True, description="Clients may switch to WebSocket; false: such requests get 403.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _weights(self) -> Self:
         if sum(entry.weight for entry in self.clusters) == 0:
             raise ValueError("the weights add up to 0; give at least one cluster a weight")
         return self
 
-    @model_validator(mode="after")
+    @check_whole
     def _consistent(self) -> Self:
         if self.prefix_rewrite is not None and self.regex_rewrite is not None:
             raise ValueError("set at most one of prefixRewrite and regexRewrite")

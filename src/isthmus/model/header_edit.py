@@ -3,8 +3,9 @@
 import re
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.object import Frozen
 from isthmus.model.value import check_text
 from isthmus.model.variable import check_template
@@ -74,7 +75,7 @@ class RequestHeaderEdits(Frozen):
     append: tuple[RequestHeader, ...] = Field((), max_length=64, description="One more value, beside those there are.")
     add: tuple[RequestHeader, ...] = Field((), max_length=64, description="Only where the header is missing.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _agree(self) -> Self:
         _check_agreement(self.remove, self.set, self.append, self.add)
         return self
@@ -89,7 +90,7 @@ class ResponseHeaderEdits(Frozen):
     append: tuple[ResponseHeader, ...] = Field((), max_length=64, description="One more value, beside those there are.")
     add: tuple[ResponseHeader, ...] = Field((), max_length=64, description="Only where the header is missing.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _agree(self) -> Self:
         _check_agreement(self.remove, self.set, self.append, self.add)
         return self

@@ -2,8 +2,9 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.object import Frozen, Object, Spec
 from isthmus.model.value import HeaderName, HeaderValue, Path, PositiveDuration, count_set
 
@@ -42,7 +43,7 @@ class Payload(Frozen):
         None, description="Two hexadecimal digits per byte; spaces between bytes are allowed."
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         if (self.text is None) == (self.hex is None):
             raise ValueError("set exactly one of text and hex")
@@ -74,7 +75,7 @@ class HttpHealthCheck(Frozen):
         None, description="Text that the body must contain, within its first 64 KiB; any body when left out."
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _body(self) -> Self:
         if self.method == "HEAD" and self.expected_body is not None:
             raise ValueError("an answer to HEAD has no body; remove expectedBody, or use GET")
@@ -128,7 +129,7 @@ class HealthCheckSpec(Spec):
     )
     jitter_percent: int = Field(30, ge=0, le=50, description="Random part of the interval, so that probes spread.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         if count_set(self, self.alternatives) != 1:
             raise ValueError("set exactly one of http, tcp, grpc and udp")

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.label import Expression
 from isthmus.model.object import Frozen, Name, Reference, Use
 from isthmus.model.reference import resolve
@@ -61,7 +62,7 @@ class KubernetesLookup(Frozen):
         "goes through the nodes' ports of a NodePort Service.",
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         if (self.service is None) == (self.selector is None):
             raise ValueError("set exactly one of service and selector")

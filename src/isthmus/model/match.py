@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.cookie_pattern import confine_pattern
 from isthmus.model.object import Frozen
 from isthmus.model.value import CookieName, HeaderName, Path, Port, Regex, check_program, check_text, count_set
@@ -18,7 +19,7 @@ class PathMatch(Frozen):
     prefix: Path | None = Field(None, description="The path starts with this text, character by character.")
     regex: Regex | None = Field(None, description="RE2; must match the whole path.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         if count_set(self, ("exact", "prefix", "regex")) != 1:
             raise ValueError("set exactly one of exact, prefix and regex")
@@ -31,7 +32,7 @@ class _ValueMatch(Frozen):
     regex: Regex | None = Field(None, description="RE2; must match the whole value.")
     present: bool | None = Field(None, description="true: it is there, with any value; false: it is not there.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         if count_set(self, ("exact", "prefix", "regex", "present")) != 1:
             raise ValueError("set exactly one of exact, prefix, regex and present")
@@ -51,7 +52,7 @@ class QueryParameterMatch(_ValueMatch):
     name: str = Field(min_length=1, description="Parameter name, case-sensitive.")
     invert: bool = Field(False, description="Match when no value of the parameter fulfils the condition.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _invertible(self) -> Self:
         if self.invert and self.regex is not None:
             raise ValueError("Envoy cannot invert a regex on a query parameter; use exact, prefix or present")
@@ -83,7 +84,7 @@ class CookieMatch(Frozen):
     present: bool | None = Field(None, description="true: it is there, with any value; false: it is not there.")
     invert: bool = Field(False, description="Match when the condition does not hold.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         if count_set(self, ("exact", "prefix", "regex", "present")) != 1:
             raise ValueError("set exactly one of exact, prefix, regex and present")

@@ -2,8 +2,9 @@
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.object import Object, Spec
 
 BUILT_IN_NETWORKS = ("inside", "outside", "internal")
@@ -29,7 +30,7 @@ class Network(Object):
     kind: Literal["Network"] = "Network"
     spec: NetworkSpec = NetworkSpec()
 
-    @model_validator(mode="after")
+    @check_whole
     def _not_built_in(self) -> Self:
         if self.metadata.name in BUILT_IN_NETWORKS:
             raise ValueError(f"the network {self.metadata.name} exists in every deployment; use another name")

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.error_page import MediaType
 from isthmus.model.forward import Forward, RegexRewrite
 from isthmus.model.header_edit import RequestHeaderEdits, ResponseHeaderEdits
@@ -39,7 +40,7 @@ class Redirect(Frozen):
     strip_query: bool = Field(False, description="Leave the query out of the new address.")
     code: Literal[301, 302, 303, 307, 308] = Field(301, description="Status code.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _path(self) -> Self:
         if count_set(self, ("path", "prefix", "regex")) > 1:
             raise ValueError("set at most one of path, prefix and regex")
@@ -75,7 +76,7 @@ class RouteSpec(Spec):
     error_pages: ErrorPagesOption = ()
     grpc_web: GrpcWebOption = None
 
-    @model_validator(mode="after")
+    @check_whole
     def _one_action(self) -> Self:
         if count_set(self, self.alternatives) != 1:
             raise ValueError("set exactly one of forward, redirect and directResponse")
@@ -86,7 +87,7 @@ class RouteSpec(Spec):
             raise ValueError("a prefix cannot be replaced where a regex matched; match by prefix or exact path")
         return self
 
-    @model_validator(mode="after")
+    @check_whole
     def _sensible(self) -> Self:
         edited = any(header.name == "content-type" for header in self.response_headers.set)
         if edited and self.direct_response is not None and self.direct_response.body:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import ClassVar, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.consul_discovery import ConsulLookup, ConsulMethod
 from isthmus.model.dns_discovery import DnsLookup, DnsMethod
 from isthmus.model.kubernetes_discovery import KubernetesLookup, KubernetesMethod
@@ -21,7 +22,7 @@ class _OneMethod(Frozen):
 
     alternatives: ClassVar[tuple[str, ...]] = get_args(Method)
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         if count_set(self, self.alternatives) != 1:
             raise ValueError("set exactly one of dns, kubernetes and consul")

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.key import ObjectKey
 from isthmus.model.location import Location
 from isthmus.model.network import BUILT_IN_NETWORKS
@@ -72,7 +73,7 @@ class SiteSpec(Spec):
     )
     drained: bool = Field(False, description="When true, other sites stop sending requests here; running ones finish.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _distinct(self) -> Self:
         names = [interface.name for interface in self.interfaces]
         if len(set(names)) != len(names):

@@ -4,8 +4,9 @@ What is applied is checked strictly. What is stored was accepted once and is in 
 become stricter must neither stop for it nor take it away from them:
 
 1. An object that this release accepts is read as it is.
-2. Of any other the faulty parts are left out, if an object remains. That serves to know whom it concerns and what it
-   refers to; sites are given the stored bytes, and each judges these by its own release.
+2. Of any other the faulty parts are left out, if an object remains. Where each field is good by itself and only several
+   together are not, nothing is left out. That serves to know whom it concerns and what it refers to; sites are given
+   the stored bytes, and each judges these by its own release.
 3. Where too little remains, or the rest would say something else (its place, whom it selects, who is told), the object
    cannot be used here at all.
 """
@@ -16,6 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from isthmus.model.check import STORED
 from isthmus.model.diagnostic import Diagnostic
 from isthmus.model.document import diagnose
 from isthmus.model.key import ObjectKey
@@ -76,28 +78,33 @@ def _salvage(
 ) -> Object | Unreadable:
     found = tuple(
         Diagnostic("stored-refused", key, each.field, f"this release refuses what is stored: {each.message}", _REFUSED)
-        for each in diagnose(cls, key, error)
+        for each in diagnose(cls, None, error)  # no key, no values: this goes to logs and to receivers of alerts
     )
-    obj = _without_faults(cls, document, error) if cls.__name__ not in _ACTED_ON_HERE else None
+    obj = _understood(cls, document, error) if cls.__name__ not in _ACTED_ON_HERE else None
     if obj is None or obj.key != key:
         reasons = tuple(Diagnostic("stored-unreadable", key, each.field, each.message, _UNREADABLE) for each in found)
         return Unreadable(reasons, _system(document))
     return obj.as_refused(Refused(body, found))
 
 
-def _without_faults(cls: type[Object], document: dict[str, Any], error: ValidationError) -> Object | None:
-    """The object of what remains; None where it would be another one."""
+def _understood(cls: type[Object], document: dict[str, Any], error: ValidationError) -> Object | None:
+    """The object without its faulty parts; None where it would be another one."""
+    if any(_DECISIVE.intersection(each) for each in _faults(document, error)):
+        return None
     for _ in range(_ROUNDS):
-        faults = {_nearest(document, part["loc"]) for part in error.errors(include_url=False)}
+        try:
+            return cls.model_validate_json(json.dumps(document), context=STORED)
+        except ValidationError as rest:
+            faults = _faults(document, rest)
         if not all(_may_go(place) for place in faults):
             return None
         for place in sorted(faults, key=lambda place: [str(step).rjust(8, "0") for step in place], reverse=True):
             _remove(document, place)
-        try:
-            return cls.model_validate_json(json.dumps(document))
-        except ValidationError as rest:
-            error = rest
     return None
+
+
+def _faults(document: dict[str, Any], error: ValidationError) -> set[Place]:
+    return {_nearest(document, part["loc"]) for part in error.errors(include_url=False)}
 
 
 def _nearest(document: Any, loc: Place) -> Place:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.key import SHARED_NAMESPACE
 from isthmus.model.label import Expression
 from isthmus.model.object import Frozen, Name, Object, Reference, Spec, Use
@@ -134,7 +135,7 @@ class SyslogTarget(Frozen):
     facility: Facility = Field("LOCAL0", description="Facility of the messages.")
     application: str = Field("isthmus", pattern=r"^[!-~]{1,48}$", description="APP-NAME of the messages.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _trusting(self) -> Self:
         if self.trusted_authority is not None and self.transport != "TLS":
             raise ValueError(f"trustedAuthority means nothing with the transport {self.transport}; use TLS")
@@ -161,7 +162,7 @@ class HeaderSetting(Frozen):
     value: HeaderValue | None = Field(None, description="The value.")
     secret: Reference | None = Field(None, description="Secret that holds the value.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         if (self.value is None) == (self.secret is None):
             raise ValueError("set exactly one of value and secret")
@@ -180,7 +181,7 @@ class _OverHttp(Frozen):
     )
     timeout: PositiveDuration = Field("10s", description="For one request.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _guarded(self) -> Self:
         names = [header.name for header in self.headers]
         check_headers(
@@ -245,13 +246,13 @@ class OtlpTarget(_OverHttp):
     traces: TraceSetting = Field(TraceSetting(), description="Which requests are traced.")
     metrics_interval: PositiveDuration = Field("30s", description="Time between two reports of metrics.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _distinct(self) -> Self:
         if len(set(self.signals)) != len(self.signals):
             raise ValueError("the same signal stands twice in signals")
         return self
 
-    @model_validator(mode="after")
+    @check_whole
     def _callable(self) -> Self:
         if self.protocol == "GRPC":
             check_metadata(self.url, [header.name for header in self.headers])
@@ -278,7 +279,7 @@ class TelemetryReceiverSpec(Spec):
         "and counted.",
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         if count_set(self, self.alternatives) != 1:
             raise ValueError("set exactly one of syslog, http, file and otlp")
@@ -318,7 +319,7 @@ class TelemetryReceiver(Object):
     kind: Literal["TelemetryReceiver"] = "TelemetryReceiver"
     spec: TelemetryReceiverSpec
 
-    @model_validator(mode="after")
+    @check_whole
     def _own_namespace(self) -> Self:
         own = self.metadata.namespace
         others = [each for each in self.spec.logs.namespaces if each != own]
@@ -329,7 +330,7 @@ class TelemetryReceiver(Object):
             )
         return self
 
-    @model_validator(mode="after")
+    @check_whole
     def _own_traces(self) -> Self:
         otlp, own = self.spec.otlp, self.metadata.namespace
         if otlp is not None and otlp.traces.client_context == "RESTART" and own != SHARED_NAMESPACE:

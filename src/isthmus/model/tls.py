@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.object import Frozen, Reference, Use
 from isthmus.model.reference import resolve
 
@@ -42,7 +43,7 @@ class Parameters(Frozen):
         "empty. Those of TLS 1.3 are fixed.",
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _versions(self) -> Self:
         if self.min_version > self.max_version:
             raise ValueError("minVersion is newer than maxVersion")
@@ -85,7 +86,7 @@ class DownstreamTls(Parameters):
         description="Serve HTTP/3 too, on the UDP port of the same number; clients hear of it by the header alt-svc.",
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _quic(self) -> Self:
         if self.http3 and self.client_certificates is not None:
             raise ValueError("Envoy asks no client for a certificate over HTTP/3; remove clientCertificates or http3")
@@ -140,7 +141,7 @@ class UpstreamTls(Parameters):
         None, description="The Certificate that is shown to endpoints that ask for one."
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _verifiable(self) -> Self:
         if self.sni is not None and _is_address(self.sni):
             raise ValueError("sni must be a host name (RFC 6066); put the address into subjectNames")

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.object import Frozen
 from isthmus.model.value import Duration, PositiveDuration, milliseconds
 
@@ -45,7 +46,7 @@ class RingHash(Frozen):
         _LARGEST_RING, ge=1, le=_LARGEST_RING, description="Most entries; larger rings share more evenly."
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _rising(self) -> Self:
         if self.minimum_ring_size > self.maximum_ring_size:
             raise ValueError("minimumRingSize is greater than maximumRingSize")
@@ -108,7 +109,7 @@ class OutlierDetection(Frozen):
     max_ejection_time: PositiveDuration = Field("30s", description="Longest time that an endpoint stays out.")
     max_ejection_percent: int = Field(100, ge=0, le=100, description="Most endpoints of a site that are out at a time.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _rising(self) -> Self:
         if milliseconds(self.base_ejection_time) > milliseconds(self.max_ejection_time):
             raise ValueError("baseEjectionTime is longer than maxEjectionTime")

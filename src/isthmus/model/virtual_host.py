@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
+from isthmus.model.check import check_whole
 from isthmus.model.header_edit import RequestHeaderEdits, ResponseHeaderEdits
 from isthmus.model.http_option import (
     HTTP_OPTIONS,
@@ -83,7 +84,7 @@ class VirtualHostSpec(Spec):
         None, description="How TLS is terminated, with type HTTPS; where an advertise policy says it too, that holds."
     )
 
-    @model_validator(mode="after")
+    @check_whole
     def _terminates(self) -> Self:
         if self.tls is not None and self.proxy != "HTTPS":
             raise ValueError(f"a virtual host of type {self.proxy} terminates no TLS; set proxy to HTTPS or remove tls")
@@ -105,13 +106,13 @@ class VirtualHostSpec(Spec):
             raise ValueError(f"a virtual host of type {proxy} has exactly one route; nothing tells several apart")
         return routes
 
-    @model_validator(mode="after")
+    @check_whole
     def _distinct(self) -> Self:
         if len(set(self.domains)) != len(self.domains):
             raise ValueError("the same domain stands twice in domains")
         return self
 
-    @model_validator(mode="after")
+    @check_whole
     def _http_alone(self) -> Self:
         if self.proxy in STREAMS:
             for name in HTTP_OPTIONS:

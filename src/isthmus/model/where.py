@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from isthmus.model.check import check_whole
 from isthmus.model.key import ObjectKey
 from isthmus.model.object import Frozen, Name, Use
 
@@ -17,7 +18,7 @@ class Where(Frozen):
     site: Name | None = Field(None, description="Name of one Site.")
     virtual_site: Name | None = Field(None, description="Name of a VirtualSite: all sites that it selects.")
 
-    @model_validator(mode="after")
+    @check_whole
     def _one(self) -> Self:
         if (self.site is None) == (self.virtual_site is None):
             raise ValueError("set exactly one of site and virtualSite")

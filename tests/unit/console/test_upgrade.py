@@ -9,6 +9,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from isthmus.model.envelope import content_hash
+from isthmus.model.key import ObjectKey
 from isthmus.protocol import Uplink
 
 from .conftest import SHOP, Running
@@ -132,6 +133,40 @@ async def test_a_site_that_cannot_be_read_is_not_thrown_out(shop: Running, direc
     assert state is not None
     assert state.regions == ("eu", "us"), "the region keeps what it holds"
     await region.stop()
+
+
+async def test_regions_hear_of_a_site_that_was_deleted_and_could_not_be_read(
+    shop: Running, directory: Path, until: Any
+) -> None:
+    subject = NYC.replace("nyc", "spare")
+    await shop.apply({"apiVersion": "isthmus/v1", "kind": "Site", "metadata": {"name": "spare"}})
+    region = await connect(shop, directory)
+    await until(lambda: (held := region.state(subject)) is not None and held.regions, "its manifest arrives")
+    store(shop, "default/Site//spare", b"damaged")
+    await region.stop()
+    await shop.restart()
+    await shop.ask("DELETE", "/sites/spare")
+    await shop.restart()
+    region = await connect(shop, directory)
+    await until(lambda: (held := region.state(subject)) is not None and not held.regions, "it belongs to no region")
+    await region.stop()
+
+
+async def test_what_is_private_of_an_object_that_cannot_be_read_goes_with_it(shop: Running) -> None:
+    secret = {"apiVersion": "isthmus/v1", "kind": "Secret", "metadata": {"name": "key", "namespace": "other"}}
+    namespace = {"apiVersion": "isthmus/v1", "kind": "Namespace", "metadata": {"name": "other"}}
+    await shop.apply(namespace, secret | {"spec": {"value": "hunter2"}})
+    key = ObjectKey("default", "Secret", "other", "key")
+    store(shop, str(key), b"damaged")
+    await shop.restart()
+    assert len(shop.console.deployment.vault.places(key)) == 1, "it may be mended"
+    await shop.ask("DELETE", "/namespaces/other", status=409)
+    gone = await shop.ask("POST", "/apply", {"documents": [], "delete": [str(key)]})
+    assert [each["action"] for each in gone["changes"]] == ["deleted"]
+    assert not shop.console.deployment.vault.places(key)
+    await shop.restart()
+    assert not shop.console.deployment.vault.places(key), "nor is it in the store"
+    await shop.ask("DELETE", "/namespaces/other")
 
 
 async def test_a_start_moves_nothing_unless_objects_are_read_otherwise(shop: Running) -> None:
