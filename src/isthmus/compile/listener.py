@@ -21,7 +21,7 @@ from isthmus.compile.acme import (
 from isthmus.compile.intent import Challenge, ChallengeChain, Listener, Socket, TlsChain, VirtualHost
 from isthmus.compile.memo import Memo
 from isthmus.compile.place import compile_site_fact
-from isthmus.compile.source import keys, scope
+from isthmus.compile.source import foreign, keys, scope
 from isthmus.compile.stream import compile_stream
 from isthmus.compile.tls import compile_downstream_tls
 from isthmus.compile.virtual_host import Advertisement, compile_advertisement, compile_virtual_host
@@ -274,23 +274,32 @@ def _challenge_listeners(memo: Memo, _: None) -> _ChallengeListeners:
     plain = {socket.address for socket, claim in claims.items() if claim.family == "HTTP"}
     free, found = [], []
     for socket, asked in wanted.items():
-        title = _holder_title(memo, claims, socket)
-        if title is None:
+        holders = _holders(memo, claims, socket)
+        if not holders:
             free.append(Listener(socket, virtual_hosts=own_hosts(asked)))
         else:
             elsewhere = not plain.isdisjoint(reaching(socket.address))
-            found += [_no_pages(key, socket, title, elsewhere) for key in {each.certificate: None for each in asked}]
+            certificates = dict.fromkeys(each.certificate for each in asked)
+            found += [_no_pages(key, socket, _holder_title(holders, key), elsewhere) for key in certificates]
     return _ChallengeListeners(tuple(free), tuple(found))
 
 
-def _holder_title(memo: Memo, claims: Mapping[Socket, Claim], socket: Socket) -> str | None:
-    """Who has a socket, or None."""
+def _holders(memo: Memo, claims: Mapping[Socket, Claim], socket: Socket) -> tuple[ObjectKey, ...]:
+    """Who has a socket: virtual hosts, or the site for its fabric. Empty: nobody."""
     holder = find_holder(claims, socket)
     if holder is not None:
-        return claims[holder].kept[0].key.title
+        return tuple(each.key for each in claims[holder].kept)
     here = scope(memo).site
     own = memo.ask(compile_site_fact, here)
-    return f"the fabric of {here.title}" if own is not None and find_holder(own.fabric, socket) is not None else None
+    return (here,) if own is not None and find_holder(own.fabric, socket) is not None else ()
+
+
+def _holder_title(holders: tuple[ObjectKey, ...], certificate: ObjectKey) -> str:
+    """One that whoever has the certificate may know of. What other namespaces have is not theirs to read."""
+    known = next((each for each in holders if not foreign(each, certificate)), None)
+    if known is None:
+        return "a virtual host of another namespace"
+    return f"the fabric of {known.title}" if known.kind == "Site" else known.title
 
 
 def _no_pages(certificate: ObjectKey, socket: Socket, holder: str, elsewhere: bool) -> Diagnostic:

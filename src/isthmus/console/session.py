@@ -24,6 +24,9 @@ MOST_SESSIONS = 50
 MOST_TURNS = 60
 """What a caller that may only read can do in an hour of what the audit keeps for ever: sign in, make a code, change the
 password."""
+MOST_TESTS = 30
+"""Tests of alert receivers that a caller, administrator or not, can ask for in a minute: each is a message to somebody
+and a line of the audit."""
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 256
 _PASSES, _LANES, _MEMORY_KIB = 3, 4, 64 * 1024
@@ -73,6 +76,8 @@ class SessionBook:
         self._turns = Attempts(MOST_TURNS, 3600)
         self.guesses = Attempts(10, 300)
         """At the password of somebody who is signed in, by account."""
+        self.tests = Attempts(MOST_TESTS, 60)
+        """Of alert receivers, by caller."""
 
     # Accounts
 

@@ -1,6 +1,6 @@
 """What senders of telemetry have in common: how a delivery fails, and the secrets that go with it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from google.protobuf.message import DecodeError
@@ -13,6 +13,8 @@ SecretHeaders = Callable[[], Mapping[str, str]]
 """The headers that hold secrets, with these as they are now. Raises Unsent."""
 GZIP = b"\x1f\x8b"
 """How a compressed body begins."""
+_SHORTEST = 4
+"""Characters of a value that is no secret, below which it stays readable in an answer: "1" is in too many words."""
 
 
 class BodyRefused(BatchInvalid):
@@ -45,6 +47,14 @@ def header_text(value: str, title: str) -> str:
         text = "holds a line break, a control character or one beyond ASCII; no HTTP header can"
         raise Unsent(f"{title} {text}")
     return value.strip()
+
+
+def unspoken(secrets: Mapping[str, str], others: Iterable[tuple[str, str]] = ()) -> list[str]:
+    """What of headers an answer must not show, the longest first: whole values, and what follows `Bearer ` or another
+    scheme, which a receiver names alone. `others`: headers that should hold no secrets, and may all the same."""
+    values = [*secrets.values(), *(value for _, value in others if len(value) >= _SHORTEST)]
+    parts = {part for value in values for part in (value, value.partition(" ")[2].strip())}
+    return sorted(parts - {""}, key=lambda each: (-len(each), each))
 
 
 def rejected_items(answer: bytes) -> int:

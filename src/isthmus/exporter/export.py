@@ -12,6 +12,7 @@ import gzip
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -77,9 +78,11 @@ class Exporter(Collector):
 
     @property
     def target(self) -> str:
-        """Where it sends, for people."""
+        """Where it sends, for people. Without the path: in some collectors' that is where a key stands."""
         http = self._settings.http
-        return f"OTLP over gRPC {http.url}" if http.protocol == "GRPC" else f"OTLP {http.url}"
+        parts = urlsplit(http.url)
+        place = f"{parts.scheme}://{parts.netloc}"
+        return f"OTLP over gRPC {place}" if http.protocol == "GRPC" else f"OTLP {place}"
 
     def start(self) -> None:
         """Begins to send."""
@@ -87,6 +90,8 @@ class Exporter(Collector):
         self._sender = GrpcSender(http, headers) if http.protocol == "GRPC" else HttpSender(http, headers)
         loop = asyncio.get_running_loop()
         with unrecorded():  # tasks keep what holds where they begin
+            for path in self._settings.exposed():
+                log.warning("otlp.secret_exposed", file=str(path), mend="chmod 600, and change the secret")
             self._tasks = [loop.create_task(each.forwarder.run()) for each in self._lanes.values()]
             if self._journal is not None:
                 self._tasks.append(loop.create_task(self._keep_gathering(self._journal)))

@@ -9,7 +9,7 @@ import grpc
 
 from isthmus.discovery.http import short
 from isthmus.discovery.tls import make_context
-from isthmus.exporter.delivery import GZIP, BodyRefused, SecretHeaders, Unsent, rejected_items
+from isthmus.exporter.delivery import GZIP, BodyRefused, SecretHeaders, Unsent, rejected_items, unspoken
 from isthmus.model.telemetry_receiver import OTLP_GRPC_PORT
 from isthmus.telemetry.setting import HttpSettings
 
@@ -68,7 +68,7 @@ class GrpcSender:
                 compression=grpc.Compression.Gzip if settings.gzip else grpc.Compression.NoCompression,
             )
         except grpc.aio.AioRpcError as error:
-            raise self._refusal(error, [*secrets.values()]) from error
+            raise self._refusal(error, unspoken(secrets, settings.headers)) from error
         return rejected_items(answer)
 
     async def close(self) -> None:

@@ -4,11 +4,12 @@ import httpx
 
 from isthmus.discovery.http import make_client, short, transport_error
 from isthmus.discovery.tls import make_context
-from isthmus.exporter.delivery import GZIP, BodyRefused, SecretHeaders, Unsent, rejected_items
+from isthmus.exporter.delivery import GZIP, BodyRefused, SecretHeaders, Unsent, rejected_items, unspoken
 from isthmus.telemetry.setting import HttpSettings
 
 _HOPELESS = frozenset((400, 405, 411, 413, 414, 415, 422, 501))
 """Statuses that say that this body will never be taken. Others may end: a wrong token, a path that is yet to come."""
+_TYPES = {"NDJSON": "application/x-ndjson", "JSON": "application/json"}
 OTLP_PATHS = {b"L": "/v1/logs", b"M": "/v1/metrics", b"T": "/v1/traces"}
 """First byte of an OTLP body on the spool, and where the rest goes."""
 
@@ -28,7 +29,8 @@ class HttpSender:
         """See Sender."""
         settings, kind = self._settings, b""
         url = settings.url
-        headers = self._headers()
+        secrets = self._secrets()
+        headers = {"content-type": _TYPES.get(settings.form, "application/x-protobuf"), **secrets}
         if settings.form == "OTLP":
             kind, body = body[:1], body[1:]
             url += OTLP_PATHS[kind]
@@ -40,16 +42,10 @@ class HttpSender:
             raise Unsent(str(transport_error(self._host, error))) from error
         if response.is_success:
             return rejected_items(response.content) if kind else 0
-        secrets = [value for name, value in headers.items() if name not in ("content-type", "content-encoding")]
-        text = f"{self._host} answered {response.status_code}: {short(response.text, secrets)}"
+        told = short(response.text, unspoken(secrets, settings.headers))
+        text = f"{self._host} answered {response.status_code}: {told}"
         raise BodyRefused(text) if response.status_code in _HOPELESS else Unsent(text)
 
     async def close(self) -> None:
         """End connections."""
         await self._client.aclose()
-
-    def _headers(self) -> dict[str, str]:
-        """With the secrets as they are now."""
-        form = {"NDJSON": "application/x-ndjson", "JSON": "application/json"}
-        headers = {"content-type": form.get(self._settings.form, "application/x-protobuf")}
-        return {**headers, **self._secrets()}

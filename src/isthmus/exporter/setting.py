@@ -4,6 +4,7 @@ Where that refers to objects, this names files, since it belongs to whoever runs
 objects. Paths count from the settings' own folder.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from isthmus.model.object import Frozen
 from isthmus.model.telemetry_receiver import Url, check_headers, check_metadata
 from isthmus.model.value import HeaderName, HeaderValue, PositiveDuration, milliseconds
 from isthmus.telemetry.setting import HttpSettings
+
+_SECRET_NAMES = frozenset(("authorization", "proxy-authorization", "x-api-key", "api-key", "x-auth-token", "cookie"))
+"""Headers whose values are secrets, wherever they stand."""
 
 
 class FileReference(Frozen):
@@ -74,7 +78,8 @@ class OtlpExport(Frozen):
         check_headers(
             self.url,
             [*names, "authorization"] if self.token is not None else names,
-            secret=self.token is not None or any(header.file is not None for header in self.headers),
+            secret=self.token is not None
+            or any(each.file is not None or each.name.lower() in _SECRET_NAMES for each in self.headers),
             trusting=self.trusted_authority is not None,
         )
         if self.protocol == "GRPC":
@@ -100,6 +105,15 @@ class OtlpSettings:
     def headers(self) -> dict[str, str]:
         """Those that hold secrets, as their files are now. Raises Unsent."""
         return {name: before + read_secret(path) for name, before, path in self.secrets}
+
+    def exposed(self) -> list[Path]:
+        """Files of secrets that others than their owner may read or write."""
+        found = []
+        for path in dict.fromkeys(path for _, _, path in self.secrets):
+            with contextlib.suppress(OSError):  # told when it is read
+                if path.stat().st_mode & 0o077:
+                    found.append(path)
+        return found
 
 
 class OtlpInvalid(Exception):

@@ -37,7 +37,7 @@ from isthmus.site.envoy import LocalEnvoy
 from isthmus.site.ingress import Assignments, Ingress
 from isthmus.site.inventory import Inventory, Refusal
 from isthmus.site.local_endpoint import emit_local_assignments
-from isthmus.site.plan import Join, Plan, Planner, excuse_pages
+from isthmus.site.plan import Join, Plan, Planner, excuse_pages, unexcused
 from isthmus.site.report import SiteState, emit_report
 from isthmus.site.resumption import resume
 from isthmus.site.rollout import Outcome, Rollout, refusal_of
@@ -324,7 +324,8 @@ class SiteAgent(UplinkHandler):
         self.changed.set()
 
     def _all_refusals(self) -> dict[ObjectKey, Refusal]:
-        stored = {self.key: refusal_of(self.key, self.envoy.refused)} if self.envoy.refused else {}
+        refused = unexcused(self.plan, self.envoy.refused)
+        stored = {self.key: refusal_of(self.key, refused)} if refused else {}
         return {**self._inventory.unreadable, **self._secrets.refusals, **stored, **self._refused}
 
     def _serve_from_disk(self) -> None:

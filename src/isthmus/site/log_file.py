@@ -45,9 +45,10 @@ class LogFiles:
             self._used.add(settings.path)
             if settings.path in self._known:
                 return
-            self._known = self._used | {path for path in self._known if self._files(path)}
+            known = self._used | {path for path in self._known if self._files(path)}
             self._ledger.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_file(self._ledger, json.dumps(sorted(self._known)).encode())
+            write_file(self._ledger, json.dumps(sorted(known)).encode())
+            self._known = known
 
     def append(self, settings: FileSettings, body: bytes) -> None:
         """Write a body, and rename the file when it is large. Raises OSError: then nothing of it is written."""

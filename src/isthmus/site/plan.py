@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from isthmus.compile import Compiler
@@ -85,6 +85,11 @@ def excuse_pages(plan: Plan, nack: Nack) -> dict[ObjectKey, Refusal] | None:
         "80 to one of those, free it, or set spec.acme.challenge to TLS_ALPN_01"
     )
     return {key: Refusal(str(key), PAGES_ELSEWHERE, "spec.acme.challenge", text) for key in spare[nack.name]}
+
+
+def unexcused(plan: Plan | None, refused: Sequence[Nack]) -> tuple[Nack, ...]:
+    """What Envoy has refused but for what `excuse_pages` tells of the certificates. No plan yet: everything."""
+    return tuple(each for each in refused if plan is None or excuse_pages(plan, each) is None)
 
 
 class Join:

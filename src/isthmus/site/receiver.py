@@ -212,6 +212,8 @@ class Receivers:
         """`before`: it could not be started then."""
         key, spool = receiver.key, None
         try:
+            if isinstance(receiver.settings, FileSettings):
+                self._files.use(receiver.settings)  # first: what fails here comes again, and spools are large
             spool = Spool(self._spools / _folder(receiver), receiver.buffer, MOST_FILES, self._quota, key.namespace)
             sender = make_sender(receiver.settings, self._secret, self._files)
         except (OSError, SettingError) as error:

@@ -112,13 +112,14 @@ class Spool:
 
     def lend(self, owner: str | None = None) -> tuple[Spooled, bytes] | None:
         """The oldest batch that is not lent already; None when there is none. It stays here until it is removed, and
-        makes no room for others until it is given back. With an owner: of that one's, and of nobody's."""
+        makes no room for others until it is given back. With an owner: of that one's, and of nobody's when that one
+        has none; these are older, and what becomes of them must not hold up what is somebody's."""
         queues = [self._queue]
         if owner is not None:
-            queues = [self._owned[each] for each in {_short(owner), ""} if each in self._owned]
+            queues = [self._owned[each] for each in (_short(owner), "") if each in self._owned]
         while True:
-            oldest = (next((each for each in queue.values() if each.name not in self._lent), None) for queue in queues)
-            first = min((each for each in oldest if each is not None), key=lambda each: each.name, default=None)
+            waiting = (each for queue in queues for each in queue.values())
+            first = next((each for each in waiting if each.name not in self._lent), None)
             if first is None:
                 return None
             try:

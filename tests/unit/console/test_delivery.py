@@ -19,6 +19,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
 from isthmus.console.alert_register import Delivery
 from isthmus.console.notifier import Notifier
+from isthmus.console.session import MOST_TESTS
 from isthmus.console.settings import ConsoleSettings
 from isthmus.protocol import PresenceReport
 
@@ -262,6 +263,24 @@ async def test_nobody_has_more_tests_on_their_way_than_their_part(console: Runni
         assert [(await each).status_code for each in running] == [200] * 3
         assert (await console.http.post(own)).status_code == 200
     assert len(hook.bodies) == 4
+
+
+async def test_nobody_asks_for_more_tests_in_a_minute_than_the_audit_can_bear(console: Running, hook: Hook) -> None:
+    await console.apply(receiver("hook", webhook={"url": hook.url}))
+    path = "/api/v1/namespaces/default/alertreceivers/hook/test"
+    token = (await console.ask("POST", "/tokens", {"role": "admin", "name": "other"}, status=201))["token"]
+    tests = console.console.context.sessions.tests
+    caller = next(each.id for each in console.console.context.tokens.list() if each.name == "admin")
+    for _ in range(MOST_TESTS):
+        tests.fail(caller, time.monotonic())
+    refused = await console.http.post(path)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too-many")
+    assert 0 < int(refused.headers["Retry-After"]) <= 61
+    assert hook.bodies == []
+    async with console.client(token) as other:
+        assert (await other.post(path)).status_code == 200, "others go on"
+    entries = (await console.ask("GET", "/audit"))["items"]
+    assert [each["who"] for each in entries if each["action"] == "receiver.tested"] == ["other"]
 
 
 async def test_a_reader_may_look_and_not_send(console: Running, hook: Hook) -> None:

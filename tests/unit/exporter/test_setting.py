@@ -6,10 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from isthmus.exporter.delivery import Unsent
+from isthmus.exporter.export import Exporter
 from isthmus.exporter.setting import OtlpInvalid, read_otlp
 from isthmus.identity import Authority
+from isthmus.telemetry.otlp import process_resource
 
 
 def write(folder: Path, text: str, **files: str) -> Path:
@@ -61,6 +64,29 @@ metricsInterval: 1m
         settings.headers()
 
 
+def test_headers_that_hold_no_secrets_or_do_not_leave_the_machine_need_no_tls(tmp_path: Path) -> None:
+    for host, name in (("c.example", "x-team"), ("127.0.0.1", "authorization")):
+        text = f"{{url: 'http://{host}', headers: [{{name: {name}, value: a}}]}}"
+        assert read_otlp(write(tmp_path, text)).http.headers == ((name, "a"),)
+
+
+async def test_a_file_of_secrets_that_others_may_read_is_told(tmp_path: Path) -> None:
+    async def nothing() -> bytes:
+        return b""
+
+    text = "{url: 'http://127.0.0.1:1', token: {file: token}, headers: [{name: x-key, file: key}]}"
+    settings = read_otlp(write(tmp_path, text, token="t0ken", key="k3y"))
+    (tmp_path / "key").chmod(0o600)
+    (tmp_path / "token").chmod(0o640)
+    exporter = Exporter(settings, process_resource("console", "one", "1.2.3"), nothing, None)
+    with capture_logs() as told:
+        exporter.start()
+    await exporter.stop()
+    found = [each["file"] for each in told if each["event"] == "otlp.secret_exposed"]
+    assert found == [str(tmp_path / "token")]
+    assert "t0ken" not in str(told)
+
+
 def test_all_faults_are_told_at_once_with_field_and_mend_and_no_secret(tmp_path: Path) -> None:
     text = (
         "{url: 'http://collector.example', protcol: GRPC, token: s3cret, signals: [LOGS, TRACES], metricsInterval: 5}"
@@ -88,6 +114,8 @@ def test_all_faults_are_told_at_once_with_field_and_mend_and_no_secret(tmp_path:
     ("text", "reason"),
     [
         ("{url: 'http://c.example', token: {file: t}}", "secrets could be read on their way"),
+        ("{url: 'http://c.example', headers: [{name: X-Api-Key, value: a}]}", "secrets could be read on their way"),
+        ("{url: 'http://c.example', headers: [{name: cookie, value: a}]}", "secrets could be read on their way"),
         ("{url: 'http://127.0.0.1', trustedAuthority: {file: t}}", "trustedAuthority means nothing with http://"),
         ("{url: 'https://c.example/v2', protocol: GRPC}", "url has a path"),
         ("{url: 'https://c.example', signals: [LOGS, LOGS]}", "stands twice in signals"),

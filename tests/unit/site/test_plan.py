@@ -5,7 +5,7 @@ from __future__ import annotations
 from isthmus.compile.intent import Challenge, Intent, Listener, Socket, VirtualHost
 from isthmus.engine.envoy import CLUSTER, LISTENER, Nack
 from isthmus.model.key import ObjectKey
-from isthmus.site.plan import Plan, excuse_pages
+from isthmus.site.plan import Plan, excuse_pages, unexcused
 
 CERTIFICATE = ObjectKey("default", "Certificate", "shop", "a")
 PAGES = VirtualHost(
@@ -34,3 +34,12 @@ def test_port_80_for_pages_that_other_ports_of_the_address_have_too() -> None:
     assert excuse_pages(given, refusal(CLUSTER, "ingress/192.0.2.1:80")) is None
     elsewhere = Listener(Socket("192.0.2.2", 8080), virtual_hosts=(OTHER,))
     assert excuse_pages(plan(pages, elsewhere), refusal(LISTENER, "ingress/192.0.2.1:80")) is None, "it is needed"
+
+
+def test_what_is_excused_is_no_refusal_of_the_site() -> None:
+    beside = Listener(Socket("192.0.2.1", 8080), virtual_hosts=(OTHER, PAGES))
+    given = plan(Listener(Socket("192.0.2.1", 80), virtual_hosts=(PAGES,)), beside)
+    pages, other = (refusal(LISTENER, f"ingress/192.0.2.1:{port}") for port in (80, 443))
+    assert unexcused(given, (pages,)) == ()
+    assert unexcused(given, (pages, other)) == (other,)
+    assert unexcused(None, (pages,)) == (pages,), "nobody knows yet whose it is"

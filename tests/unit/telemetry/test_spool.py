@@ -316,3 +316,12 @@ def test_what_one_owner_leaves_holds_up_no_other(tmp_path: Path) -> None:
     again = Spool(tmp_path / "spool", 1_000).part("logs")  # and so it is for who comes after
     found = [again.lend(), again.lend(), again.lend(), again.lend()]
     assert [each[1] if each else None for each in found] == [b"0", b"1", b"3", None]
+
+
+def test_what_is_nobody_s_holds_up_nothing_of_somebody_s(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", 1_000)
+    for body, owner in ((b"old", ""), (b"older", ""), (b"new", "logs"), (b"newer", "logs")):
+        spool.put(spool.next_name(), body, 1, owner)
+    logs = spool.part("logs")
+    found = [logs.lend() for _ in range(5)]
+    assert [each[1] if each else None for each in found] == [b"new", b"newer", b"old", b"older", None]

@@ -85,21 +85,22 @@ def take_turn(context: ApiContext, caller: ApiToken) -> None:
     """Count what the audit keeps for ever of a caller that may only read. Raises RequestRefused: 429."""
     wait = context.sessions.turn(caller, datetime.now(UTC))
     if wait:
-        raise _too_many(f"{caller.name} did this {MOST_TURNS} times in an hour.", wait)
+        raise too_many(f"{caller.name} did this {MOST_TURNS} times in an hour.", wait)
 
 
 async def _prove(context: ApiContext, account: Account, password: str) -> None:
     guesses, now = context.sessions.guesses, time.monotonic()
     wait = guesses.wait(account.name, now)
     if wait:
-        raise _too_many("Too many attempts failed.", wait)
+        raise too_many("Too many attempts failed.", wait)
     guesses.fail(account.name, now)  # before the answer is known: many at once are many
     if not await asyncio.to_thread(verify_password, password, account.password):
         raise RequestRefused(403, "wrong-password", f"This is not the password that {account.name} has now.")
     guesses.forget(account.name)
 
 
-def _too_many(what: str, wait: float) -> RequestRefused:
+def too_many(what: str, wait: float) -> RequestRefused:
+    """What is answered to somebody who has to wait so many seconds. `what`: a sentence that says why."""
     seconds = round(wait) + 1
     return RequestRefused(429, "too-many", f"{what} Try again in {seconds} seconds.", retry_after=seconds)
 

@@ -9,11 +9,13 @@ from pydantic import Field
 from isthmus.alert.alert import Alert, AlertState, Condition
 from isthmus.alert.notification import parse_notification
 from isthmus.console.alert_register import Delivery
+from isthmus.console.api.account import too_many
 from isthmus.console.api.alert import require_alerting
 from isthmus.console.api.answer import Answer, ErrorAnswer
 from isthmus.console.api.context import Caller, Context
 from isthmus.console.api.membership import add_audit
 from isthmus.console.notifier import Outcome
+from isthmus.console.session import MOST_TESTS
 from isthmus.model.alert_receiver import AlertReceiver
 from isthmus.model.key import DEFAULT_TENANT, ObjectKey
 
@@ -110,11 +112,16 @@ async def deliveries(
 @router.post("/namespaces/{namespace}/alertreceivers/{name}/test", responses=_ERRORS)
 async def test_receiver(namespace: str, name: str, context: Context, caller: Caller) -> DeliveryAnswer:
     """Send a message that says that it is a test, once and at once; whether it was taken. 429 while a namespace, a
-    caller or all have too many on their way."""
+    caller or all have too many on their way, and after 30 of a caller in a minute."""
+    notifier, tests, moment = require_alerting(context).notifier, context.sessions.tests, time.monotonic()
+    wait = tests.wait(caller.id, moment)
+    if wait:
+        raise too_many(f"{caller.name} asked for {MOST_TESTS} tests in a minute.", wait)
+    tests.fail(caller.id, moment)
     key, now = ObjectKey(DEFAULT_TENANT, "AlertReceiver", namespace, name), time.time()
     text = f"This is a test that {caller.name} asked for. Nothing is wrong."
     alert = Alert(Condition("site-offline", "Test", text), AlertState.FIRING, now, now)
-    made = await require_alerting(context).notifier.test(key, alert, now, caller.id)
+    made = await notifier.test(key, alert, now, caller.id)
     await add_audit(context, caller.name, "receiver.tested", f"{key.path}: {made.state}")
     return answer_delivery(made)
 
