@@ -68,7 +68,9 @@ def check_headers(url: str, names: list[str], *, secret: bool, trusting: bool) -
     """
     parts = urlsplit(url)
     if secret and parts.scheme == "http" and not _is_local(parts.hostname or ""):
-        raise ValueError("secrets could be read on their way over http://; use https://, or a receiver on this machine")
+        raise ValueError(
+            "url is http://, where secrets could be read on their way; use https://, or a receiver on this machine"
+        )
     if trusting and parts.scheme == "http":
         raise ValueError("trustedAuthority means nothing with http://; use https://")
     if len(set(names)) != len(names):

@@ -113,9 +113,15 @@ def test_all_faults_are_told_at_once_with_field_and_mend_and_no_secret(tmp_path:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("{url: 'http://c.example', token: {file: t}}", "secrets could be read on their way"),
-        ("{url: 'http://c.example', headers: [{name: X-Api-Key, value: a}]}", "secrets could be read on their way"),
-        ("{url: 'http://c.example', headers: [{name: cookie, value: a}]}", "secrets could be read on their way"),
+        ("{url: 'http://c.example', token: {file: t}}", "url is http://, where secrets could be read on their way"),
+        (
+            "{url: 'http://c.example', headers: [{name: X-Api-Key, value: a}]}",
+            "url is http://, where secrets could be read on their way",
+        ),
+        (
+            "{url: 'http://c.example', headers: [{name: cookie, value: a}]}",
+            "url is http://, where secrets could be read on their way",
+        ),
         ("{url: 'http://127.0.0.1', trustedAuthority: {file: t}}", "trustedAuthority means nothing with http://"),
         ("{url: 'https://c.example/v2', protocol: GRPC}", "url has a path"),
         ("{url: 'https://c.example', signals: [LOGS, LOGS]}", "stands twice in signals"),

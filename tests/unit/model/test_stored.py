@@ -1,10 +1,12 @@
 """Objects out of a store that this release would not take."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from isthmus.model import check
 from isthmus.model.document import parse_documents
 from isthmus.model.envelope import emit_envelope
 from isthmus.model.key import ObjectKey
@@ -90,6 +92,15 @@ def test_where_only_fields_together_are_refused_nothing_is_left_out() -> None:
     assert found.refused is not None
     assert [each.field for each in found.refused.diagnostics] == ["spec"]
     assert [use.target.name for use in found.uses()] == ["one", "two"]
+
+
+def test_checks_of_several_fields_can_all_be_passed_over() -> None:
+    """A plain `model_validator` would take the whole part out of a stored object, and with it what that refers to."""
+    folder = Path(check.__file__).parent
+    assert {each.name for each in folder.glob("*.py") if "model_validator" in each.read_text()} == {
+        "check.py",
+        "object.py",
+    }
 
 
 def test_a_refused_value_is_not_repeated_for_logs_and_receivers_of_alerts() -> None:
